@@ -1,0 +1,25 @@
+"""The errors that django_scs raises itself. Imports nothing."""
+
+
+class DecodeError(ValueError):
+    """Raised by a codec for bytes that it did not write, or that were damaged since."""
+
+
+class EncodeError(TypeError):
+    """Raised by a codec for a value that it cannot keep exactly; names the session key and the type."""
+
+
+class SessionTooLarge(ValueError):
+    """Raised before a session is sent that its column cannot hold.
+
+    ``size`` and ``limit`` are bytes; ``largest`` lists (session key, encoded bytes), largest first.
+    """
+
+    def __init__(self, size: int, limit: int, largest: list[tuple[str, int]]) -> None:
+        self.size = size
+        self.limit = limit
+        self.largest = largest
+        keys = ", ".join(f"{key!r} ({length} bytes)" for key, length in largest)
+        super().__init__(
+            f"The session takes {size} bytes, its column holds {limit}. Largest keys: {keys}."
+        )
