@@ -1,0 +1,1 @@
+"""Snippetbox: the web application that shows django_scs at work."""

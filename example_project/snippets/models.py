@@ -1,0 +1,41 @@
+"""Snippets: short texts that expire."""
+
+from django.conf import settings
+from django.db import models
+from django.urls import reverse
+from django.utils import timezone
+
+
+class SnippetQuerySet(models.QuerySet["Snippet"]):
+    """Snippets, and the ways to choose among them."""
+
+    def live(self) -> "SnippetQuerySet":
+        """Return those that have not expired."""
+        return self.filter(expires__gt=timezone.now())
+
+    def latest_first(self) -> "SnippetQuerySet":
+        """Return them newest first."""
+        return self.order_by("-created", "-pk")
+
+
+class Snippet(models.Model):
+    """A short text with a title, shown until it expires."""
+
+    author = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="snippets")
+    title = models.CharField(max_length=100)
+    content = models.TextField()
+    created = models.DateTimeField(default=timezone.now, editable=False, db_index=True)
+    expires = models.DateTimeField()
+
+    objects = SnippetQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return self.title
+
+    def get_absolute_url(self) -> str:
+        return reverse("view", args=[self.pk])
+
+    @property
+    def lines(self) -> list[str]:
+        """The content line by line, without line ends."""
+        return self.content.split("\n")
