@@ -23,3 +23,7 @@ class SessionTooLarge(ValueError):
         super().__init__(
             f"The session takes {size} bytes, its column holds {limit}. Largest keys: {keys}."
         )
+
+
+class SessionBusy(Exception):
+    """Raised when a session could not be saved because others saved it again and again meanwhile."""

@@ -16,9 +16,9 @@ class Codec(Protocol):
         """Return the bytes that stand for ``deadline`` (aware) and ``values``.
 
         ``original`` is the blob those values were decoded from, if any. What the codec met there
-        and could not understand goes into the result unchanged; when deadline and values are still
-        those of ``original``, the result is ``original`` itself, so that comparing the two tells
-        whether there is anything to write.
+        and could not understand goes into the result unchanged. When deadline and values are still
+        those of an ``original`` that this codec wrote, the result equals it: comparing the two
+        tells whether there is anything to write.
 
         Raises EncodeError, naming the session key and the type, for a value that ``decode`` could
         not give back exactly.

@@ -1,0 +1,15 @@
+"""The Django application."""
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class DjangoScsConfig(AppConfig):
+    name = "django_scs"
+    verbose_name = _("Sessions")
+
+    def ready(self) -> None:
+        from . import checks, signals
+
+        checks.register()
+        signals.connect()

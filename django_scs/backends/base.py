@@ -1,0 +1,523 @@
+"""The session that Django hands to a view: its life from load to save, on one store and one codec."""
+
+import logging
+import math
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+
+from django.conf import settings
+from django.contrib.sessions.backends.base import CreateError, UpdateError
+from django.utils import timezone
+
+from .. import conf, tokens
+from ..backoff import pauses
+from ..exceptions import DecodeError, SessionBusy, SessionTooLarge
+from ..merge import merge, same
+from ..stores.base import Record, Store
+from .twins import in_thread, once_loaded
+from .typed import TypedAccess
+
+__all__ = ["CreateError", "SessionStore", "Status", "UpdateError"]
+
+_CUSTOM_EXPIRY: Final = "_session_expiry"
+_REMEMBER_ME: Final = "__rememberMe"
+_SWEEP_BATCH: Final = 1000
+_SWEEP_AFTER_REQUEST: Final = 200
+_ABSENT: Final = object()
+
+_security = logging.getLogger("django.security.SuspiciousSession")
+_log = logging.getLogger("django_scs")
+
+
+class Status(Enum):
+    """What became of a session in this request. Source: scs data.go Status."""
+
+    UNMODIFIED = "unmodified"
+    MODIFIED = "modified"
+    DESTROYED = "destroyed"
+
+
+class _Stored(NamedTuple):
+    """What the store held when this object last read or wrote it."""
+
+    key: str
+    data: bytes
+
+
+class SessionStore(TypedAccess):
+    """A session with scs's rules behind Django's interface.
+
+    Values are loaded at the first access. ``save`` writes only what differs from what was loaded,
+    and only if nobody else wrote meanwhile; otherwise it merges first. A session that somebody else
+    destroyed meanwhile is not brought back: UpdateError.
+    """
+
+    if TYPE_CHECKING:
+        # What Django has and django-stubs leaves out.
+        def _get_session(self, no_load: bool = False) -> dict[str, Any]: ...
+
+    def __init__(self, session_key: str | None = None) -> None:
+        super().__init__(session_key)
+        self._stored: _Stored | None = None
+        self._deadline: datetime | None = None
+        self._destroyed = False
+        #: True once this object has put a new session into the store.
+        self.created = False
+        #: True from a renewal until the next save or login.
+        self.renewed = False
+
+    @classmethod
+    @abstractmethod
+    def get_store(cls) -> Store:
+        """Return the store that sessions of this class live in."""
+
+    def extra_columns(self, values: dict[str, Any]) -> Sequence[Any]:
+        """Return what belongs into a project's own columns, in the order of its model."""
+        return ()
+
+    # Tokens and keys
+
+    @classmethod
+    def store_key(cls, token: str) -> str:
+        """Return the key under which the store has the session of ``token``."""
+        return tokens.store_key(token, hashed=conf.hash_tokens())
+
+    def _validate_session_key(self, key: Any) -> bool:
+        return tokens.well_formed(key)
+
+    def _key(self) -> str | None:
+        if self._stored is not None:
+            return self._stored.key
+        return self.session_key and self.store_key(self.session_key)
+
+    @property
+    def token(self) -> str:
+        """The token, or "" while there is none. Source: scs Token."""
+        return self.session_key or ""
+
+    @property
+    def fingerprint(self) -> str:
+        """What may be shown in place of the token, or "" while there is none."""
+        key = self._key()
+        return tokens.fingerprint(key) if key else ""
+
+    # Reading
+
+    def load(self) -> dict[str, Any]:
+        """Read the session from the store and return its values.
+
+        A session that is unknown or expired, or whose data cannot be read, gives no values and
+        loses its token: what is put in it becomes a new session. Unreadable data is logged and left
+        in the store. Raises the store's own error if it cannot answer.
+        """
+        record = (
+            self.get_store().find(self.store_key(self.session_key)) if self.session_key else None
+        )
+        read = self._read(record) if record else None
+        if record is None or read is None:
+            self._session_key = None
+            self._stored = None
+            self._deadline = None
+            return {}
+        self._stored = _Stored(record.key, record.data)
+        self._deadline, values = read
+        if self._is_touch_due(record.expiry, values):
+            self.modified = True
+        return values
+
+    def exists(self, session_key: str | None) -> bool:
+        """Tell whether there is a live session under the token ``session_key``."""
+        if not tokens.well_formed(session_key):
+            return False
+        return self.get_store().find(self.store_key(session_key)) is not None
+
+    def _read(self, record: Record) -> tuple[datetime, dict[str, Any]] | None:
+        try:
+            return conf.codec().decode(record.data)
+        except DecodeError:
+            _security.warning("Session data corrupted: %s", tokens.fingerprint(record.key))
+            return None
+
+    def _is_touch_due(self, expiry: datetime, values: dict[str, Any]) -> bool:
+        if conf.idle_timeout() is None or values.get(_CUSTOM_EXPIRY):
+            return False
+        gained = self._clocks(values)[1] - expiry
+        return gained.total_seconds() >= max(conf.touch_interval(), 0.001)
+
+    # Expiry
+
+    def get_session_cookie_age(self) -> float:  # type: ignore[override]
+        """Return how many seconds a new session lives. Django: get_session_cookie_age."""
+        return conf.lifetime()
+
+    def get_deadline(self) -> datetime:
+        """Return the absolute end of the session (aware, UTC). Source: scs Deadline."""
+        deadline = self._clocks(self._get_session())[0]
+        if not self._get_session().get(_CUSTOM_EXPIRY):
+            self._deadline = deadline
+        return deadline
+
+    @property
+    def deadline(self) -> datetime:
+        """The absolute end of the session (aware, UTC)."""
+        return self.get_deadline()
+
+    def set_deadline(self, deadline: datetime) -> None:
+        """Set the absolute end of the session to an aware datetime. Source: scs SetDeadline.
+
+        Puts an end to what ``set_expiry`` has set.
+        """
+        if timezone.is_naive(deadline):
+            raise ValueError(f"The deadline {deadline!r} must be aware.")
+        self.pop(_CUSTOM_EXPIRY, None)
+        self._deadline = deadline.astimezone(UTC)
+        self.modified = True
+
+    def remember_me(self, remember: bool) -> None:
+        """Choose whether the cookie outlives the browser's window. Source: scs RememberMe.
+
+        Matters where SESSION_EXPIRE_AT_BROWSER_CLOSE is True.
+        """
+        self[_REMEMBER_ME] = remember
+
+    def set_expiry(self, value: datetime | timedelta | int | None) -> None:
+        """Replace lifetime and idle timeout for this session. Django: set_expiry.
+
+        None makes the settings rule again, with a lifetime that begins now.
+        """
+        if value is None and self.get(_CUSTOM_EXPIRY):
+            self._deadline = _later(_now(), self.get_session_cookie_age())
+        super().set_expiry(value)
+
+    def get_expire_at_browser_close(self) -> bool:
+        """Tell whether the cookie ends with the browser's window."""
+        custom = self.get(_CUSTOM_EXPIRY)
+        if custom is not None:
+            return bool(custom == 0)
+        return settings.SESSION_EXPIRE_AT_BROWSER_CLOSE and self.get(_REMEMBER_ME) is not True
+
+    def get_expiry_date(self, **kwargs: Any) -> datetime:
+        """Return when the session ends if it is not used again. Django: get_expiry_date.
+
+        ``modification`` and ``expiry`` stand for the time of the last change and for what
+        ``set_expiry`` was given. Naive, as Django's, where USE_TZ is False.
+        """
+        now = _aware(kwargs["modification"]) if "modification" in kwargs else _now()
+        custom = kwargs["expiry"] if "expiry" in kwargs else self.get(_CUSTOM_EXPIRY)
+        expiry = self._clocks({_CUSTOM_EXPIRY: custom}, now)[1]
+        return expiry if settings.USE_TZ else timezone.make_naive(expiry)
+
+    def get_expiry_age(self, **kwargs: Any) -> int:
+        """Return in how many seconds the session ends if it is not used. Django: get_expiry_age."""
+        now = _aware(kwargs["modification"]) if "modification" in kwargs else _now()
+        expiry = _aware(self.get_expiry_date(**{**kwargs, "modification": now}))
+        return math.ceil((expiry - now).total_seconds())
+
+    def _clocks(
+        self, values: dict[str, Any], now: datetime | None = None
+    ) -> tuple[datetime, datetime]:
+        """Return the deadline and the expiry of a session that is used now (aware, UTC)."""
+        now = now or _now()
+        custom = values.get(_CUSTOM_EXPIRY)
+        if custom:
+            expiry = _custom_expiry(custom, now)
+            return expiry, expiry
+        deadline = self._deadline or _later(now, self.get_session_cookie_age())
+        idle = conf.idle_timeout()
+        return deadline, deadline if idle is None else min(deadline, _later(now, idle))
+
+    # Writing
+
+    def clear(self) -> None:
+        """Remove all values; token and deadline stay. Source: scs Clear."""
+        self._get_session()
+        self._session_cache: dict[str, Any] = {}
+        self.modified = True
+
+    def create(self) -> None:
+        """Write a new session with a new token. Django: create."""
+        self._session_key = tokens.new()
+        self._stored = None
+        self.save(must_create=True)
+        self.modified = True
+
+    def save(self, must_create: bool = False) -> None:
+        """Write the session: a new one in one statement, a changed one in one, an unchanged one too.
+
+        What others wrote meanwhile is merged (see ``merge``) and is part of the values afterwards.
+        Raises CreateError if ``must_create`` and the token is taken, UpdateError if the session was
+        destroyed meanwhile, EncodeError or SessionTooLarge for values that cannot be kept,
+        SessionBusy after ten seconds of being overtaken, and the store's own errors.
+        """
+        self._get_session(no_load=must_create)
+        if must_create or self._stored is None:
+            self._insert()
+        else:
+            self._update(self._stored)
+        self.renewed = False
+
+    def delete(self, session_key: str | None = None) -> None:
+        """Remove a session from the store: the one of the given token, or this one."""
+        if session_key is None:
+            key = self._key()
+        else:
+            key = self.store_key(session_key) if tokens.well_formed(session_key) else None
+        if key is not None:
+            self.get_store().delete(key)
+
+    def flush(self) -> None:
+        """Destroy the session: its row, its values and its token. Source: scs Destroy."""
+        self.delete()
+        self._session_key = None
+        self._session_cache = {}
+        self._stored = None
+        self._deadline = None
+        self._destroyed = True
+        self.accessed = self.modified = self.renewed = True
+
+    def cycle_key(self) -> None:
+        """Give the session a new token and a new lifetime. Source: scs RenewToken.
+
+        The old token is dead when this returns. A session that is not in the store yet costs no
+        statement. Where a parallel request renewed or destroyed the session first, this one goes on
+        with a new and empty session, for its values are not its own any more.
+        """
+        values = self._get_session()
+        token = tokens.new()
+        if self._stored is not None:
+            key = self.store_key(token)
+            if self.get_store().rename(self._stored.key, key, self._clocks(values)[1]):
+                self._stored = self._stored._replace(key=key)
+            else:
+                _log.warning("Session %s was gone when it was to be renewed", self.fingerprint)
+                self._stored = None
+                self._session_cache = {}
+        self._session_key = token
+        self._deadline = _later(_now(), self.get_session_cookie_age())
+        self.modified = self.renewed = True
+
+    def renew_token(self) -> None:
+        """Do what ``cycle_key`` does, by scs's name."""
+        self.cycle_key()
+
+    def take(self, key: str, default: Any = None) -> Any:
+        """Remove a value from the store, then return it; ``default`` if it is not there.
+
+        Of any number of parallel requests one gets the value. One statement; none for a value that
+        this request itself has put. Other changes stay unsaved.
+        """
+        again = pauses()
+        while key in self._get_session():
+            stored, value = self._stored, self._session_cache[key]
+            base = self._ancestor()[1]
+            if stored is None or not same(base.pop(key, _ABSENT), value):
+                return self.pop(key)
+            if self._write(stored, base):
+                del self._session_cache[key]
+                return value
+            if not self._rebase(stored):
+                del self._session_cache[key]
+            elif not next(again, False):
+                raise self._busy()
+        return default
+
+    def merge_session(self, token: str) -> None:
+        """Move the values of another session into this one. Source: scs MergeSession.
+
+        Where both have a key, the other's value stays; so does the later deadline. The other
+        session is destroyed. Nothing happens if there is none, or if it is this one.
+        """
+        values = self._get_session()
+        if token == self.session_key or not tokens.well_formed(token):
+            return
+        record = self.get_store().find(self.store_key(token))
+        read = self._read(record) if record else None
+        if record is None or read is None or not self.get_store().delete(record.key):
+            return
+        self._deadline = max(self._clocks(values)[0], read[0])
+        values.update(read[1])
+        self.modified = True
+
+    @property
+    def status(self) -> Status:
+        """What became of the session in this request. Source: scs Status."""
+        if self._destroyed and not self._session_cache:
+            return Status.DESTROYED
+        return Status.MODIFIED if self.modified else Status.UNMODIFIED
+
+    def changed_keys(self) -> list[str]:
+        """Return the keys whose values differ from what this request found, sorted."""
+        values, base = self._get_session(), self._ancestor()[1]
+        keys = {*values, *base}
+        return sorted(
+            key for key in keys if not same(values.get(key, _ABSENT), base.get(key, _ABSENT))
+        )
+
+    # All sessions
+
+    @classmethod
+    def iterate(cls) -> Iterator[Self]:
+        """Yield every live session, loaded, to be read, changed, saved or flushed.
+
+        With SCS_HASH_TOKENS they have no token, as nobody but the browser knows it; all else works.
+        Unreadable ones are logged and left out. Source: scs Iterate.
+        """
+        for record in cls.get_store().all():
+            session = cls(None if conf.hash_tokens() else record.key)
+            read = session._read(record)
+            if read is not None:
+                session._stored = _Stored(record.key, record.data)
+                session._deadline, session._session_cache = read
+                yield session
+
+    @classmethod
+    def clear_expired(cls) -> None:
+        """Remove all expired sessions from the store, in batches. Django: clear_expired."""
+        while cls.get_store().delete_expired(_SWEEP_BATCH):
+            pass
+
+    @classmethod
+    def sweep(cls) -> None:
+        """Remove a few expired sessions; the middleware does so now and then."""
+        cls.get_store().delete_expired(_SWEEP_AFTER_REQUEST)
+
+    # Encoding
+
+    def encode(self, session_dict: dict[str, Any]) -> bytes:  # type: ignore[override]
+        """Return ``session_dict`` and this session's deadline as the store keeps them."""
+        return conf.codec().encode(self._clocks(session_dict)[0], session_dict)
+
+    def decode(self, session_data: bytes | str) -> dict[str, Any]:
+        """Return the values in ``session_data``; none, with a line in the log, if it is corrupt."""
+        data = session_data.encode() if isinstance(session_data, str) else session_data
+        read = self._read(Record("", data, _now()))
+        return read[1] if read else {}
+
+    # What save and take are made of
+
+    def _insert(self) -> None:
+        if self.session_key is None:
+            self._session_key = tokens.new()
+        key = self.store_key(self.token)
+        values = self._session_cache
+        deadline, expiry = self._clocks(values)
+        data = self._encode(deadline, values)
+        if not self.get_store().insert(key, data, expiry, self.extra_columns(values)):
+            raise CreateError
+        self._stored = _Stored(key, data)
+        self._deadline = deadline
+        self.created = True
+
+    def _update(self, stored: _Stored) -> None:
+        again = pauses()
+        while not self._write(stored, self._session_cache):
+            rebased = self._rebase(stored)
+            if rebased is None:
+                raise UpdateError
+            if not next(again, False):
+                raise self._busy()
+            stored = rebased
+
+    def _write(self, stored: _Stored, values: dict[str, Any]) -> bool:
+        """Put ``values`` in the place of ``stored``; False if the store has something else."""
+        store = self.get_store()
+        deadline, expiry = self._clocks(values)
+        data = self._encode(deadline, values, stored.data)
+        if data == stored.data:
+            return store.touch(stored.key, expiry, data)
+        if not store.replace(stored.key, data, expiry, stored.data, self.extra_columns(values)):
+            return False
+        self._stored = stored._replace(data=data)
+        return True
+
+    def _ancestor(self) -> tuple[datetime | None, dict[str, Any]]:
+        """Return the deadline and the values that this request found in the store."""
+        if self._stored is None:
+            return None, {}
+        return conf.codec().decode(self._stored.data)
+
+    def _rebase(self, stored: _Stored) -> _Stored | None:
+        """Bring into this session what others put in the place of ``stored``; None if it is gone."""
+        record = self.get_store().find_latest(stored.key)
+        read = self._read(record) if record else None
+        if record is None or read is None:
+            return None
+        old_deadline, base = self._ancestor()
+        if self._deadline == old_deadline:
+            self._deadline = read[0]
+        self._session_cache = merge(base, self._session_cache, read[1])
+        self._stored = _Stored(record.key, record.data)
+        return self._stored
+
+    def _encode(
+        self, deadline: datetime, values: dict[str, Any], original: bytes | None = None
+    ) -> bytes:
+        codec = conf.codec()
+        data = codec.encode(deadline, values, original)
+        limit = self.get_store().max_data
+        if limit is not None and len(data) > limit:
+            sizes = [(key, len(codec.encode(deadline, {key: values[key]}))) for key in values]
+            sizes.sort(key=lambda item: item[1], reverse=True)
+            raise SessionTooLarge(len(data), limit, sizes[:3])
+        return data
+
+    def _busy(self) -> SessionBusy:
+        return SessionBusy(f"Session {self.fingerprint} was saved by others again and again.")
+
+    # Async twins
+
+    aload = in_thread(load)
+    aexists = in_thread(exists)
+    acreate = in_thread(create)
+    asave = in_thread(save)
+    adelete = in_thread(delete)
+    aflush = in_thread(flush)
+    acycle_key = in_thread(cycle_key)
+    arenew_token = in_thread(renew_token)
+    atake = in_thread(take)
+    amerge_session = in_thread(merge_session)
+
+    aget = once_loaded(TypedAccess.get)  # type: ignore[assignment]
+    aset = once_loaded(TypedAccess.__setitem__)  # type: ignore[arg-type]
+    apop = once_loaded(TypedAccess.pop)  # type: ignore[assignment]
+    asetdefault = once_loaded(TypedAccess.setdefault)
+    aupdate = once_loaded(TypedAccess.update)  # type: ignore[assignment]
+    ahas_key = once_loaded(TypedAccess.has_key)
+    akeys = once_loaded(TypedAccess.keys)
+    avalues = once_loaded(TypedAccess.values)
+    aitems = once_loaded(TypedAccess.items)
+    aset_test_cookie = once_loaded(TypedAccess.set_test_cookie)
+    atest_cookie_worked = once_loaded(TypedAccess.test_cookie_worked)
+    adelete_test_cookie = once_loaded(TypedAccess.delete_test_cookie)
+    aget_expiry_age = once_loaded(get_expiry_age)  # type: ignore[arg-type]
+    aget_expiry_date = once_loaded(get_expiry_date)  # type: ignore[arg-type]
+    aset_expiry = once_loaded(set_expiry)
+    aget_expire_at_browser_close = once_loaded(get_expire_at_browser_close)
+    aclear = once_loaded(clear)
+    aget_deadline = once_loaded(get_deadline)
+    aset_deadline = once_loaded(set_deadline)
+    aremember_me = once_loaded(remember_me)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _aware(moment: datetime) -> datetime:
+    return timezone.make_aware(moment) if timezone.is_naive(moment) else moment
+
+
+def _later(moment: datetime, seconds: float) -> datetime:
+    try:
+        return moment + timedelta(seconds=seconds)
+    except OverflowError:
+        return datetime.max.replace(tzinfo=UTC)
+
+
+def _custom_expiry(custom: Any, now: datetime) -> datetime:
+    if isinstance(custom, str):
+        custom = datetime.fromisoformat(custom)
+    return _aware(custom).astimezone(UTC) if isinstance(custom, datetime) else _later(now, custom)

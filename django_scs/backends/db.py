@@ -1,0 +1,68 @@
+"""``SESSION_ENGINE = "django_scs.backends.db"``: sessions in a table of the database."""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from django.apps import apps
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.functional import cached_property
+
+from ..stores.sql import SqlStore
+from . import base
+from .base import CreateError, UpdateError
+
+if TYPE_CHECKING:
+    from ..models import AbstractSession
+
+__all__ = ["CreateError", "SessionStore", "UpdateError"]
+
+
+@cache
+def _store(model: "type[AbstractSession]") -> SqlStore:
+    return SqlStore(model)
+
+
+class SessionStore(base.SessionStore):
+    """A session in the table of a model, which is ours unless ``get_model_class`` says otherwise."""
+
+    @classmethod
+    def get_model_class(cls) -> "type[AbstractSession]":
+        """Return the model whose table holds the sessions: the hook for a project's own."""
+        if not apps.is_installed("django_scs"):
+            raise ImproperlyConfigured("Add 'django_scs' to INSTALLED_APPS for its sessions table.")
+        from ..models import Session
+
+        return Session
+
+    @classmethod
+    def get_store(cls) -> SqlStore:
+        return _store(cls.get_model_class())
+
+    @cached_property
+    def model(self) -> "type[AbstractSession]":
+        """The model class. Django: backends.db.SessionStore.model."""
+        return self.get_model_class()
+
+    def create_model_instance(self, data: dict[str, Any]) -> "AbstractSession":
+        """Return the model instance that stands for this session with the values ``data``.
+
+        Override it to fill in a project's own columns; ours are written without it.
+        Django: backends.db.SessionStore.create_model_instance.
+        """
+        return self.model(
+            token=self._key() or "", data=self.encode(data), expiry=self.get_expiry_date()
+        )
+
+    @classmethod
+    def sweep(cls) -> None:
+        # In a transaction of the caller's it would hold its locks until that ends.
+        if not cls.get_store().in_transaction:
+            super().sweep()
+
+    def extra_columns(self, values: dict[str, Any]) -> Sequence[Any]:
+        fields = self.get_store().extra_fields
+        if not fields:
+            return ()
+        instance = self.create_model_instance(values)
+        return [getattr(instance, field.attname) for field in fields]

@@ -1,0 +1,86 @@
+"""scs's typed access to values. Source: scs data.go GetString, PopString and their siblings."""
+
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from django.contrib.sessions.backends.base import SessionBase
+
+from .twins import once_loaded
+
+T = TypeVar("T")
+
+#: Go's zero time, which means that there is none.
+ZERO_TIME = datetime(1, 1, 1, tzinfo=UTC)
+
+
+def _typed(value: Any, zero: T) -> T:
+    """Return ``value`` if it has the type of ``zero``, in which True is not an int, else ``zero``."""
+    matches = isinstance(value, type(zero)) and isinstance(value, bool) == isinstance(zero, bool)
+    return value if matches else zero
+
+
+class TypedAccess(SessionBase):
+    """Adds getters and poppers that give a type's zero value for absence and for any other type.
+
+    A popper removes the key in any case. It works on the values of this request, as ``pop`` does: of
+    parallel requests each may get the value, where ``take`` gives it to one.
+    """
+
+    def put(self, key: str, value: Any) -> None:
+        """Set a value. Source: scs Put."""
+        self[key] = value
+
+    def remove(self, key: str) -> None:
+        """Remove a value, if it is there. Source: scs Remove."""
+        self.pop(key, None)
+
+    def get_string(self, key: str) -> str:
+        return _typed(self.get(key), "")
+
+    def get_bool(self, key: str) -> bool:
+        return _typed(self.get(key), False)
+
+    def get_int(self, key: str) -> int:
+        return _typed(self.get(key), 0)
+
+    def get_float(self, key: str) -> float:
+        return _typed(self.get(key), 0.0)
+
+    def get_bytes(self, key: str) -> bytes:
+        return _typed(self.get(key), b"")
+
+    def get_time(self, key: str) -> datetime:
+        return _typed(self.get(key), ZERO_TIME)
+
+    def pop_string(self, key: str) -> str:
+        return _typed(self.pop(key, None), "")
+
+    def pop_bool(self, key: str) -> bool:
+        return _typed(self.pop(key, None), False)
+
+    def pop_int(self, key: str) -> int:
+        return _typed(self.pop(key, None), 0)
+
+    def pop_float(self, key: str) -> float:
+        return _typed(self.pop(key, None), 0.0)
+
+    def pop_bytes(self, key: str) -> bytes:
+        return _typed(self.pop(key, None), b"")
+
+    def pop_time(self, key: str) -> datetime:
+        return _typed(self.pop(key, None), ZERO_TIME)
+
+    aput = once_loaded(put)
+    aremove = once_loaded(remove)
+    aget_string = once_loaded(get_string)
+    aget_bool = once_loaded(get_bool)
+    aget_int = once_loaded(get_int)
+    aget_float = once_loaded(get_float)
+    aget_bytes = once_loaded(get_bytes)
+    aget_time = once_loaded(get_time)
+    apop_string = once_loaded(pop_string)
+    apop_bool = once_loaded(pop_bool)
+    apop_int = once_loaded(pop_int)
+    apop_float = once_loaded(pop_float)
+    apop_bytes = once_loaded(pop_bytes)
+    apop_time = once_loaded(pop_time)

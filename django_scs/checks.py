@@ -1,0 +1,79 @@
+"""System checks: the settings, and the time zone of the sessions' database."""
+
+import difflib
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connections, router
+
+from . import conf
+
+
+def check_settings(**kwargs: Any) -> list[checks.CheckMessage]:
+    """Refuse SCS_* settings that do not exist or that have a wrong value."""
+    messages = [_unknown_setting(name) for name in dir(settings) if _is_unknown(name)]
+    for accessor in conf.ACCESSORS.values():
+        try:
+            accessor()
+        except ImproperlyConfigured as exc:
+            messages.append(checks.Error(str(exc), id="django_scs.E002"))
+    return messages
+
+
+def check_time_zone(*, databases: Sequence[str] | None, **kwargs: Any) -> list[checks.CheckMessage]:
+    """Warn of a MySQL connection for sessions whose time zone has hours that do not exist."""
+    from .models import Session
+
+    alias = router.db_for_write(Session)
+    if alias not in (databases or ()) or connections[alias].vendor != "mysql":
+        return []
+    return [_zone_has_gaps(alias)] if len(_utc_offsets(alias)) > 1 else []
+
+
+def register() -> None:
+    """Register the checks with Django."""
+    checks.register(check_settings)
+    checks.register(check_time_zone, checks.Tags.database)
+
+
+def _is_unknown(name: str) -> bool:
+    return name.startswith("SCS_") and name not in conf.ACCESSORS
+
+
+def _unknown_setting(name: str) -> checks.CheckMessage:
+    choices = difflib.get_close_matches(name, conf.ACCESSORS, 1) or sorted(conf.ACCESSORS)
+    return checks.Error(
+        f"There is no setting {name}.",
+        hint=f"Did you mean {', '.join(choices)}?",
+        id="django_scs.E001",
+    )
+
+
+def _utc_offsets(alias: str) -> set[timedelta]:
+    """Return the UTC offsets of the connection's time zone over the coming year."""
+    now = int(time.time())
+    moments = [now + month * 30 * 86_400 for month in range(13)]
+    with connections[alias].cursor() as cursor:
+        cursor.execute(f"SELECT {', '.join(['FROM_UNIXTIME(%s)'] * len(moments))}", moments)
+        local_times = cursor.fetchone()
+    return {
+        local - datetime.fromtimestamp(moment, UTC).replace(tzinfo=None)
+        for local, moment in zip(local_times, moments, strict=True)
+    }
+
+
+def _zone_has_gaps(alias: str) -> checks.CheckMessage:
+    return checks.Warning(
+        f"The time zone of the MySQL connection {alias!r} has daylight saving time: in the hour that"
+        " it leaves out each year, MySQL refuses to store sessions (error 1292).",
+        hint=(
+            "Set OPTIONS['init_command'] to \"SET time_zone = '+00:00'\", and in a Go application"
+            " that shares the table add time_zone=%27%2B00%3A00%27 to its DSN: both must agree."
+        ),
+        id="django_scs.W001",
+    )

@@ -1,0 +1,133 @@
+"""The three columns of the ``sessions`` table, as scs declares them for each database vendor."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils import timezone
+
+_UNIX_EPOCH_AS_JULIAN_DAY: Final = 2_440_587.5
+_UNIX_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
+
+
+def to_julian_day(moment: datetime) -> float:
+    """Return an aware datetime as SQLite's ``julianday()`` would, exact to 0.1 ms."""
+    return _UNIX_EPOCH_AS_JULIAN_DAY + (moment - _UNIX_EPOCH) / timedelta(days=1)
+
+
+def from_julian_day(day: float) -> datetime:
+    """Return a Julian day as an aware UTC datetime, to the millisecond that scs writes."""
+    since_epoch = timedelta(days=day - _UNIX_EPOCH_AS_JULIAN_DAY)
+    return _UNIX_EPOCH + round(since_epoch / _MILLISECOND) * _MILLISECOND
+
+
+def _column_type(
+    field: "models.Field[Any, Any]", types: dict[str, str], connection: BaseDatabaseWrapper
+) -> str:
+    try:
+        return types[connection.vendor]
+    except KeyError:
+        raise ImproperlyConfigured(
+            f"{type(field).__name__} has no column type for {connection.vendor!r},"
+            f" only for {', '.join(map(repr, types))}."
+        ) from None
+
+
+class TokenField(models.CharField):  # type: ignore[type-arg]
+    """The store key of a session: 43 characters of ASCII, compared exactly."""
+
+    _types: Final = {
+        "mysql": "char(43) CHARACTER SET ascii COLLATE ascii_bin",
+        # In capitals Django's schema editor does not take it for a column to search with LIKE, for
+        # which it would add an index.
+        "postgresql": "TEXT",
+        "sqlite": "TEXT",
+    }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("max_length", 43)
+        super().__init__(*args, **kwargs)
+
+    def db_type(self, connection: BaseDatabaseWrapper) -> str:
+        return _column_type(self, self._types, connection)
+
+
+class DataField(models.BinaryField):  # type: ignore[type-arg]
+    """The encoded data of a session; reads as ``bytes`` on every vendor."""
+
+    _types: Final = {"mysql": "blob", "postgresql": "bytea", "sqlite": "BLOB"}
+    #: The most bytes that the column holds, by vendor, where that can matter.
+    max_bytes: Final = {"mysql": 65_535}
+
+    def db_type(self, connection: BaseDatabaseWrapper) -> str:
+        return _column_type(self, self._types, connection)
+
+    def from_db_value(self, value: Any, *args: Any) -> bytes | None:
+        return None if value is None else bytes(value)
+
+
+class ExpiryField(models.DateTimeField):  # type: ignore[type-arg]
+    """When a session expires. UTC in the column, whatever the project's time zone is.
+
+    Keeps microseconds on MySQL and PostgreSQL, and milliseconds on SQLite, whose column is a Julian
+    day.
+    """
+
+    _types: Final = {
+        "mysql": "timestamp(6)",
+        "postgresql": "timestamp with time zone",
+        "sqlite": "REAL",
+    }
+
+    def get_internal_type(self) -> str:
+        # Django converts what it reads from a DateTimeField by its name, and would take SQLite's
+        # number for text.
+        return "ExpiryField"
+
+    def db_type(self, connection: BaseDatabaseWrapper) -> str:
+        return _column_type(self, self._types, connection)
+
+    def get_db_prep_value(
+        self, value: Any, connection: BaseDatabaseWrapper, prepared: bool = False
+    ) -> Any:
+        moment = value if prepared else self.get_prep_value(value)
+        if not isinstance(moment, datetime):
+            return moment
+        if timezone.is_naive(moment):
+            moment = timezone.make_aware(moment, timezone.get_default_timezone())
+        return adapt_expiry(moment, connection.vendor)
+
+    def from_db_value(
+        self, value: Any, expression: Any, connection: BaseDatabaseWrapper
+    ) -> datetime | None:
+        if value is None:
+            return None
+        if isinstance(value, float):
+            moment = from_julian_day(value)
+        elif timezone.is_aware(value):
+            moment = value
+        else:
+            # MySQL returns the UTC literal that it was given; PostgreSQL's driver, when the project
+            # does not use time zones, the local time.
+            zone = UTC if connection.vendor == "mysql" else timezone.get_default_timezone()
+            moment = value.replace(tzinfo=zone)
+        return moment if settings.USE_TZ else timezone.make_naive(moment)
+
+
+# MySQL's TIMESTAMP holds 1970-01-01 00:00:01 to 2038-01-19 03:14:07 UTC on older servers, and reads
+# our UTC literals in the connection's time zone: a day and a half keeps clear of both ends.
+_MYSQL_FIRST: Final = datetime(1970, 1, 3, tzinfo=UTC)
+_MYSQL_LAST: Final = datetime(2038, 1, 18, tzinfo=UTC)
+
+
+def adapt_expiry(moment: datetime, vendor: str) -> datetime | float:
+    """Return an aware datetime as the parameter that the expiry column of ``vendor`` takes."""
+    if vendor == "sqlite":
+        return to_julian_day(moment)
+    if vendor == "mysql":
+        return min(max(moment, _MYSQL_FIRST), _MYSQL_LAST).astimezone(UTC).replace(tzinfo=None)
+    return moment

@@ -1,0 +1,41 @@
+"""Messages that are shown once, on whatever page the visitor sees next.
+
+A message is a plain string under a session key of its own, as Snippetbox has it, so that any scs
+application that shares the session can put and pop it too.
+"""
+
+from typing import cast
+
+from asgiref.sync import sync_to_async
+from django.http import HttpRequest
+
+from .backends.base import SessionStore
+
+
+def put(request: HttpRequest, message: object, key: str = "flash") -> None:
+    """Leave ``message``, as text, for the next page; it replaces one that is still there."""
+    request.session[key] = str(message)
+
+
+def pop(request: HttpRequest, key: str = "flash") -> str:
+    """Take the message out of the session and return it, or "" if there is none.
+
+    Of any number of parallel requests one gets it: see ``SessionStore.take``.
+    """
+    message = cast(SessionStore, request.session).take(key)
+    return message if isinstance(message, str) else ""
+
+
+def peek(request: HttpRequest, key: str = "flash") -> str:
+    """Return the message, or "" if there is none, and leave it where it is."""
+    message = request.session.get(key)
+    return message if isinstance(message, str) else ""
+
+
+async def aput(request: HttpRequest, message: object, key: str = "flash") -> None:
+    """Do what ``put`` does, in an async view."""
+    await request.session.aset(key, str(message))
+
+
+apop = sync_to_async(pop)
+apeek = sync_to_async(peek)

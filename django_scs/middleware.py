@@ -1,0 +1,136 @@
+"""A drop-in for Django's SessionMiddleware that keeps promises which Django's cannot."""
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.contrib.sessions import middleware
+from django.contrib.sessions.backends.base import SessionBase
+from django.core.exceptions import ImproperlyConfigured
+from django.http import HttpRequest, HttpResponse
+from django.utils.cache import patch_vary_headers
+from django.utils.http import http_date
+
+from .backends.base import SessionStore, Status, UpdateError
+
+#: How often a request that created a session is followed by a sweep. A sweep removes up to 200 rows,
+#: so that on average two go for each that comes.
+_SWEEP_CHANCE: Final = 0.01
+
+_log = logging.getLogger("django_scs")
+
+
+class SessionMiddleware(middleware.SessionMiddleware):
+    """Loads the session for a request, saves it, and sets or deletes the cookie.
+
+    Other than Django's: a session that was destroyed meanwhile lets the response go out, without a
+    cookie, where Django answers 400. A token that is unknown leaves the browser's cookie alone, for
+    it may be the late request with the old token of a session just renewed. A token renewed by a
+    view that then failed reaches the browser. A response with a session cookie is not cached. Now and
+    then, when the response is out, expired sessions are removed.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
+        super().__init__(get_response)
+        if not issubclass(self.SessionStore, SessionStore):
+            raise ImproperlyConfigured(
+                f"SESSION_ENGINE is {settings.SESSION_ENGINE!r}; with django_scs's middleware it must"
+                " be 'django_scs.backends.db', or a module whose SessionStore derives from its."
+            )
+
+    async def __acall__(self, request: HttpRequest) -> HttpResponse:
+        self.process_request(request)
+        response: HttpResponse = await self.get_response(request)  # type: ignore[misc]
+        if _is_save_due(request.session):
+            return await sync_to_async(self.process_response)(request, response)
+        return self.process_response(request, response)
+
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        """Save the session where that is due, and tell the browser what it must know."""
+        session = getattr(request, "session", None)
+        if not isinstance(session, SessionStore):
+            return response
+        cookie = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
+        if session.status is Status.DESTROYED:
+            if cookie is not None:
+                _delete_cookie(response)
+        elif _is_save_due(session) and not _is_empty(session):
+            if response.status_code >= 500:
+                deliver = session.token != cookie and session.exists(session.token)
+            else:
+                deliver = _save(session)
+            if deliver:
+                _set_cookie(response, session)
+        if session.accessed:
+            patch_vary_headers(response, ("Cookie",))
+        if session.created and random.random() < _SWEEP_CHANCE:  # noqa: S311 -- not a secret
+            # After the response has been sent, and before the connection is closed.
+            closers = response._resource_closers  # type: ignore[attr-defined]
+            closers.append(partial(_sweep, type(session)))
+        return response
+
+
+def _is_save_due(session: SessionBase) -> bool:
+    return session.modified or settings.SESSION_SAVE_EVERY_REQUEST
+
+
+def _is_empty(session: SessionStore) -> bool:
+    if session.session_key:
+        # An unknown token is found to be one, and forgotten, when the session is loaded.
+        session.keys()
+    return session.is_empty()
+
+
+def _save(session: SessionStore) -> bool:
+    try:
+        session.save()
+    except UpdateError:
+        _log.warning(
+            "Session %s was destroyed during the request; changes to these keys were dropped: %s",
+            session.fingerprint,
+            ", ".join(session.changed_keys()),
+        )
+        return False
+    return True
+
+
+def _set_cookie(response: HttpResponse, session: SessionStore) -> None:
+    max_age = expires = None
+    if not session.get_expire_at_browser_close():
+        max_age = session.get_expiry_age()
+        expires = http_date(time.time() + max_age)
+    response.set_cookie(
+        settings.SESSION_COOKIE_NAME,
+        session.token,
+        max_age=max_age,
+        expires=expires,
+        domain=settings.SESSION_COOKIE_DOMAIN,
+        path=settings.SESSION_COOKIE_PATH,
+        secure=settings.SESSION_COOKIE_SECURE,
+        httponly=settings.SESSION_COOKIE_HTTPONLY,
+        samesite=settings.SESSION_COOKIE_SAMESITE,
+    )
+    response.headers.setdefault("Cache-Control", "no-store")
+
+
+def _delete_cookie(response: HttpResponse) -> None:
+    response.delete_cookie(
+        settings.SESSION_COOKIE_NAME,
+        path=settings.SESSION_COOKIE_PATH,
+        domain=settings.SESSION_COOKIE_DOMAIN,
+        samesite=settings.SESSION_COOKIE_SAMESITE,
+    )
+    response.headers.setdefault("Cache-Control", "no-store")
+
+
+def _sweep(session_class: type[SessionStore]) -> None:
+    try:
+        session_class.sweep()
+    except Exception:
+        # The response is out; what failed here must not fail the request.
+        _log.exception("The sweep of expired sessions failed")

@@ -1,0 +1,26 @@
+"""What a login does to the session."""
+
+from typing import Any
+
+from django.contrib.auth.signals import user_logged_in
+from django.http import HttpRequest
+
+from .backends.base import SessionStore
+
+
+def renew_on_login(*, request: HttpRequest | None, **kwargs: Any) -> None:
+    """Renew the token where Django kept it: when a user logs in who is logged in already.
+
+    Each login renews once. Source: OWASP Session Management, "Renew the Session ID After Any
+    Privilege Level Change".
+    """
+    session = getattr(request, "session", None)
+    if isinstance(session, SessionStore):
+        if not session.renewed:
+            session.renew_token()
+        session.renewed = False
+
+
+def connect() -> None:
+    """Connect the receivers."""
+    user_logged_in.connect(renew_on_login, dispatch_uid="django_scs.renew_on_login")
