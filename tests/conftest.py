@@ -1,0 +1,135 @@
+"""What all tests share, and the rules of the suite: nothing is left out without a word."""
+
+from __future__ import annotations
+
+import ast
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import TransactionTestCase
+
+FOLDER = Path(__file__).parent
+# Django's own runner collects what is in there.
+ELSEWHERE = FOLDER / "django_suites"
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+DATABASE_FIXTURES = {"db", "transactional_db", "live_server", "vendor"}
+MARKERS = (
+    "browser: drives a real browser; runs on one database only",
+    "vendors(*names): is about these databases alone (mysql, postgresql, sqlite)",
+)
+
+
+@pytest.fixture
+def vendor() -> str:
+    """Return the kind of database the suite runs on: mysql (MariaDB too), postgresql, sqlite."""
+    return connection.vendor
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--database-only",
+        action="store_true",
+        help="leave out browser tests and tests that do not use the database, which another "
+        "run of the suite, on another database, has covered",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for marker in MARKERS:
+        config.addinivalue_line("markers", marker)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(
+    session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    whole_suite = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    if whole_suite and not session.testsfailed and (forgotten := sorted(find_forgotten(items))):
+        raise pytest.UsageError("never collected, so never run:\n  " + "\n  ".join(forgotten))
+    database_only = config.getoption("--database-only")
+    left_out = {item for item in items if not belongs_here(item, database_only)}
+    config.hook.pytest_deselected(items=list(left_out))
+    items[:] = [item for item in items if item not in left_out]
+
+
+def belongs_here(item: pytest.Item, database_only: bool) -> bool:
+    """Tell whether a test has something to say about the database of this run."""
+    vendors = item.get_closest_marker("vendors")
+    if vendors and connection.vendor not in vendors.args:
+        return False
+    return not database_only or (uses_database(item) and not item.get_closest_marker("browser"))
+
+
+def uses_database(item: pytest.Item) -> bool:
+    """Tell whether a test may use the database."""
+    return bool(
+        item.get_closest_marker("django_db")
+        or DATABASE_FIXTURES.intersection(getattr(item, "fixturenames", ()))
+        or issubclass(getattr(item, "cls", None) or object, TransactionTestCase)
+    )
+
+
+def find_forgotten(items: Iterable[Any]) -> set[str]:
+    """Return the tests that the files under tests/ define and pytest did not collect.
+
+    A method of a contract class counts as collected when a subclass runs it.
+    """
+    collected = set()
+    for item in items:
+        name = getattr(item, "originalname", None) or item.name
+        collected.add(f"{item.module.__name__}.{name}")
+        for base in getattr(item.cls, "__mro__", ()):
+            collected.add(f"{base.__module__}.{base.__qualname__}.{name}")
+    return set(find_defined()) - collected
+
+
+def find_defined() -> Iterator[str]:
+    """Yield each test function and method in the source, by its dotted name."""
+    for path in FOLDER.rglob("*.py"):
+        if not path.is_relative_to(ELSEWHERE):
+            module = ".".join(path.relative_to(FOLDER.parent).with_suffix("").parts)
+            yield from find_in(ast.parse(path.read_bytes()).body, module)
+
+
+def find_in(body: Iterable[ast.stmt], prefix: str) -> Iterator[str]:
+    """Yield the dotted names of the tests among some statements, those in classes included."""
+    for node in body:
+        if isinstance(node, ast.ClassDef):
+            yield from find_in(node.body, f"{prefix}.{node.name}")
+        elif isinstance(node, FUNCTIONS) and node.name.startswith("test"):
+            yield f"{prefix}.{node.name}"
+
+
+def must_not_skip() -> bool:
+    """Tell whether this is a run of continuous integration, where a skipped test is a failure."""
+    return os.environ.get("CI", "").lower() not in {"", "0", "false"}
+
+
+def skip_reasons(reporter: Any) -> Counter[str]:
+    """Count the skipped tests by reason."""
+    return Counter(
+        report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        for report in reporter.stats.get("skipped", [])
+    )
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reasons = skip_reasons(terminalreporter)
+    if not reasons:
+        return
+    title = "SKIPPED, WHICH FAILS THIS RUN" if must_not_skip() else "SKIPPED TESTS"
+    terminalreporter.section(title, red=True, bold=True)
+    for reason, count in reasons.most_common():
+        terminalreporter.line(f"{count} x {reason}", red=True)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if must_not_skip() and skip_reasons(reporter) and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -1,0 +1,150 @@
+"""See to it that the machine has what the tests need. Uses the standard library only.
+
+`python3 -m tests.machine run|sqlite|all` looks for programs and headers, never for package names,
+so that whatever the machine has counts. As root on Debian and Ubuntu the missing packages are
+installed, without starting a service; elsewhere it says what to install and fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib.util
+import os
+import platform
+import shlex
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.servers import find_program, interruptible
+
+PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
+MINIMUM_PYTHON = (3, 11)
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+POLICY = Path("/usr/sbin/policy-rc.d")
+
+
+@dataclass(frozen=True)
+class Need:
+    """Something to look for, and the Debian packages that bring it; none if no package does."""
+
+    what: str
+    is_there: Callable[[], bool]
+    packages: tuple[str, ...] = ()
+
+
+def _has(*names: str) -> Callable[[], bool]:
+    return lambda: find_program(*names) is not None
+
+
+def _has_venv() -> bool:
+    return all(importlib.util.find_spec(name) is not None for name in ("venv", "ensurepip"))
+
+
+def _has_headers() -> bool:
+    return (Path(sysconfig.get_path("include")) / "Python.h").exists()
+
+
+def _has_client_library() -> bool:
+    program = find_program("pkg-config")
+    return program is not None and any(
+        subprocess.run([program, "--exists", name], check=False).returncode == 0
+        for name in ("mysqlclient", "libmariadb", "mariadb")
+    )
+
+
+def _os_release() -> dict[str, str]:
+    try:
+        return platform.freedesktop_os_release()
+    except OSError:
+        return {}
+
+
+def _is_debian() -> bool:
+    release = _os_release()
+    return "debian" in [release.get("ID"), *release.get("ID_LIKE", "").split()]
+
+
+def needs(purpose: str) -> list[Need]:
+    """Return what `run`, the tests on SQLite (`sqlite`) or all tests (`all`) need."""
+    # An interpreter that does not come from the distribution brings its own headers or never.
+    of_distribution = sys.base_prefix == "/usr"
+    version = ".".join(map(str, MINIMUM_PYTHON))
+    found = [
+        Need(f"Python {version} or newer", lambda: sys.version_info >= MINIMUM_PYTHON),
+        Need(
+            "Python's venv and ensurepip", _has_venv, (f"{PYTHON}-venv",) if of_distribution else ()
+        ),
+    ]
+    if purpose != "all":
+        return found
+    # Ubuntu's packages of Chromium are snaps, which need a running snapd.
+    browser = () if _os_release().get("ID") == "ubuntu" else ("chromium", "chromium-driver")
+    return [
+        *found,
+        Need("a C compiler", _has("cc", "gcc", "clang"), ("gcc", "libc6-dev")),
+        Need("Python's headers", _has_headers, (f"{PYTHON}-dev",) if of_distribution else ()),
+        Need("pkg-config", _has("pkg-config"), ("pkg-config",)),
+        Need("MariaDB's or MySQL's client library", _has_client_library, ("libmariadb-dev",)),
+        Need("a MariaDB server", _has("mariadbd"), ("mariadb-server",)),
+        Need("MariaDB's installer", _has("mariadb-install-db"), ("mariadb-server",)),
+        Need("a PostgreSQL server", _has("initdb"), ("postgresql",)),
+        Need("Chromium or Google Chrome", _has(*BROWSERS), browser),
+        Need("chromedriver", _has("chromedriver"), browser),
+    ]
+
+
+@contextlib.contextmanager
+def services_stay_down() -> Iterator[None]:
+    """Keep a package's installation from starting its service (Debian policy, invoke-rc.d)."""
+    if POLICY.exists():
+        yield
+        return
+    POLICY.write_text("#!/bin/sh\nexit 101\n")
+    POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        POLICY.unlink()
+
+
+def install(packages: Sequence[str]) -> None:
+    """Install Debian packages. Raise CalledProcessError if apt-get fails."""
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    command = ["apt-get", "install", "--yes", "--no-install-recommends", *packages]
+    print(f"Installing with apt-get: {' '.join(packages)}", flush=True)
+    with services_stay_down():
+        for each in (["apt-get", "update", "--quiet"], command):
+            subprocess.run(each, env=environment, stdout=subprocess.DEVNULL, check=True)
+
+
+def _instructions(missing: Sequence[Need], packages: Sequence[str]) -> str:
+    lines = ["This machine lacks:", *(f"  - {need.what}" for need in missing)]
+    if packages:
+        lines += ["On Debian or Ubuntu:", f"  sudo apt-get install {shlex.join(packages)}"]
+    lines.append("`make test DB=sqlite` needs no database server and no browser.")
+    return "\n".join(lines)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Return 0 if the machine has everything, where possible after installing it, else 1."""
+    parser = argparse.ArgumentParser(prog="python -m tests.machine", description=__doc__)
+    parser.add_argument("purpose", choices=["run", "sqlite", "all"])
+    wanted = needs(parser.parse_args(argv).purpose)
+    missing = [need for need in wanted if not need.is_there()]
+    packages = list(dict.fromkeys(name for need in missing for name in need.packages))
+    if packages and os.geteuid() == 0 and _is_debian():
+        with interruptible():
+            install(packages)
+        missing = [need for need in wanted if not need.is_there()]
+    if missing:
+        print(_instructions(missing, packages), file=sys.stderr)
+    return bool(missing)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
