@@ -46,7 +46,8 @@ class SessionMiddleware(middleware.SessionMiddleware):
     async def __acall__(self, request: HttpRequest) -> HttpResponse:
         self.process_request(request)
         response: HttpResponse = await self.get_response(request)  # type: ignore[misc]
-        if _is_save_due(request.session):
+        session = getattr(request, "session", None)
+        if session is not None and _is_save_due(session):
             return await sync_to_async(self.process_response)(request, response)
         return self.process_response(request, response)
 

@@ -392,7 +392,9 @@ class SessionStore(TypedAccess):
 
     def decode(self, session_data: bytes | str) -> dict[str, Any]:
         """Return the values in ``session_data``; none, with a line in the log, if it is corrupt."""
-        data = session_data.encode() if isinstance(session_data, str) else session_data
+        data = (
+            session_data.encode(errors="replace") if isinstance(session_data, str) else session_data
+        )
         read = self._read(Record("", data, _now()))
         return read[1] if read else {}
 

@@ -19,8 +19,8 @@ __all__ = ["CreateError", "SessionStore", "UpdateError"]
 
 
 @cache
-def _store(model: "type[AbstractSession]") -> SqlStore:
-    return SqlStore(model)
+def _store(session_class: "type[SessionStore]") -> SqlStore:
+    return SqlStore(session_class.get_model_class())
 
 
 class SessionStore(base.SessionStore):
@@ -37,7 +37,7 @@ class SessionStore(base.SessionStore):
 
     @classmethod
     def get_store(cls) -> SqlStore:
-        return _store(cls.get_model_class())
+        return _store(cls)
 
     @cached_property
     def model(self) -> "type[AbstractSession]":
