@@ -20,9 +20,9 @@ TEXTS = [
     Text(
         "Old pond",
         """\
-古池や
-蛙飛びこむ
-水の音
+furu ike ya
+kawazu tobikomu
+mizu no oto
 
 Old pond —
 frogs jumped in —
@@ -36,15 +36,10 @@ tr. Lafcadio Hearn, 1898""",
     Text(
         "A flash that shows once",
         """\
-from django.shortcuts import redirect
-from django_scs import flash
-
-
 def create(request):
     snippet = save_snippet(request.POST)
     flash.put(request, "Snippet successfully created!")
     return redirect(snippet)
-
 
 def view(request, pk):
     # Of two tabs that ask at the same moment, one gets it.
@@ -96,12 +91,12 @@ Christina Rossetti, 1872""",
         age=60 * 27,
     ),
     Text(
-        "Sessions that are still alive",
+        "Sessions alive",
         """\
-SELECT count(*) AS alive,
-       min(expiry) AS next_to_go
+SELECT count(*) AS sessions,
+       min(expiry) AS next_to_end
   FROM sessions
- WHERE expiry > current_timestamp;""",
+ WHERE current_timestamp < expiry;""",
         days=365,
         age=60 * 24 * 3,
     ),

@@ -39,7 +39,7 @@ class SnippetForm(forms.ModelForm):  # type: ignore[type-arg]
     )
     days = forms.TypedChoiceField(
         label="Keep it for",
-        choices=[(365, "One year"), (7, "One week"), (1, "One day")],
+        choices=[(365, "a year"), (7, "a week"), (1, "a day")],
         coerce=int,
         initial=365,
         widget=forms.RadioSelect,

@@ -1,9 +1,12 @@
 """Snippets: short texts that expire."""
 
+from datetime import timedelta
+
 from django.conf import settings
 from django.db import models
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.timesince import timesince
 
 
 class SnippetQuerySet(models.QuerySet["Snippet"]):
@@ -39,3 +42,10 @@ class Snippet(models.Model):
     def lines(self) -> list[str]:
         """The content line by line, without line ends."""
         return self.content.split("\n")
+
+    @property
+    def age(self) -> str:
+        """How long ago the snippet was created, in its largest unit."""
+        if timezone.now() - self.created < timedelta(minutes=1):
+            return "just now"
+        return f"{timesince(self.created, depth=1)} ago"
