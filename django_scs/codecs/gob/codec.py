@@ -1,0 +1,210 @@
+"""The codec of Go's scs: sessions as encoding/gob writes them, to share with a Go application.
+
+Source: scs codec.go GobCodec, a gob of ``struct{Deadline time.Time; Values map[string]any}``.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from django.conf import settings
+
+from ...exceptions import DecodeError, EncodeError
+from . import wire
+from .types import INT, INTERFACE, TIME, VALUES, Unloadable, fits
+from .wire import Opaque, Reader, Type, Writer, integer, sized, text, uint, utf8
+
+
+class GobCodec:
+    """Reads and writes what scs's GobCodec does.
+
+    An ``int`` is Go's ``int``, a ``str`` its ``string``, ``bytes`` its ``[]byte``; None is nil. A key
+    that held another width of number keeps it; ``gob.Int64(5)`` chooses one. A Go value that Python
+    has no type for is an Opaque. What Go knows only if it is registered there, such as
+    ``map[string]interface {}`` for dicts, must be declared in ``SCS_GOB_REGISTERED``.
+    """
+
+    def encode(
+        self, deadline: datetime, values: dict[str, Any], original: bytes | None = None
+    ) -> bytes:
+        """Implement Codec.encode. What ``original`` holds under a key guides how it is written."""
+        old = _EMPTY if original is None else _parse(original)
+        packed = _pack_deadline(deadline, old.deadline)
+        try:
+            held = _hold(values, old.held)
+            if original is not None and packed == old.deadline and _same(values, held, old):
+                return original
+            return _write(packed, values, held)
+        except RecursionError:
+            raise EncodeError("The session's values are nested too deeply.") from None
+
+    def decode(self, data: bytes) -> tuple[datetime, dict[str, Any]]:
+        """Implement Codec.decode."""
+        session = _parse(data)
+        return _load_deadline(session.deadline), session.values
+
+
+class _Session(NamedTuple):
+    """What a blob holds: the deadline as it was sent, the values, and how those were sent that are
+    not plain, which means string, int or bool."""
+
+    deadline: bytes
+    values: dict[str, Any]
+    held: dict[str, Opaque | None]
+
+
+# Year 1 in UTC, for which Go sends nothing.
+_NO_DEADLINE = TIME.pack(datetime(1, 1, 1, tzinfo=UTC))
+_EMPTY = _Session(_NO_DEADLINE, {}, {})
+
+
+def _registered() -> Sequence[str]:
+    names: Sequence[str] = getattr(settings, "SCS_GOB_REGISTERED", ())
+    return names
+
+
+def _load_deadline(raw: bytes) -> datetime:
+    try:
+        return TIME.load(raw)
+    except Unloadable:
+        # A year that Python does not have.
+        return (datetime.min if raw[1] > 127 else datetime.max).replace(tzinfo=UTC)
+
+
+def _pack_deadline(deadline: datetime, old: bytes) -> bytes:
+    if deadline.utcoffset() is None:
+        raise EncodeError(f"The deadline {deadline} has no zone.")
+    return old if _load_deadline(old) == deadline else TIME.pack(deadline)
+
+
+def _parse(data: bytes) -> _Session:
+    # A Go process that has not used gob before begins like this; so do we.
+    if data.startswith(_PREFIX):
+        reader = Reader(data, len(_PREFIX), dict(_TYPES))
+    else:
+        reader = Reader(data, 0, dict(wire.BUILTINS))
+    try:
+        return _read(reader)
+    except RecursionError:
+        raise DecodeError("nested too deeply") from None
+
+
+def _read(reader: Reader) -> _Session:
+    session = reader.next_type(in_interface=False)
+    if session is not _SESSION:
+        _check(session)
+    deadline = _NO_DEADLINE
+    values: dict[str, Any] = {}
+    held: dict[str, Opaque | None] = {}
+    index = -1
+    while reader.pos < reader.end and (delta := reader.uint()):
+        index += delta
+        if index >= len(session.fields):
+            raise DecodeError("a field that the session's type lacks")
+        if session.fields[index] == b"Deadline":
+            deadline = reader.blob()
+        elif session.fields[index] == b"Values":
+            _read_values(reader, values, held)
+        else:
+            reader.value(session.elems[index])
+    return _Session(deadline, values, held)
+
+
+def _check(session: Type) -> None:
+    """Raise DecodeError unless scs would take a value of this type for a session."""
+    found = dict(zip(session.fields, session.elems, strict=False))
+    wanted = dict(zip(_SESSION.fields, _SESSION.elems, strict=True))
+    if session.kind is not wire.STRUCT or (found and found.keys().isdisjoint(wanted)):
+        raise DecodeError("not a session")
+    for name in found.keys() & wanted.keys():
+        if not fits(found[name], wanted[name]):
+            raise DecodeError(f"wrong type of {text(name)}")
+
+
+def _read_values(reader: Reader, values: dict[str, Any], held: dict[str, Opaque | None]) -> None:
+    for _ in range(reader.uint()):
+        key = text(reader.blob())
+        for head, read in _PLAIN_READERS:
+            if reader.data.startswith(head, reader.pos, reader.end):
+                reader.pos += len(head)
+                reader.uint()
+                if reader.uint() != 0:
+                    raise DecodeError("malformed value in an interface")
+                values[key] = read(reader)
+                held.pop(key, None)
+                break
+        else:
+            held[key] = sent = wire.INTERFACE.kind.read(reader, wire.INTERFACE)
+            values[key] = INTERFACE.load(sent)
+
+
+def _hold(values: dict[str, Any], old: dict[str, Opaque | None]) -> dict[str, Opaque | None]:
+    """Return what stands for the values that are not plain, or were not."""
+    held: dict[str, Opaque | None] = {}
+    declared: Sequence[str] | None = None
+    for key, value in values.items():
+        if type(value) in _PLAIN_WRITERS and key not in old:
+            continue
+        if declared is None:
+            declared = _registered()
+        try:
+            held[key] = INTERFACE.dump(value, old.get(key), declared)
+        except EncodeError as exc:
+            raise _at(key, exc) from None
+    return held
+
+
+def _same(values: dict[str, Any], held: dict[str, Opaque | None], old: _Session) -> bool:
+    return (
+        values.keys() == old.values.keys()
+        and held == old.held
+        and all(
+            # To Python, True equals 1.
+            value == old.values[key] and type(value) is type(old.values[key])
+            for key, value in values.items()
+            if key not in held
+        )
+    )
+
+
+def _write(deadline: bytes, values: dict[str, Any], held: dict[str, Opaque | None]) -> bytes:
+    writer = Writer(_NUMBERS)
+    out = writer.out
+    out += _OPENING + sized(deadline) + b"\x01" + uint(len(values))
+    for key, value in values.items():
+        try:
+            if not isinstance(key, str):
+                raise EncodeError("a key must be a str")
+            out += sized(utf8(key))
+            if key in held:
+                wire.INTERFACE.kind.write(writer, wire.INTERFACE, held[key])
+            else:
+                head, dump = _PLAIN_WRITERS[type(value)]
+                out += head + sized(b"\x00" + dump(value))
+        except EncodeError as exc:
+            raise _at(key, exc) from None
+    out += b"\x00"
+    return _PREFIX + writer.definitions() + sized(out)
+
+
+def _at(key: Any, exc: EncodeError) -> EncodeError:
+    return EncodeError(f"Session key {key!r}: {exc}.")
+
+
+_SESSION = wire.struct(Deadline=TIME.wire, Values=VALUES.wire)
+_standard = Writer({type_: number for number, type_ in wire.BUILTINS.items()})
+_OPENING = integer(_standard.number(_SESSION)) + b"\x01"
+_PREFIX = _standard.definitions()
+_NUMBERS = _standard.numbers
+_TYPES = {number: type_ for type_, number in _NUMBERS.items()}
+
+_PLAIN_READERS: tuple[tuple[bytes, Callable[[Reader], Any]], ...] = (
+    (sized(b"string") + integer(6), lambda reader: text(reader.blob())),
+    (sized(b"int") + integer(2), Reader.sint),
+    (sized(b"bool") + integer(1), lambda reader: reader.uint() != 0),
+)
+_PLAIN_WRITERS: dict[type, tuple[bytes, Callable[[Any], bytes]]] = {
+    str: (_PLAIN_READERS[0][0], lambda value: sized(utf8(value))),
+    int: (_PLAIN_READERS[1][0], lambda value: integer(INT.write(value))),
+    bool: (_PLAIN_READERS[2][0], lambda value: uint(value)),
+}

@@ -1,0 +1,479 @@
+"""Which Python value stands for which Go type, both ways, by the type's Go name.
+
+Go tells the types of values in an interface apart by name alone: ``int`` and ``int64`` look the same
+on the wire. Source: Go encoding/gob type.go registerBasics.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
+from itertools import takewhile
+from typing import Any, Protocol
+
+from ...exceptions import DecodeError, EncodeError
+from . import wire
+from .wire import Opaque, Raw, Type
+
+
+class Explicit:
+    """Base of the classes that say as which Go type a number is written, whatever its key held."""
+
+    __slots__ = ()
+
+
+class Int(Explicit, int):
+    """An int that is written as Go's ``int``."""
+
+
+class Int8(Explicit, int):
+    """An int that is written as Go's ``int8``."""
+
+
+class Int16(Explicit, int):
+    """An int that is written as Go's ``int16``."""
+
+
+class Int32(Explicit, int):
+    """An int that is written as Go's ``int32``."""
+
+
+class Int64(Explicit, int):
+    """An int that is written as Go's ``int64``."""
+
+
+class Uint(Explicit, int):
+    """An int that is written as Go's ``uint``."""
+
+
+class Uint8(Explicit, int):
+    """An int that is written as Go's ``uint8``."""
+
+
+class Uint16(Explicit, int):
+    """An int that is written as Go's ``uint16``."""
+
+
+class Uint32(Explicit, int):
+    """An int that is written as Go's ``uint32``."""
+
+
+class Uint64(Explicit, int):
+    """An int that is written as Go's ``uint64``."""
+
+
+class Uintptr(Explicit, int):
+    """An int that is written as Go's ``uintptr``."""
+
+
+class Float32(Explicit, float):
+    """A float that is written as Go's ``float32``, rounded to it."""
+
+
+class Float64(Explicit, float):
+    """A float that is written as Go's ``float64``."""
+
+
+class Complex64(Explicit, complex):
+    """A complex that is written as Go's ``complex64``, rounded to it."""
+
+
+class Complex128(Explicit, complex):
+    """A complex that is written as Go's ``complex128``."""
+
+
+class Unloadable(Exception):
+    """Raised by ``load`` for a Go value that the Python type cannot hold: it stays an Opaque."""
+
+
+class GoType(Protocol):
+    """A Go type that has a Python counterpart."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def wire(self) -> Type: ...
+
+    def load(self, raw: Raw) -> Any:
+        """Return the Python value. Raise DecodeError where Go would fail, or Unloadable."""
+        ...
+
+    def takes(self, value: Any) -> bool:
+        """Tell whether ``value`` is of the Python type that stands for this one."""
+        ...
+
+    def dump(self, value: Any, old: Raw, declared: Sequence[str]) -> Raw:
+        """Return the raw form of a value that the type takes.
+
+        ``old`` is the raw form of what was there before, or None; parts that still have the same
+        value keep what Python does not show of them. ``declared`` are names that the Go application
+        registers. Raises EncodeError, for a number out of range above all.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Basic:
+    """A type whose values have no parts."""
+
+    name: str
+    wire: Type
+    python: type
+    load: Callable[[Raw], Any]
+    write: Callable[[Any], Raw]
+
+    def takes(self, value: Any) -> bool:
+        return isinstance(value, self.python) and isinstance(value, bool) == (self.python is bool)
+
+    def dump(self, value: Any, old: Raw, declared: Sequence[str]) -> Raw:
+        return self.write(value)
+
+
+@dataclass(frozen=True)
+class _Within:
+    """The range of a Go integer type; called, returns a number that lies in it."""
+
+    name: str
+    low: int
+    high: int
+    error: type[Exception]
+
+    def __call__(self, number: int) -> int:
+        if not self.low <= number <= self.high:
+            raise self.error(
+                f"{int(number)} is out of the range of Go's {self.name}, {self.low} to {self.high}"
+            )
+        return int(number)
+
+
+def _integer(name: str, bits: int) -> Basic:
+    signed = name.startswith("int")
+    low, high = (-1 << bits - 1, (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
+    load, dump = (_Within(name, low, high, error) for error in (DecodeError, EncodeError))
+    return Basic(name, wire.INT if signed else wire.UINT, int, load, dump)
+
+
+def _load_float(raw: int) -> float:
+    # The wire has the bytes of the IEEE double in reverse.
+    (number,) = struct.unpack("<d", raw.to_bytes(8, "big"))
+    return float(number)
+
+
+def _dump_float(number: float) -> int:
+    return int.from_bytes(struct.pack("<d", number), "big")
+
+
+def _round(number: float, error: type[Exception]) -> float:
+    try:
+        (rounded,) = struct.unpack("<f", struct.pack("<f", number))
+    except OverflowError as exc:
+        raise error(
+            f"{number!r} is out of the range of Go's float32, ±3.4028234663852886e+38"
+        ) from exc
+    return float(rounded)
+
+
+def _load_float32(raw: int) -> float:
+    return _round(_load_float(raw), DecodeError)
+
+
+def _dump_float32(number: float) -> int:
+    return _dump_float(_round(number, EncodeError))
+
+
+def _complex(name: str, load: Callable[[int], float], dump: Callable[[float], int]) -> Basic:
+    return Basic(
+        name,
+        wire.COMPLEX,
+        complex,
+        lambda raw: complex(load(raw[0]), load(raw[1])),
+        lambda value: (dump(value.real), dump(value.imag)),
+    )
+
+
+_YEAR_1 = datetime(1, 1, 1)
+_UTC_YEAR_1 = _YEAR_1.replace(tzinfo=UTC)
+
+
+class Time:
+    """``time.Time``: an aware datetime.
+
+    The nanoseconds that a datetime lacks, and an offset of a day or more (for which UTC stands),
+    survive as long as the value is not changed. Source: Go time.go MarshalBinary, UnmarshalBinary.
+    """
+
+    name = "time.Time"
+    wire = Type(wire.GOB_ENCODER, name=b"Time")
+
+    def load(self, raw: bytes) -> datetime:
+        if len(raw) != {1: 15, 2: 16}.get(raw[0] if raw else 0):
+            raise DecodeError("malformed time.Time")
+        seconds, nanoseconds, minutes = struct.unpack_from(">qih", raw, 1)
+        try:
+            span = timedelta(seconds=seconds, microseconds=nanoseconds // 1000)
+            # Version 2 adds seconds to the offset, which Go reads as unsigned.
+            offset = minutes * 60 + sum(raw[15:])
+            if offset != -60:
+                with suppress(OverflowError, ValueError):
+                    zone = timezone(timedelta(seconds=offset))
+                    return (_YEAR_1 + (span + timedelta(seconds=offset))).replace(tzinfo=zone)
+            return _UTC_YEAR_1 + span
+        except OverflowError as exc:
+            raise Unloadable from exc
+
+    def takes(self, value: Any) -> bool:
+        return isinstance(value, datetime)
+
+    def dump(self, value: datetime, old: bytes | None, declared: Sequence[str]) -> bytes:
+        offset = value.utcoffset()
+        if offset is None:
+            raise EncodeError("a datetime without zone is no time.Time")
+        if old is not None:
+            with suppress(Unloadable):
+                before = self.load(old)
+                if before == value and before.utcoffset() == offset:
+                    return old
+        return self.pack(value, offset)
+
+    def pack(self, value: datetime, offset: timedelta = timedelta(0)) -> bytes:
+        """Return what Go reads as the instant ``value``, in the zone of ``offset``."""
+        minutes, seconds = divmod(offset, timedelta(minutes=1))
+        if not offset:
+            minutes = -1
+        # Minute -1 is UTC to Go; and an offset that it cuts to -1 minute it cannot write again.
+        elif offset % timedelta(seconds=1) or -120 < offset.total_seconds() <= -60:
+            raise EncodeError(f"Go's time.Time cannot hold the zone offset {offset}")
+        span = value - _UTC_YEAR_1
+        whole = span.days * 86_400 + span.seconds
+        packed = struct.pack(">qih", whole, span.microseconds * 1000, minutes)
+        return b"\x02" + packed + bytes((seconds.seconds,)) if seconds else b"\x01" + packed
+
+
+class Interface:
+    """``interface {}``: None, or a value of any type, behind the type's name."""
+
+    name = "interface {}"
+    wire = wire.INTERFACE
+
+    def load(self, raw: Opaque | None) -> Any:
+        go = raw and go_type(raw.go_type)
+        if not raw or not go:
+            return raw
+        if not fits(raw.wire, go.wire):
+            raise DecodeError(f"malformed {go.name}")
+        try:
+            return go.load(raw.raw)
+        except Unloadable:
+            return raw
+
+    def takes(self, value: Any) -> bool:
+        return True
+
+    def dump(self, value: Any, old: Opaque | None, declared: Sequence[str]) -> Opaque | None:
+        if value is None or isinstance(value, Opaque):
+            return value
+        held = go_type(old.go_type) if old and not _is_explicit(value) else None
+        if old and held and held.takes(value):
+            # What is there under this name was written for a Go application that knows it.
+            return _wrap(held, held.dump(value, old.raw, (*declared, held.name)))
+        for go in _candidates(value, declared):
+            if go.takes(value):
+                return _wrap(go, go.dump(value, None, declared))
+        raise EncodeError(_explain(value))
+
+
+@dataclass(frozen=True)
+class SliceOf:
+    """``[]T``: a list. Go gives an empty one back as nil."""
+
+    name: str
+    elem: GoType
+    wire: Type
+
+    def load(self, raw: list[Raw]) -> list[Any]:
+        return [self.elem.load(each) for each in raw]
+
+    def takes(self, value: Any) -> bool:
+        return isinstance(value, list) and all(map(self.elem.takes, value))
+
+    def dump(self, value: list[Any], old: list[Raw] | None, declared: Sequence[str]) -> list[Raw]:
+        before = self._align(old, value) if old else [None] * len(value)
+        return [
+            self.elem.dump(each, was, declared) for each, was in zip(value, before, strict=True)
+        ]
+
+    def _align(self, old: list[Raw], new: list[Any]) -> list[Raw]:
+        """Return for each new element the old one in its place, or None.
+
+        Where elements came or went, those before and after that place are still told apart.
+        """
+        if len(old) == len(new):
+            return old
+        try:
+            was = self.load(old)
+        except Unloadable:
+            was = []
+        head = _count_equal(was, new)
+        tail = _count_equal(was[head:][::-1], new[head:][::-1])
+        return old[:head] + [None] * (len(new) - head - tail) + old[len(old) - tail :]
+
+
+@dataclass(frozen=True)
+class MapOf:
+    """``map[K]V``: a dict."""
+
+    name: str
+    key: GoType
+    elem: GoType
+    wire: Type
+
+    def load(self, raw: dict[Raw, Raw]) -> dict[Any, Any]:
+        try:
+            loaded = {self.key.load(key): self.elem.load(each) for key, each in raw.items()}
+        except TypeError as exc:
+            raise Unloadable from exc
+        # To Python 1, 1.0 and True are one key.
+        if len(loaded) < len(raw):
+            raise Unloadable
+        return loaded
+
+    def takes(self, value: Any) -> bool:
+        return (
+            isinstance(value, dict)
+            and all(map(self.key.takes, value))
+            and all(map(self.elem.takes, value.values()))
+        )
+
+    def dump(
+        self, value: dict[Any, Any], old: dict[Raw, Raw] | None, declared: Sequence[str]
+    ) -> dict[Raw, Raw]:
+        dumped = {}
+        for key, each in value.items():
+            raw_key = self.key.dump(key, None, declared)
+            dumped[raw_key] = self.elem.dump(each, old and old.get(raw_key), declared)
+        return dumped
+
+
+def _map_of(key: GoType, elem: GoType) -> MapOf:
+    name = f"map[{key.name}]{elem.name}"
+    return MapOf(name, key, elem, Type(wire.MAP, (key.wire, elem.wire), name=name.encode()))
+
+
+def _wrap(go: GoType, raw: Raw) -> Opaque:
+    return Opaque(go.name, go.wire, raw)
+
+
+def _count_equal(old: list[Any], new: list[Any]) -> int:
+    pairs = zip(old, new, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+def fits(found: Type, wanted: Type) -> bool:
+    """Tell whether Go would read a value of one type as a value of the other."""
+    if wanted in wire.BUILTINS.values():
+        return found is wanted
+    return found.kind is wanted.kind and all(map(fits, found.elems, wanted.elems))
+
+
+TIME = Time()
+INTERFACE = Interface()
+
+STRING = Basic("string", wire.STRING, str, wire.text, wire.utf8)
+INT = _integer("int", 64)
+_BASICS: tuple[Basic, ...] = (
+    STRING,
+    INT,
+    Basic("bool", wire.BOOL, bool, bool, int),
+    *(_integer(f"int{bits}", bits) for bits in (8, 16, 32, 64)),
+    _integer("uint", 64),
+    *(_integer(f"uint{bits}", bits) for bits in (8, 16, 32, 64)),
+    _integer("uintptr", 64),
+    Basic("float64", wire.FLOAT, float, _load_float, _dump_float),
+    Basic("float32", wire.FLOAT, float, _load_float32, _dump_float32),
+    _complex("complex128", _load_float, _dump_float),
+    _complex("complex64", _load_float32, _dump_float32),
+    Basic("[]uint8", wire.BYTES, bytes, bytes, bytes),
+)
+VALUES = _map_of(STRING, INTERFACE)
+_OTHERS: tuple[GoType, ...] = (TIME, INTERFACE, VALUES)
+_PARTS: dict[str, GoType] = {go.name: go for go in (*_BASICS, *_OTHERS)}
+# The names that Go knows without Register.
+_KNOWN = {go.name for go in _BASICS} | {f"[]{go.name}" for go in _BASICS if go.name[0] != "["}
+
+_NATURAL: dict[type, str] = {
+    str: "string",
+    bool: "bool",
+    int: "int",
+    float: "float64",
+    complex: "complex128",
+    bytes: "[]uint8",
+    **{cls: cls.__name__.lower() for cls in Explicit.__subclasses__()},
+}
+# Go's names are as long as one likes; the types that they tell of are not to be as deep.
+_DEEPEST_NAME = 16
+
+
+@lru_cache(maxsize=256)
+def go_type(name: str) -> GoType | None:
+    """Return the type of a name that a value in an interface may have, or None for an unknown one."""
+    return None if name == INTERFACE.name or name.count("[") > _DEEPEST_NAME else _parse(name)
+
+
+def _parse(name: str) -> GoType | None:
+    if name in _PARTS:
+        return _PARTS[name]
+    if name.startswith("[]"):
+        elem = _parse(name[2:])
+        return elem and SliceOf(name, elem, Type(wire.SLICE, (elem.wire,)))
+    if name.startswith("map["):
+        # A map's key is a type without brackets, or none that Python could hold.
+        key_name, _, elem_name = name[4:].partition("]")
+        key, elem = _parse(key_name), _parse(elem_name)
+        if key and elem:
+            return _map_of(key, elem)
+    return None
+
+
+def _natural(value: Any) -> str | None:
+    """Return the name under which Go knows a basic value without Register."""
+    return next((_NATURAL[cls] for cls in type(value).__mro__ if cls in _NATURAL), None)
+
+
+def _is_explicit(value: Any) -> bool:
+    if isinstance(value, list) and value:
+        return all(isinstance(each, Explicit) for each in value)
+    return isinstance(value, Explicit)
+
+
+def _candidates(value: Any, declared: Sequence[str]) -> Iterator[GoType]:
+    """Yield the types to try for a value: that which Go knows anyway, then those declared."""
+    name = _natural(value)
+    if isinstance(value, list):
+        names = set(map(_natural, value)) or {"string"}
+        name = f"[]{names.pop()}" if len(names) == 1 else None
+    for each in (name if name in _KNOWN else None, *declared):
+        if each and (go := go_type(each)):
+            yield go
+
+
+_EXAMPLES: dict[type, str] = {
+    datetime: "time.Time",
+    dict: "map[string]interface {}",
+    list: "[]interface {}",
+}
+
+
+def _explain(value: Any) -> str:
+    kind = type(value).__qualname__
+    for cls, example in _EXAMPLES.items():
+        if isinstance(value, cls):
+            return (
+                f"Go knows this {kind} only under a name that the Go application registers with"
+                f" gob.Register, such as {example!r}: declare it in SCS_GOB_REGISTERED"
+            )
+    return f"there is no Go type for {kind}"
