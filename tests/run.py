@@ -26,7 +26,6 @@ from tests.servers import SERVERS, ServerError, interruptible
 
 ROOT = Path(__file__).resolve().parent.parent
 DATABASES = ("sqlite", *SERVERS)
-PYTHON = (sys.executable, "-X", "dev")
 GRACE_SECONDS = 30
 NOTHING_RAN = 5  # pytest.ExitCode.NO_TESTS_COLLECTED
 
@@ -105,7 +104,8 @@ def database(name: str, folder: Path) -> Iterator[str]:
 def run_pytest(url: str, folder: Path, arguments: Sequence[str]) -> Counts:
     """Run pytest on one database. Finding nothing is fine where arguments select tests."""
     report = folder / "pytest.xml"
-    status = run([*PYTHON, "-m", "pytest", f"--junit-xml={report}", *arguments], url)
+    pytest = [sys.executable, "-X", "dev", "-m", "pytest"]
+    status = run([*pytest, f"--junit-xml={report}", *arguments], url)
     selected = any(argument != "--database-only" for argument in arguments)
     return read_counts(report).with_status(0 if status == NOTHING_RAN and selected else status)
 
@@ -118,7 +118,7 @@ def run_django_suites(url: str, folder: Path, everything: bool) -> Counts:
     for number, labels in enumerate(django_suites.groups(everything=everything)):
         report = folder / f"django-{number}.json"
         options = [f"--counts={report}", f"--parallel={processes}"]
-        status = run([*PYTHON, "-m", "tests.django_suites", *options, *labels], url)
+        status = run([sys.executable, "-m", "tests.django_suites", *options, *labels], url)
         counts = Counts(**json.loads(report.read_text())) if report.exists() else Counts()
         total += counts.with_status(status)
     return total

@@ -370,7 +370,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with interruptible():
         try:
             with SERVERS[options.vendor](*options.arguments) as server:
-                print(f"DATABASE_URL={server.url}", flush=True)
+                print(f"DATABASE_URL={server.url}\nlog: {server.log}", flush=True)
                 while True:
                     signal.pause()
         except KeyboardInterrupt:

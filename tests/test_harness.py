@@ -1,0 +1,171 @@
+"""The harness itself: servers come and go as promised, and nothing is left out or miscounted."""
+
+from __future__ import annotations
+
+import ast
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from django.db.utils import ConnectionHandler
+
+from tests.conftest import find_defined, find_forgotten, find_in
+from tests.run import ROOT, Counts, main, read_counts
+from tests.servers import SERVERS, Server, ServerError
+from tests.settings import database
+
+needs_a_server = pytest.mark.vendors("mysql", "postgresql")
+
+
+@pytest.fixture
+def server(vendor: str) -> Iterator[Server]:
+    """Return a server of the kind the suite runs on, but not the same one."""
+    with SERVERS[vendor]() as running:
+        yield running
+
+
+def execute(server: Server, *statements: str) -> Any:
+    """Execute statements on a new connection and return the first value of the last one."""
+    connection = ConnectionHandler({"default": database(server.url)})["default"]
+    try:
+        with connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+            return cursor.fetchone()[0] if cursor.description else None
+    finally:
+        connection.close()
+
+
+@needs_a_server
+def test_server_keeps_its_data_when_it_is_killed(server: Server, django_db_blocker: Any) -> None:
+    with django_db_blocker.unblock():
+        execute(server, "CREATE TABLE numbers (n INTEGER)", "INSERT INTO numbers VALUES (7)")
+        server.kill()
+        server.start()
+        assert execute(server, "SELECT n FROM numbers") == 7
+
+
+@needs_a_server
+def test_server_takes_arguments_and_environment(vendor: str, django_db_blocker: Any) -> None:
+    argument, statement, number, zone_statement, zone = {
+        "mysql": (
+            "--explicit-defaults-for-timestamp=0",
+            "SELECT @@explicit_defaults_for_timestamp",
+            0,
+            "SELECT @@system_time_zone",
+            "JST",
+        ),
+        "postgresql": (
+            "-cmax_connections=17",
+            "SELECT current_setting('max_connections')::int",
+            17,
+            "SHOW log_timezone",
+            "Asia/Tokyo",
+        ),
+    }[vendor]
+    server = SERVERS[vendor](argument, environment={"TZ": "Asia/Tokyo"})
+    with server, django_db_blocker.unblock():
+        assert execute(server, statement) == number
+        assert execute(server, zone_statement) == zone
+
+
+@needs_a_server
+def test_server_that_does_not_start_says_why_and_leaves_nothing(vendor: str) -> None:
+    server = SERVERS[vendor]("--no-such-argument")
+    with pytest.raises(ServerError, match="no-such-argument"), server:
+        pass
+    assert not server.folder.exists()
+
+
+@needs_a_server
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_server_ends_with_the_command_that_started_it(vendor: str, number: signal.Signals) -> None:
+    command = [sys.executable, "-m", "tests.servers", vendor]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = urlsplit(process.stdout.readline().removeprefix("DATABASE_URL="))
+        log = Path(process.stdout.readline().removeprefix("log: ").strip())
+        with socket.create_connection(("127.0.0.1", url.port or 0)):
+            assert log.exists()
+        process.send_signal(number)
+        assert process.wait(60) == 0
+    assert not log.parent.exists()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", url.port or 0))
+
+
+def test_find_in_sees_functions_methods_and_nested_classes() -> None:
+    source = """
+def test_a(): ...
+def helper(): ...
+class Checks:
+    async def test_b(self): ...
+    class Inner:
+        def test_c(self): ...
+"""
+    found = set(find_in(ast.parse(source).body, "m"))
+    assert found == {"m.test_a", "m.Checks.test_b", "m.Checks.Inner.test_c"}
+
+
+def test_find_forgotten_names_what_was_not_collected(request: pytest.FixtureRequest) -> None:
+    everything = set(find_defined())
+    this = f"{__name__}.{request.node.originalname}"
+    assert this in everything
+    assert everything - find_forgotten([request.node]) == {this}
+
+
+def test_read_counts_counts_a_broken_teardown_as_a_failure(tmp_path: Path) -> None:
+    report = tmp_path / "report.xml"
+    report.write_text(
+        "<testsuites><testsuite>"
+        "<testcase/><testcase/><testcase><failure/></testcase>"
+        "<testcase><error/></testcase><testcase><skipped/></testcase>"
+        "</testsuite></testsuites>"
+    )
+    assert read_counts(report) == Counts(passed=2, failed=2, skipped=1)
+
+
+def test_counts_take_a_bad_status_for_a_failure(tmp_path: Path) -> None:
+    assert read_counts(tmp_path / "missing.xml").with_status(2) == Counts(failed=1)
+    assert Counts(failed=3).with_status(1) == Counts(failed=3)
+    assert Counts(passed=3).with_status(0) == Counts(passed=3)
+
+
+def run_a_test(folder: Path, source: str, **environment: str) -> tuple[int, str]:
+    """Run pytest with our conftest on one file of its own, and return the status and output."""
+    (folder / "conftest.py").write_text("from tests.conftest import *")
+    (folder / "test_it.py").write_text(source)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", f"--rootdir={folder}", "--ds=tests.settings", str(folder)],
+        cwd=folder,
+        env={"PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout
+
+
+SKIPS = "import pytest\ndef test_it(): pytest.skip('no server')\ndef test_that(): pass\n"
+
+
+def test_a_skipped_test_is_listed(tmp_path: Path) -> None:
+    status, output = run_a_test(tmp_path, SKIPS)
+    assert (status, "1 x Skipped: no server" in output) == (0, True)
+
+
+def test_a_skipped_test_fails_continuous_integration(tmp_path: Path) -> None:
+    status, output = run_a_test(tmp_path, SKIPS, CI="true")
+    assert (status, "WHICH FAILS THIS RUN" in output) == (1, True)
+
+
+def test_run_refuses_an_unknown_database(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--db", "oracle"])
+    assert "must be among sqlite, mysql, postgresql" in capsys.readouterr().err
