@@ -31,7 +31,7 @@ def blocks(*languages):
 
 def test_every_language_is_tested():
     found = {language for page in PAGES for language, _ in BLOCK.findall(page.read_text())}
-    assert found <= {"bash", "diff", "django", "json", "pycon", "python"}
+    assert found <= {"bash", "diff", "django", "go", "json", "pycon", "python", "sql"}
 
 
 @pytest.mark.parametrize("text", blocks("python"))
