@@ -88,12 +88,56 @@ def codec() -> Codec:
     return codec
 
 
+@cache
+def auth_user_id_key() -> str | None:
+    """Return the session key in which a Go application keeps the id of the user, or None.
+
+    ``SCS_AUTH_USER_ID_KEY``, such as ``"authenticatedUserID"``.
+    """
+    key = getattr(settings, "SCS_AUTH_USER_ID_KEY", None)
+    if key is not None and not (isinstance(key, str) and key):
+        raise ImproperlyConfigured(
+            f"SCS_AUTH_USER_ID_KEY is {key!r}, and must be a session key, such as"
+            " 'authenticatedUserID', or None."
+        )
+    return key
+
+
+@cache
+def auth_user_id_type() -> Callable[[Any], Any]:
+    """Return what makes of a primary key the value that the Go application expects.
+
+    ``SCS_AUTH_USER_ID_TYPE``, the name of a Go type; if it is not set, a number stays a number, which
+    is Go's ``int``, and anything else becomes a string.
+    """
+    name = getattr(settings, "SCS_AUTH_USER_ID_TYPE", None)
+    if name is None:
+        return _number_or_text
+    if name == "string":
+        return str
+    if name not in _GO_INTEGERS:
+        raise ImproperlyConfigured(
+            f"SCS_AUTH_USER_ID_TYPE is {name!r}, and must be 'string',"
+            f" {', '.join(map(repr, _GO_INTEGERS))}, or None."
+        )
+    integer: Callable[[Any], Any] = import_string(f"django_scs.codecs.gob.{name.capitalize()}")
+    return integer
+
+
+def _number_or_text(primary_key: Any) -> Any:
+    return primary_key if isinstance(primary_key, int) else str(primary_key)
+
+
+_GO_INTEGERS = ("int", "int32", "int64", "uint", "uint32", "uint64")
+
 ACCESSORS: dict[str, Callable[[], Any]] = {
     "SCS_LIFETIME": lifetime,
     "SCS_IDLE_TIMEOUT": idle_timeout,
     "SCS_TOUCH_INTERVAL": touch_interval,
     "SCS_HASH_TOKENS": hash_tokens,
     "SCS_CODEC": codec,
+    "SCS_AUTH_USER_ID_KEY": auth_user_id_key,
+    "SCS_AUTH_USER_ID_TYPE": auth_user_id_type,
 }
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib.auth.signals import user_logged_in
 from django.http import HttpRequest
 
+from . import auth
 from .backends.base import SessionStore
 
 
@@ -21,6 +22,14 @@ def renew_on_login(*, request: HttpRequest | None, **kwargs: Any) -> None:
         session.renewed = False
 
 
+def tell_go_on_login(*, request: HttpRequest | None, user: Any, **kwargs: Any) -> None:
+    """Let a Go application that shares the session know who has logged in."""
+    session = getattr(request, "session", None)
+    if isinstance(session, SessionStore):
+        auth.put_user_id(session, user)
+
+
 def connect() -> None:
-    """Connect the receivers."""
+    """Connect the receivers, which run in this order."""
     user_logged_in.connect(renew_on_login, dispatch_uid="django_scs.renew_on_login")
+    user_logged_in.connect(tell_go_on_login, dispatch_uid="django_scs.tell_go_on_login")

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.contrib.sessions.backends.base import CreateError, UpdateError
 from django.utils import timezone
 
-from .. import conf, tokens
+from .. import auth, conf, tokens
 from ..backoff import pauses
 from ..exceptions import DecodeError, SessionBusy, SessionTooLarge
 from ..merge import merge, same
@@ -124,7 +124,7 @@ class SessionStore(TypedAccess):
             return {}
         self._stored = _Stored(record.key, record.data)
         self._deadline, values = read
-        if self._is_touch_due(record.expiry, values):
+        if auth.reconcile(values) or self._is_touch_due(record.expiry, values):
             self.modified = True
         return values
 
