@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connections, router
 from django.utils.functional import cached_property
 
+from ..stores import tombstones
 from ..stores.sql import SqlStore
 from . import base
 from .base import CreateError, UpdateError
@@ -53,6 +55,14 @@ class SessionStore(base.SessionStore):
         return self.model(
             token=self._key() or "", data=self.encode(data), expiry=self.get_expiry_date()
         )
+
+    @classmethod
+    def clear_expired(cls) -> None:
+        super().clear_expired()
+        model = cls.get_model_class()
+        connection, table = connections[router.db_for_write(model)], model._meta.db_table
+        if tombstones.installed(connection, table):
+            tombstones.sweep(connection, table)
 
     @classmethod
     def sweep(cls) -> None:

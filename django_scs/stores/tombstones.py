@@ -1,0 +1,124 @@
+"""Triggers that keep a destroyed session dead against a peer that writes blindly.
+
+scs commits by upsert: a Go request in flight can bring back a session that was destroyed meanwhile.
+With these the database remembers the key of every session that is deleted or renamed before its
+time, and undoes the insertion of that key, whoever attempts it. See docs/go.md.
+"""
+
+from typing import Final
+
+from django.db import transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from .dialects import DIALECTS
+
+# A key is remembered for a day at least: longer than any request is in flight.
+INSTALL: Final = {
+    "mysql": (
+        # A copy of the table has its collation, so that tokens are looked up by the index.
+        "CREATE TABLE {tombstones} LIKE {table}",
+        "ALTER TABLE {tombstones} DROP COLUMN data",
+        """CREATE TRIGGER {bury_deleted} AFTER DELETE ON {table} FOR EACH ROW
+        IF OLD.expiry > UTC_TIMESTAMP(6) THEN
+            REPLACE INTO {tombstones} (token, expiry)
+            VALUES (OLD.token, GREATEST(OLD.expiry, UTC_TIMESTAMP(6) + INTERVAL 1 DAY));
+        END IF""",
+        """CREATE TRIGGER {bury_renamed} AFTER UPDATE ON {table} FOR EACH ROW
+        IF NEW.token <> OLD.token THEN
+            REPLACE INTO {tombstones} (token, expiry)
+            VALUES (OLD.token, GREATEST(OLD.expiry, UTC_TIMESTAMP(6) + INTERVAL 1 DAY));
+        END IF""",
+        # The shared lock makes a deletion that has not come to its trigger yet wait, or this fail.
+        """CREATE TRIGGER {refuse} BEFORE INSERT ON {table} FOR EACH ROW
+        IF EXISTS (SELECT 1 FROM {tombstones} WHERE token = NEW.token LOCK IN SHARE MODE) THEN
+            SET NEW.data = '', NEW.expiry = '1970-01-03';
+        END IF""",
+    ),
+    "postgresql": (
+        "CREATE TABLE {tombstones} (token TEXT PRIMARY KEY, expiry TIMESTAMPTZ NOT NULL)",
+        "CREATE INDEX ON {tombstones} (expiry)",
+        """CREATE FUNCTION {bury}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            INSERT INTO {tombstones} (token, expiry)
+            VALUES (OLD.token, GREATEST(OLD.expiry, current_timestamp + interval '1 day'))
+            ON CONFLICT (token) DO UPDATE SET expiry = EXCLUDED.expiry;
+            RETURN NULL;
+        END $$""",
+        # After the insertion: one that waited for a deletion to end sees what that has left.
+        """CREATE FUNCTION {refuse}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF EXISTS (SELECT 1 FROM {tombstones} WHERE token = NEW.token) THEN
+                DELETE FROM {table} WHERE token = NEW.token;
+            END IF;
+            RETURN NULL;
+        END $$""",
+        """CREATE TRIGGER {bury_deleted} AFTER DELETE ON {table} FOR EACH ROW
+        WHEN (OLD.expiry > current_timestamp) EXECUTE FUNCTION {bury}()""",
+        """CREATE TRIGGER {bury_renamed} AFTER UPDATE OF token ON {table} FOR EACH ROW
+        WHEN (OLD.token <> NEW.token) EXECUTE FUNCTION {bury}()""",
+        """CREATE TRIGGER {refuse} AFTER INSERT ON {table} FOR EACH ROW
+        EXECUTE FUNCTION {refuse}()""",
+    ),
+    "sqlite": (
+        "CREATE TABLE {tombstones} (token TEXT PRIMARY KEY, expiry REAL NOT NULL)",
+        "CREATE INDEX {tombstones_expiry} ON {tombstones} (expiry)",
+        """CREATE TRIGGER {bury_deleted} AFTER DELETE ON {table}
+        WHEN OLD.expiry > julianday('now') BEGIN
+            INSERT OR REPLACE INTO {tombstones} (token, expiry)
+            VALUES (OLD.token, MAX(OLD.expiry, julianday('now') + 1));
+        END""",
+        """CREATE TRIGGER {bury_renamed} AFTER UPDATE OF token ON {table}
+        WHEN NEW.token <> OLD.token BEGIN
+            INSERT OR REPLACE INTO {tombstones} (token, expiry)
+            VALUES (OLD.token, MAX(OLD.expiry, julianday('now') + 1));
+        END""",
+        """CREATE TRIGGER {refuse} AFTER INSERT ON {table}
+        WHEN EXISTS (SELECT 1 FROM {tombstones} WHERE token = NEW.token) BEGIN
+            DELETE FROM {table} WHERE token = NEW.token;
+        END""",
+    ),
+}
+
+_DROP_TRIGGERS: Final = tuple(
+    f"DROP TRIGGER IF EXISTS {{{name}}}" for name in ("refuse", "bury_deleted", "bury_renamed")
+)
+_DROP_TABLE: Final = "DROP TABLE IF EXISTS {tombstones}"
+REMOVE: Final = {
+    "mysql": (*_DROP_TRIGGERS, _DROP_TABLE),
+    "postgresql": (
+        # With them go the triggers.
+        "DROP FUNCTION IF EXISTS {refuse}() CASCADE",
+        "DROP FUNCTION IF EXISTS {bury}() CASCADE",
+        _DROP_TABLE,
+    ),
+    "sqlite": (*_DROP_TRIGGERS, _DROP_TABLE),
+}
+_SWEEP: Final = "DELETE FROM {tombstones} WHERE expiry <= {now}"
+
+
+def installed(connection: BaseDatabaseWrapper, table: str) -> bool:
+    """Tell whether ``table`` has tombstones."""
+    return f"{table}_tombstones" in connection.introspection.table_names()
+
+
+def install(connection: BaseDatabaseWrapper, table: str) -> None:
+    """Make the sessions in ``table`` leave tombstones from now on."""
+    _execute(connection, table, INSTALL[connection.vendor])
+
+
+def remove(connection: BaseDatabaseWrapper, table: str) -> None:
+    """Take the triggers and all tombstones away."""
+    _execute(connection, table, REMOVE[connection.vendor])
+
+
+def sweep(connection: BaseDatabaseWrapper, table: str) -> None:
+    """Forget the keys that need not be remembered any longer."""
+    _execute(connection, table, (_SWEEP,))
+
+
+def _execute(connection: BaseDatabaseWrapper, table: str, statements: tuple[str, ...]) -> None:
+    parts = ("tombstones", "tombstones_expiry", "bury", "bury_deleted", "bury_renamed", "refuse")
+    names = {part: connection.ops.quote_name(f"{table}_{part}") for part in parts}
+    names["table"] = connection.ops.quote_name(table)
+    names["now"] = DIALECTS[connection.vendor].now
+    with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement.format(**names))
