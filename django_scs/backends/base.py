@@ -1,29 +1,25 @@
 """The session that Django hands to a view: its life from load to save, on one store and one codec."""
 
 import logging
-import math
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
-from django.conf import settings
 from django.contrib.sessions.backends.base import CreateError, UpdateError
-from django.utils import timezone
 
 from .. import auth, conf, tokens
 from ..backoff import pauses
 from ..exceptions import DecodeError, SessionBusy, SessionTooLarge
 from ..merge import merge, same
 from ..stores.base import Record, Store
+from .clocks import Clocks
 from .twins import in_thread, once_loaded
 from .typed import TypedAccess
 
 __all__ = ["CreateError", "SessionStore", "Status", "UpdateError"]
 
-_CUSTOM_EXPIRY: Final = "_session_expiry"
-_REMEMBER_ME: Final = "__rememberMe"
 _SWEEP_BATCH: Final = 1000
 _SWEEP_AFTER_REQUEST: Final = 200
 _ABSENT: Final = object()
@@ -47,7 +43,7 @@ class _Stored(NamedTuple):
     data: bytes
 
 
-class SessionStore(TypedAccess):
+class SessionStore(Clocks):
     """A session with scs's rules behind Django's interface.
 
     Values are loaded at the first access. ``save`` writes only what differs from what was loaded,
@@ -55,14 +51,9 @@ class SessionStore(TypedAccess):
     destroyed meanwhile is not brought back: UpdateError.
     """
 
-    if TYPE_CHECKING:
-        # What Django has and django-stubs leaves out.
-        def _get_session(self, no_load: bool = False) -> dict[str, Any]: ...
-
     def __init__(self, session_key: str | None = None) -> None:
         super().__init__(session_key)
         self._stored: _Stored | None = None
-        self._deadline: datetime | None = None
         self._destroyed = False
         #: True once this object has put a new session into the store.
         self.created = False
@@ -141,94 +132,6 @@ class SessionStore(TypedAccess):
             _security.warning("Session data corrupted: %s", tokens.fingerprint(record.key))
             return None
 
-    def _is_touch_due(self, expiry: datetime, values: dict[str, Any]) -> bool:
-        if conf.idle_timeout() is None or values.get(_CUSTOM_EXPIRY):
-            return False
-        gained = self._clocks(values)[1] - expiry
-        return gained.total_seconds() >= max(conf.touch_interval(), 0.001)
-
-    # Expiry
-
-    def get_session_cookie_age(self) -> float:  # type: ignore[override]
-        """Return how many seconds a new session lives. Django: get_session_cookie_age."""
-        return conf.lifetime()
-
-    def get_deadline(self) -> datetime:
-        """Return the absolute end of the session (aware, UTC). Source: scs Deadline."""
-        deadline = self._clocks(self._get_session())[0]
-        if not self._get_session().get(_CUSTOM_EXPIRY):
-            self._deadline = deadline
-        return deadline
-
-    @property
-    def deadline(self) -> datetime:
-        """The absolute end of the session (aware, UTC)."""
-        return self.get_deadline()
-
-    def set_deadline(self, deadline: datetime) -> None:
-        """Set the absolute end of the session to an aware datetime. Source: scs SetDeadline.
-
-        Puts an end to what ``set_expiry`` has set.
-        """
-        if timezone.is_naive(deadline):
-            raise ValueError(f"The deadline {deadline!r} must be aware.")
-        self.pop(_CUSTOM_EXPIRY, None)
-        self._deadline = deadline.astimezone(UTC)
-        self.modified = True
-
-    def remember_me(self, remember: bool) -> None:
-        """Choose whether the cookie outlives the browser's window. Source: scs RememberMe.
-
-        Matters where SESSION_EXPIRE_AT_BROWSER_CLOSE is True.
-        """
-        self[_REMEMBER_ME] = remember
-
-    def set_expiry(self, value: datetime | timedelta | int | None) -> None:
-        """Replace lifetime and idle timeout for this session. Django: set_expiry.
-
-        None makes the settings rule again, with a lifetime that begins now.
-        """
-        if value is None and self.get(_CUSTOM_EXPIRY):
-            self._deadline = _later(_now(), self.get_session_cookie_age())
-        super().set_expiry(value)
-
-    def get_expire_at_browser_close(self) -> bool:
-        """Tell whether the cookie ends with the browser's window."""
-        custom = self.get(_CUSTOM_EXPIRY)
-        if custom is not None:
-            return bool(custom == 0)
-        return settings.SESSION_EXPIRE_AT_BROWSER_CLOSE and self.get(_REMEMBER_ME) is not True
-
-    def get_expiry_date(self, **kwargs: Any) -> datetime:
-        """Return when the session ends if it is not used again. Django: get_expiry_date.
-
-        ``modification`` and ``expiry`` stand for the time of the last change and for what
-        ``set_expiry`` was given. Naive, as Django's, where USE_TZ is False.
-        """
-        now = _aware(kwargs["modification"]) if "modification" in kwargs else _now()
-        custom = kwargs["expiry"] if "expiry" in kwargs else self.get(_CUSTOM_EXPIRY)
-        expiry = self._clocks({_CUSTOM_EXPIRY: custom}, now)[1]
-        return expiry if settings.USE_TZ else timezone.make_naive(expiry)
-
-    def get_expiry_age(self, **kwargs: Any) -> int:
-        """Return in how many seconds the session ends if it is not used. Django: get_expiry_age."""
-        now = _aware(kwargs["modification"]) if "modification" in kwargs else _now()
-        expiry = _aware(self.get_expiry_date(**{**kwargs, "modification": now}))
-        return math.ceil((expiry - now).total_seconds())
-
-    def _clocks(
-        self, values: dict[str, Any], now: datetime | None = None
-    ) -> tuple[datetime, datetime]:
-        """Return the deadline and the expiry of a session that is used now (aware, UTC)."""
-        now = now or _now()
-        custom = values.get(_CUSTOM_EXPIRY)
-        if custom:
-            expiry = _custom_expiry(custom, now)
-            return expiry, expiry
-        deadline = self._deadline or _later(now, self.get_session_cookie_age())
-        idle = conf.idle_timeout()
-        return deadline, deadline if idle is None else min(deadline, _later(now, idle))
-
     # Writing
 
     def clear(self) -> None:
@@ -296,7 +199,7 @@ class SessionStore(TypedAccess):
                 self._stored = None
                 self._session_cache = {}
         self._session_key = token
-        self._deadline = _later(_now(), self.get_session_cookie_age())
+        self._deadline = self._new_deadline()
         self.modified = self.renewed = True
 
     def renew_token(self) -> None:
@@ -395,7 +298,7 @@ class SessionStore(TypedAccess):
         data = (
             session_data.encode(errors="replace") if isinstance(session_data, str) else session_data
         )
-        read = self._read(Record("", data, _now()))
+        read = self._read(Record("", data, datetime.now(UTC)))
         return read[1] if read else {}
 
     # What save and take are made of
@@ -494,32 +397,4 @@ class SessionStore(TypedAccess):
     aset_test_cookie = once_loaded(TypedAccess.set_test_cookie)
     atest_cookie_worked = once_loaded(TypedAccess.test_cookie_worked)
     adelete_test_cookie = once_loaded(TypedAccess.delete_test_cookie)
-    aget_expiry_age = once_loaded(get_expiry_age)  # type: ignore[arg-type]
-    aget_expiry_date = once_loaded(get_expiry_date)  # type: ignore[arg-type]
-    aset_expiry = once_loaded(set_expiry)
-    aget_expire_at_browser_close = once_loaded(get_expire_at_browser_close)
     aclear = once_loaded(clear)
-    aget_deadline = once_loaded(get_deadline)
-    aset_deadline = once_loaded(set_deadline)
-    aremember_me = once_loaded(remember_me)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-def _aware(moment: datetime) -> datetime:
-    return timezone.make_aware(moment) if timezone.is_naive(moment) else moment
-
-
-def _later(moment: datetime, seconds: float) -> datetime:
-    try:
-        return moment + timedelta(seconds=seconds)
-    except OverflowError:
-        return datetime.max.replace(tzinfo=UTC)
-
-
-def _custom_expiry(custom: Any, now: datetime) -> datetime:
-    if isinstance(custom, str):
-        custom = datetime.fromisoformat(custom)
-    return _aware(custom).astimezone(UTC) if isinstance(custom, datetime) else _later(now, custom)

@@ -1,7 +1,7 @@
 """scs's typed access to values. Source: scs data.go GetString, PopString and their siblings."""
 
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.contrib.sessions.backends.base import SessionBase
 
@@ -25,6 +25,10 @@ class TypedAccess(SessionBase):
     A popper removes the key in any case. It works on the values of this request, as ``pop`` does: of
     parallel requests each may get the value, where ``take`` gives it to one.
     """
+
+    if TYPE_CHECKING:
+        # What Django has and django-stubs leaves out.
+        def _get_session(self, no_load: bool = False) -> dict[str, Any]: ...
 
     def put(self, key: str, value: Any) -> None:
         """Set a value. Source: scs Put."""
