@@ -1,0 +1,141 @@
+"""Messages that are shown once."""
+
+import pytest
+from django.http import HttpRequest
+from django.utils.safestring import mark_safe
+from django.utils.translation import gettext_lazy
+
+from django_scs import flash
+from django_scs.backends.db import SessionStore
+from tests.support import in_event_loop, stored, token_of
+
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.urls")]
+
+
+def request_with(token=None):
+    request = HttpRequest()
+    request.session = SessionStore(token)
+    return request
+
+
+@pytest.fixture
+def request_():
+    return request_with()
+
+
+def test_put_stores_a_plain_string_under_the_key(client):
+    client.get("/put_flash/?message=Saved!")
+    client.get("/put_flash/?message=Oh no!&key=error")
+
+    assert stored(token_of(client)) == {"flash": "Saved!", "error": "Oh no!"}
+
+
+def test_pop_gives_the_message_once(client):
+    client.get("/put_flash/")
+
+    assert client.get("/pop_flash/").content == b"Saved!"
+    assert client.get("/pop_flash/").content == b""
+    assert stored(token_of(client)) == {}
+
+
+def test_put_replaces_a_message_that_is_still_there(request_):
+    flash.put(request_, "First")
+    flash.put(request_, "Second")
+
+    assert flash.pop(request_) == "Second"
+
+
+def test_slots_are_independent(request_):
+    flash.put(request_, "Saved!")
+    flash.put(request_, "Oh no!", key="error")
+
+    assert flash.pop(request_, key="error") == "Oh no!"
+    assert flash.pop(request_, key="error") == ""
+    assert flash.pop(request_) == "Saved!"
+
+
+@pytest.mark.parametrize("key", ["flash", "error"])
+def test_peek_leaves_the_message_where_it_is(request_, key):
+    flash.put(request_, "Saved!", key=key)
+
+    assert flash.peek(request_, key=key) == "Saved!"
+    assert flash.pop(request_, key=key) == "Saved!"
+    assert flash.peek(request_, key=key) == ""
+
+
+def test_pop_without_a_message_changes_nothing(request_):
+    assert flash.pop(request_) == ""
+    assert not request_.session.modified
+
+
+@pytest.mark.parametrize("value", [1, None, ["Saved!"], {"text": "Saved!"}, b"Saved!"])
+def test_what_is_not_a_string_reads_as_no_message_and_goes(request_, value):
+    request_.session["flash"] = value
+
+    assert flash.peek(request_) == ""
+    assert flash.pop(request_) == ""
+    assert "flash" not in request_.session
+
+
+@pytest.mark.parametrize(
+    "message", [gettext_lazy("Saved!"), mark_safe("Saved!")], ids=["lazy", "safe"]
+)
+def test_messages_become_plain_strings(request_, message):
+    flash.put(request_, message)
+
+    assert type(request_.session["flash"]) is str
+    assert flash.pop(request_) == "Saved!"
+
+
+def test_of_two_parallel_pops_one_gets_the_message(client):
+    client.get("/put_flash/")
+    first, second = request_with(token_of(client)), request_with(token_of(client))
+    for request in (first, second):
+        assert flash.peek(request) == "Saved!"
+
+    assert [flash.pop(first), flash.pop(second)] == ["Saved!", ""]
+
+
+def test_pop_does_not_save_other_changes(client):
+    client.get("/put_flash/")
+    request = request_with(token_of(client))
+    request.session["color"] = "red"
+    flash.pop(request)
+
+    assert stored(token_of(client)) == {}
+    request.session.save()
+    assert stored(token_of(client)) == {"color": "red"}
+
+
+def test_flash_survives_login(client, django_user_model):
+    django_user_model.objects.create_user("alice")
+    client.get("/put_flash/")
+    client.get("/log_in/")
+
+    assert client.get("/pop_flash/").content == b"Saved!"
+
+
+def test_flash_put_after_logout_reaches_the_anonymous_visitor(client):
+    client.get("/put/")
+    client.get("/log_out_with_flash/")
+
+    assert client.get("/pop_flash/").content == b"Saved!"
+
+
+def test_async_views_share_messages_with_sync_ones(client):
+    client.get("/aput_flash/")
+    assert client.get("/pop_flash/").content == b"Saved!"
+
+    client.get("/put_flash/")
+    assert client.get("/apop_flash/").content == b"Saved!"
+    assert client.get("/apop_flash/").content == b""
+
+
+@in_event_loop
+async def test_async_twins_take_a_key(request_):
+    await flash.aput(request_, gettext_lazy("Oh no!"), key="error")
+
+    assert await flash.apeek(request_, key="error") == "Oh no!"
+    assert await flash.apop(request_, key="error") == "Oh no!"
+    assert await flash.apop(request_, key="error") == ""
+    assert await flash.apop(request_) == ""
