@@ -130,7 +130,7 @@ def test_error_mail_about_a_broken_database_holds_no_token(error_mails, path, st
         client.get(path)
 
     assert "the server has gone away" in error_mails()
-    assert "Local vars" in error_mails()
+    assert "Local Vars" in error_mails()
     assert [token for token in {token_of(client), *seen} if token in error_mails()] == []
 
 
