@@ -27,6 +27,8 @@ ARGUMENTS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # A flash that is still fading in has no visible text.
+    "--force-prefers-reduced-motion",
 )
 # The empty tab is a page too; it comes out of the browser itself.
 OWN_PAGES = ("chrome://", "data:")

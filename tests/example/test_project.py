@@ -23,6 +23,11 @@ from example_project.snippets import demo
 from example_project.snippets.models import Snippet
 
 ROOT = Path(__file__).resolve().parents[2]
+DEPLOYMENT = {
+    "DEBUG": "0",
+    "SECRET_KEY": "a-key-of-fifty-characters-and-more-0123456789-abcdef-ghijkl",
+    "ALLOWED_HOSTS": "snippets.example",
+}
 TEXT_ON_BACKGROUND = [
     ("text", "desk"),
     ("text", "card"),
@@ -56,14 +61,14 @@ def test_settings_pass_the_checks_in_development() -> None:
 
 
 def test_settings_pass_the_checks_of_a_deployment() -> None:
-    key = "a-key-of-fifty-characters-and-more-0123456789-abcdef-ghijkl"
-    result = manage(
-        *("check", "--deploy", "--fail-level", "WARNING"),
-        DEBUG="0",
-        SECRET_KEY=key,
-        ALLOWED_HOSTS="snippets.example",
-    )
+    result = manage("check", "--deploy", "--fail-level", "WARNING", **DEPLOYMENT)
     assert result.returncode == 0, result.stderr
+
+
+def test_settings_of_a_deployment_want_tls() -> None:
+    settings = manage("diffsettings", **DEPLOYMENT).stdout.splitlines()
+    for name in ("SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE", "SECURE_SSL_REDIRECT"):
+        assert f"{name} = True" in settings
 
 
 def test_settings_want_a_key_outside_development() -> None:

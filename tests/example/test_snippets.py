@@ -54,6 +54,14 @@ def test_home_makes_one_query(
         client.get("/")
 
 
+def test_home_of_one_who_is_signed_in_adds_session_and_user(
+    ada: Client, make_snippet: Any, django_assert_num_queries: Any
+) -> None:
+    make_snippet()
+    with django_assert_num_queries(3):
+        ada.get("/")
+
+
 def test_home_without_snippets_invites_to_write(client: Client) -> None:
     assert "The box is empty" in text_of(client.get("/"))
 

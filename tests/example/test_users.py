@@ -80,6 +80,12 @@ def test_signup_explains_an_error_beside_its_field(
     assert not User.objects.exists()
 
 
+def test_signup_refuses_the_name_as_a_password(client: Client) -> None:
+    response = client.post(SIGNUP, {**GRACE, "name": "Hopper1906", "password": "hopper1906"})
+    message = "The password is too similar to the first name."
+    assert response.context["form"].errors == {"password": [message]}
+
+
 def test_signup_explains_every_error_at_once(client: Client) -> None:
     response = client.post(SIGNUP, {})
     assert list(response.context["form"].errors) == ["name", "email", "password"]
