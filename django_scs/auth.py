@@ -19,7 +19,8 @@ from django.core.exceptions import ValidationError
 
 from . import conf
 
-_DJANGO_KEYS = (SESSION_KEY, BACKEND_SESSION_KEY, HASH_SESSION_KEY)
+#: Under which session keys Django keeps its login.
+DJANGO_KEYS = (SESSION_KEY, BACKEND_SESSION_KEY, HASH_SESSION_KEY)
 
 
 def reconcile(values: dict[str, Any]) -> bool:
@@ -36,7 +37,7 @@ def reconcile(values: dict[str, Any]) -> bool:
     if user_id == _primary_key(values.get(SESSION_KEY)):
         return False
     login = None if user_id is None else _login(user_id)
-    before = {name: values.pop(name) for name in _DJANGO_KEYS if name in values}
+    before = {name: values.pop(name) for name in DJANGO_KEYS if name in values}
     values.update(login or {})
     return bool(before or login)
 
@@ -63,5 +64,5 @@ def _login(user_id: Any) -> dict[str, str] | None:
         if user is not None:
             pk = user._meta.pk
             values = (pk.value_to_string(user), path, user.get_session_auth_hash())
-            return dict(zip(_DJANGO_KEYS, values, strict=True))
+            return dict(zip(DJANGO_KEYS, values, strict=True))
     return None

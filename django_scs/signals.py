@@ -18,7 +18,10 @@ def renew_on_login(*, request: HttpRequest | None, **kwargs: Any) -> None:
     session = getattr(request, "session", None)
     if isinstance(session, SessionStore):
         if not session.renewed:
+            login = {key: session[key] for key in auth.DJANGO_KEYS if key in session}
             session.renew_token()
+            # A session that was gone is a new and empty one now, but this user has logged in.
+            session.update(login)
         session.renewed = False
 
 
