@@ -14,7 +14,7 @@ from .backends.base import SessionStore
 
 def put(request: HttpRequest, message: object, key: str = "flash") -> None:
     """Leave ``message``, as text, for the next page; it replaces one that is still there."""
-    request.session[key] = str(message)
+    request.session[key] = _plain(message)
 
 
 def pop(request: HttpRequest, key: str = "flash") -> str:
@@ -34,7 +34,12 @@ def peek(request: HttpRequest, key: str = "flash") -> str:
 
 async def aput(request: HttpRequest, message: object, key: str = "flash") -> None:
     """Do what ``put`` does, in an async view."""
-    await request.session.aset(key, str(message))
+    await request.session.aset(key, _plain(message))
+
+
+def _plain(message: object) -> str:
+    # A SafeString would stay one in this request and be none in the next.
+    return str.__str__(str(message))
 
 
 apop = sync_to_async(pop)
