@@ -310,17 +310,17 @@ class SliceOf:
     def _align(self, old: list[Raw], new: list[Any]) -> list[Raw]:
         """Return for each new element the old one in its place, or None.
 
-        Where elements came or went, those before and after that place are still told apart.
+        What is equal at both ends stays together, so that a queue may shrink and grow.
         """
-        if len(old) == len(new):
-            return old
         try:
             was = self.load(old)
         except Unloadable:
             was = []
         head = _count_equal(was, new)
         tail = _count_equal(was[head:][::-1], new[head:][::-1])
-        return old[:head] + [None] * (len(new) - head - tail) + old[len(old) - tail :]
+        gap = len(new) - head - tail
+        middle = old[head : len(old) - tail] if len(old) == len(new) else [None] * gap
+        return old[:head] + middle + old[len(old) - tail :]
 
 
 @dataclass(frozen=True)

@@ -237,7 +237,8 @@ class Writer:
         known = self.numbers.get(type_)
         if known is None:
             known = self.numbers[type_] = len(self.numbers) - len(BUILTINS) + FIRST_FREE_NUMBER
-            self._new.append(type_)
+            if type_.kind is not UNDEFINED:
+                self._new.append(type_)
         return known
 
     def definitions(self) -> bytes:

@@ -36,9 +36,14 @@ def python_value(described: dict[str, Any]) -> Any:
         elems = [python_value(each) for each in described.get("elems", ())]
         return ... if "." in go or ... in elems and "interface" not in go else elems
     if go.startswith("map["):
-        return ... if "." in go else {
-            python_value(each["key"]): python_value(each["value"]) for each in described["entries"]
-        }
+        return (
+            ...
+            if "." in go
+            else {
+                python_value(each["key"]): python_value(each["value"])
+                for each in described["entries"]
+            }
+        )
     return _SCALARS.get(go, lambda described: ...)(described)
 
 

@@ -72,7 +72,9 @@ def test_changing_a_vector_changes_nothing_else(case: dict[str, Any], scs: Scs) 
 @pytest.mark.parametrize("seed", SAMPLES)
 def test_changing_a_sample_changes_nothing_else(seed: int, scs: Scs) -> None:
     sample = scs.sample(seed)
-    check_changes(scs, bytes.fromhex(sample["blob_hex"]), scs.decode(bytes.fromhex(sample["blob_hex"])))
+    check_changes(
+        scs, bytes.fromhex(sample["blob_hex"]), scs.decode(bytes.fromhex(sample["blob_hex"]))
+    )
 
 
 @pytest.mark.parametrize("seed", SAMPLES)
