@@ -14,6 +14,7 @@ _wanted: dict[str, Any] = json.loads(os.environ.get("SITE", "{}"))
 DATABASES["default"].update(_wanted.pop("DATABASE", {}))
 globals().update(_wanted)
 
+INSTALLED_APPS = ["django.contrib.auth", "django.contrib.contenttypes", "django_scs"]
 ROOT_URLCONF = "tests.reliability.webapp.views"
 MIDDLEWARE = [
     "tests.reliability.webapp.errors.ErrorNameMiddleware",

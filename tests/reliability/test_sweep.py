@@ -1,0 +1,140 @@
+"""Cleaning up a table of millions does not make visitors wait."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection, connections
+from django.utils import timezone
+
+from django_scs.models import Session
+
+from .load import milliseconds
+from .table import count, fill
+from .traffic import Sample
+
+ROOT = Path(__file__).resolve().parents[2]
+EXPIRED = {
+    "mysql": "expiry <= UTC_TIMESTAMP(6)",
+    "postgresql": "expiry <= current_timestamp",
+}
+
+
+def environment() -> dict[str, str]:
+    database = {"NAME": str(connection.settings_dict["NAME"])}
+    return {
+        **os.environ,
+        "SITE": json.dumps({"DATABASE": database}),
+        "DJANGO_SETTINGS_MODULE": "tests.reliability.webapp.settings",
+    }
+
+
+@contextmanager
+def traffic(rows: int, expired: int) -> Iterator[list[Sample]]:
+    """Let visitors in during the block; afterwards the list that it was given has their samples."""
+    samples: list[Sample] = []
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.reliability.traffic", str(rows), str(expired)],
+        cwd=ROOT,
+        env=environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with process:
+        try:
+            time.sleep(2)
+            yield samples
+            output, _ = process.communicate()
+            samples += [Sample(*each) for each in json.loads(output)]
+        finally:
+            process.kill()
+
+
+def clear_sessions() -> int:
+    """Run ``manage.py clearsessions`` and return the most memory that it had, in kB."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "django", "clearsessions"], cwd=ROOT, env=environment()
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return usage.ru_maxrss
+
+
+def one_delete() -> None:
+    """Do what Django's own ``clear_expired`` does."""
+    Session.objects.filter(expiry__lt=timezone.now()).delete()
+
+
+class Phase:
+    """What visitors saw while something ran."""
+
+    def __init__(self, name: str, work: Callable[[], Any]) -> None:
+        self.name = name
+        self.began = time.monotonic()
+        self.result = work()
+        self.ended = time.monotonic()
+        self._samples: list[Sample] = []
+
+    def add(self, samples: list[Sample]) -> None:
+        """Take those samples that were being measured during this phase."""
+        self._samples = [
+            each
+            for each in samples
+            if each.began <= self.ended and each.began + each.seconds >= self.began
+        ]
+
+    def errors(self) -> list[str]:
+        return [sample.error for sample in self._samples if sample.error]
+
+    def seconds(self, *kinds: str) -> list[float]:
+        """Return how long the requests of the given kinds took; of all kinds without any."""
+        return [each.seconds for each in self._samples if not kinds or each.kind in kinds]
+
+    def __str__(self) -> str:
+        lines = [f"{self.name}: {self.ended - self.began:.1f} s"]
+        lines += [
+            f"  {kind:9} {milliseconds(self.seconds(kind))}"
+            for kind in sorted({sample.kind for sample in self._samples})
+        ]
+        return "\n".join(lines)
+
+
+@pytest.mark.vendors("mysql", "postgresql")
+@pytest.mark.django_db(transaction=True)
+def test_the_sweep_of_a_big_table_lets_visitors_through(full: bool, vendor: str) -> None:
+    rows, expired = (2_000_000, 1_000_000) if full else (60_000, 50_000)
+    at_rest = clear_sessions()
+    print(
+        f"\n{vendor}: {rows} rows filled in {fill(rows, expired):.0f} s, {expired} of them expired"
+    )
+    with traffic(rows, expired) as samples:
+        quiet = Phase("quiet", lambda: time.sleep(5 if full else 2))
+        ours = Phase("clearsessions", clear_sessions)
+    quiet.add(samples)
+    ours.add(samples)
+    print(
+        quiet,
+        ours,
+        f"  memory {ours.result / 1024:.0f} MB, at rest {at_rest / 1024:.0f} MB",
+        sep="\n",
+    )
+    assert count(EXPIRED[vendor]) == 0
+    assert count() >= rows - expired
+    fill(rows, expired)
+    with traffic(rows, expired) as samples:
+        theirs = Phase("one DELETE", one_delete)
+    theirs.add(samples)
+    print(theirs)
+    connections.close_all()
+    assert quiet.errors() + ours.errors() == []
+    assert ours.result < at_rest + 30_000
+    times = 20 if full else 3
+    assert max(ours.seconds()) * times < max(theirs.seconds())
