@@ -1,0 +1,153 @@
+"""scs commits by upsert, which brings destroyed sessions back; tombstones keep them dead."""
+
+import threading
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from urllib.error import HTTPError
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+from django.utils import timezone
+
+from django_scs.backends.db import SessionStore
+from django_scs.models import Session
+
+from .browser import Browser, Held
+from .conftest import Sites
+
+TRIES = 200
+WRITES = {"key": "late", "value": "1"}
+
+
+@pytest.fixture
+def tombstones(transactional_db: None) -> Iterator[None]:
+    """Install the tombstones for one test."""
+    call_command("scs_tombstones", "install", verbosity=0)
+    yield
+    call_command("scs_tombstones", "remove", verbosity=0)
+
+
+def is_alive(token: str) -> bool:
+    """Tell whether the table has a live session under a token."""
+    return SessionStore().exists(token)
+
+
+@pytest.mark.parametrize(
+    ("idle", "parameters"), [(0, WRITES), (1200, {})], ids=["writes", "reads with idle timeout"]
+)
+def test_go_request_in_flight_revives_a_session_that_django_destroyed(
+    sites: Sites, idle: float, parameters: dict[str, str]
+) -> None:
+    browser = sites(idle=idle)
+    browser.visit("django", "put", key="word", value="secret")
+    late = browser.twin()
+    held = Held(late, **parameters)
+    browser.visit("django", "destroy")
+    assert not Session.objects.exists()
+    assert held.finish() == 200
+    assert late.visit("django", "get", key="word") == "secret"
+
+
+@pytest.mark.parametrize("action", ["destroy", "renew", "login", "logout"])
+def test_with_tombstones_it_stays_dead(
+    sites: Sites, users: list[int], tombstones: None, action: str
+) -> None:
+    browser = sites(idle=1200)
+    browser.visit("django", "put", key="word", value="secret")
+    late = browser.twin()
+    held = Held(late, **WRITES)
+    browser.visit("django", action, id=users[0])
+    assert held.finish() == 200
+    assert not is_alive(late.token)
+    for site in ("go", "django"):
+        assert late.twin().visit(site, "get", key="word") == ""
+
+
+def test_no_revival_by_requests_in_flight(sites: Sites, tombstones: None) -> None:
+    browser = sites(idle=1200)
+    revived = 0
+    for number in range(TRIES):
+        browser.visit("go", "put", key="word", value="secret")
+        token = browser.token
+        held = Held(browser, **(WRITES if number % 2 else {}))
+        browser.visit("django", "destroy")
+        held.finish()
+        revived += is_alive(token)
+    assert revived == 0
+
+
+def test_no_revival_by_requests_in_parallel(sites: Sites, tombstones: None) -> None:
+    browser = sites(idle=1200)
+    revived = 0
+    failures: list[HTTPError] = []
+    for number in range(TRIES):
+        browser.visit("go", "put", key="word", value="secret")
+        token = browser.token
+        # A head start of up to two milliseconds for either side.
+        delay = (number % 21 - 10) / 5000
+        rival = threading.Thread(target=write, args=(browser.twin(), -delay, failures))
+        rival.start()
+        time.sleep(max(delay, 0))
+        browser.visit("django", "destroy")
+        rival.join()
+        revived += is_alive(token)
+    assert revived == 0
+    # A deadlock, of which the database chose the Go application for the victim.
+    assert len(failures) < TRIES / 10
+
+
+def write(browser: Browser, delay: float, failures: list[HTTPError]) -> None:
+    """Let the Go application write to the session, after ``delay`` seconds."""
+    time.sleep(max(delay, 0))
+    try:
+        browser.visit("go", "put", **WRITES)
+    except HTTPError as error:
+        error.close()
+        failures.append(error)
+
+
+def test_sessions_that_are_alive_are_left_alone(sites: Sites, tombstones: None) -> None:
+    browser = sites(idle=1200)
+    browser.visit("django", "put", key="word", value="1")
+    for site in ("go", "django", "go"):
+        browser.visit(site, "put", key=site, value=site)
+        browser.visit(site, "renew")
+    assert [browser.visit("django", "get", key=key) for key in ("word", "go", "django")] == [
+        "1",
+        "go",
+        "django",
+    ]
+
+
+def test_clearsessions_forgets_tombstones_of_the_past(tombstones: None) -> None:
+    session = SessionStore()
+    session["word"] = "1"
+    session.save()
+    session.flush()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT COUNT(*) FROM sessions_tombstones")
+        assert cursor.fetchone() == (1,)
+        call_command("clearsessions")
+        cursor.execute("SELECT COUNT(*) FROM sessions_tombstones")
+        assert cursor.fetchone() == (1,)
+        past = Session._meta.get_field("expiry").get_db_prep_value(
+            timezone.now() - timedelta(seconds=1), connection
+        )
+        cursor.execute("UPDATE sessions_tombstones SET expiry = %s", [past])
+        call_command("clearsessions")
+        cursor.execute("SELECT COUNT(*) FROM sessions_tombstones")
+        assert cursor.fetchone() == (0,)
+
+
+def test_removal_brings_everything_back_as_it_was(sites: Sites, users: list[int]) -> None:
+    call_command("scs_tombstones", "install", verbosity=0)
+    call_command("scs_tombstones", "remove", verbosity=0)
+    browser = sites()
+    browser.visit("django", "put", key="word", value="secret")
+    late = browser.twin()
+    held = Held(late, **WRITES)
+    browser.visit("django", "destroy")
+    held.finish()
+    assert is_alive(late.token)
