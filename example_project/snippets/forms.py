@@ -25,7 +25,7 @@ class TextField(forms.CharField):
         super().__init__(strip=False, **kwargs)
 
     def to_python(self, value: Any) -> str:
-        text = super().to_python(value).replace("\r\n", "\n").replace("\r", "\n")
+        text = (super().to_python(value) or "").replace("\r\n", "\n").replace("\r", "\n")
         return text.rstrip().lstrip("\n") if text.strip() else ""
 
 
@@ -111,7 +111,7 @@ class LoginForm(AuthenticationForm):
         max_length=EMAIL_LENGTH,
         widget=forms.EmailInput(attrs={"autocomplete": "username"}),
     )
-    error_messages: ClassVar[dict[str, Any]] = {
+    error_messages = {  # noqa: RUF012 - Django declares it so
         **AuthenticationForm.error_messages,
         "invalid_login": "The email address or the password is not correct.",
     }

@@ -1,6 +1,6 @@
 """The pages of Snippetbox."""
 
-from typing import Any
+from typing import Any, cast
 
 from django.contrib.auth import views as auth_views
 from django.contrib.auth.mixins import LoginRequiredMixin
@@ -12,6 +12,7 @@ from django.views import generic
 from django.views.generic.edit import FormMixin
 
 from django_scs import flash
+from django_scs.backends.db import SessionStore
 
 from .forms import LoginForm, SignupForm, SnippetForm
 from .models import Snippet
@@ -73,7 +74,7 @@ class Signup(FocusErrorMixin, generic.FormView):  # type: ignore[type-arg]
     form_class = SignupForm
     success_url = reverse_lazy("login")
 
-    def form_valid(self, form: SignupForm) -> HttpResponse:  # type: ignore[override]
+    def form_valid(self, form: SignupForm) -> HttpResponse:
         if form.create_user() is None:
             return self.form_invalid(form)
         flash.put(self.request, "Your signup was successful. Please log in.")
@@ -87,7 +88,7 @@ class Login(FocusErrorMixin, auth_views.LoginView):
     form_class = LoginForm
     redirect_authenticated_user = True
 
-    def form_valid(self, form: LoginForm) -> HttpResponse:  # type: ignore[override]
+    def form_valid(self, form: LoginForm) -> HttpResponse:
         response = super().form_valid(form)
         flash.put(self.request, f"Welcome back, {form.get_user().get_short_name()}.")
         return response
@@ -110,7 +111,7 @@ class Account(LoginRequiredMixin, generic.TemplateView):
     template_name = "snippets/account.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        session = self.request.session
+        session = cast(SessionStore, self.request.session)
         return super().get_context_data(
             fingerprint=session.fingerprint,
             signed_in_at=session[SIGNED_IN_AT],
