@@ -1,0 +1,88 @@
+import pytest
+from django.core import checks as django_checks
+from django.core.checks import registry
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from django_scs import checks, conf
+from tests.database import in_autocommit
+
+
+def test_checks_have_nothing_to_say_of_good_settings(settings):
+    settings.SCS_LIFETIME = 3600
+    assert checks.check_settings() == []
+
+
+def test_checks_are_registered():
+    assert checks.check_settings in registry.registry.get_checks()
+    assert checks.check_time_zone in registry.registry.get_checks(include_deployment_checks=True)
+
+
+def test_unknown_setting_is_refused_with_the_nearest(settings):
+    settings.SCS_IDLE_TIME_OUT = 600
+    (message,) = checks.check_settings()
+    assert isinstance(message, django_checks.Error)
+    assert message.id == "django_scs.E001"
+    assert "SCS_IDLE_TIME_OUT" in message.msg
+    assert message.hint == "Did you mean SCS_IDLE_TIMEOUT?"
+
+
+def test_unknown_setting_is_refused_with_all_when_none_is_near(settings):
+    settings.SCS_QQQ = 1
+    (message,) = checks.check_settings()
+    assert all(name in message.hint for name in conf.ACCESSORS)
+
+
+@pytest.mark.parametrize("name", conf.ACCESSORS)
+def test_wrong_value_is_refused_by_name(settings, name):
+    settings.SCS_IDLE_TIMEOUT = 600
+    setattr(settings, name, object())
+    found = checks.check_settings()
+    assert {message.id for message in found} == {"django_scs.E002"}
+    assert any(name in message.msg for message in found)
+
+
+def test_check_command_fails(settings):
+    settings.SCS_HASH_TOKENS = "yes"
+    with pytest.raises(CommandError, match=r"django_scs.E002.*\n?.*SCS_HASH_TOKENS is 'yes'"):
+        call_command("check")
+
+
+@in_autocommit
+@pytest.mark.vendors("mysql")
+@pytest.mark.parametrize("zone", ["+00:00", "-08:00", "+05:30"])
+def test_time_zone_of_one_offset_is_fine(zone):
+    with connection.cursor() as cursor:
+        cursor.execute("SET time_zone = %s", [zone])
+    try:
+        assert checks.check_time_zone(databases=["default"]) == []
+    finally:
+        connection.close()
+
+
+@in_autocommit
+@pytest.mark.vendors("mysql")
+def test_time_zone_with_daylight_saving_is_warned_of():
+    # Servers rarely have their zone tables filled: this one moves its clock in April and October.
+    def save_daylight(execute, sql, *args):
+        in_summer = "MONTH(FROM_UNIXTIME(@moment)) BETWEEN 4 AND 9"
+        moved = f"FROM_UNIXTIME(@moment := %s) + INTERVAL ({in_summer}) HOUR"
+        return execute(sql.replace("FROM_UNIXTIME(%s)", moved), *args)
+
+    with connection.execute_wrapper(save_daylight):
+        (message,) = checks.check_time_zone(databases=["default"])
+    assert isinstance(message, django_checks.Warning)
+    assert message.id == "django_scs.W001"
+    assert "'default'" in message.msg
+    assert "time_zone" in message.hint
+
+
+@in_autocommit
+@pytest.mark.vendors("sqlite", "postgresql")
+def test_time_zone_of_other_vendors_does_not_matter():
+    assert checks.check_time_zone(databases=["default"]) == []
+
+
+@pytest.mark.parametrize("databases", [None, [], ["other"]])
+def test_time_zone_is_looked_at_only_where_databases_are(databases):
+    assert checks.check_time_zone(databases=databases) == []
