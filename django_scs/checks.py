@@ -35,10 +35,34 @@ def check_time_zone(*, databases: Sequence[str] | None, **kwargs: Any) -> list[c
     return [_zone_has_gaps(alias)] if len(_utc_offsets(alias)) > 1 else []
 
 
+def check_cookie(**kwargs: Any) -> list[checks.CheckMessage]:
+    """Warn of a cookie that scripts or the network can read; Django's check looks for its own app."""
+    return [
+        checks.Warning(f"{name} is not set to True.", hint=hint, id=identifier)
+        for name, hint, identifier in _COOKIE_SETTINGS
+        if getattr(settings, name) is not True
+    ]
+
+
 def register() -> None:
     """Register the checks with Django."""
     checks.register(check_settings)
+    checks.register(check_cookie, checks.Tags.security, deploy=True)
     checks.register(check_time_zone, checks.Tags.database)
+
+
+_COOKIE_SETTINGS = (
+    (
+        "SESSION_COOKIE_SECURE",
+        "Without it the token also travels over plain HTTP, where it can be read.",
+        "django_scs.W002",
+    ),
+    (
+        "SESSION_COOKIE_HTTPONLY",
+        "Without it a script that got into a page can read the token.",
+        "django_scs.W003",
+    ),
+)
 
 
 def _is_unknown(name: str) -> bool:
