@@ -1,11 +1,12 @@
 """The store in a table of a database, through Django's connections and routers."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, TypeVar, cast
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import IntegrityError, OperationalError, connections, router
+from django.db import IntegrityError, InterfaceError, OperationalError, connections, router
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Field, Model
 
@@ -76,7 +77,12 @@ class SqlStore:
     def rename(self, key: str, new_key: str, expiry: datetime) -> bool:
         connection = self._for_write()
         params = [new_key, adapt_expiry(expiry, connection.vendor), key]
-        return self._write(connection, "rename", params)
+        try:
+            return self._write(connection, "rename", params)
+        except (OperationalError, InterfaceError) as exc:
+            if connection.in_atomic_block or not _is_broken(connection):
+                raise
+            return self._rename_after(exc, connection, params)
 
     def delete(self, key: str) -> bool:
         return self._write(self._for_write(), "delete", [key])
@@ -101,6 +107,20 @@ class SqlStore:
             for key, data, expiry in rows:
                 yield Record(key, bytes(data), load_expiry(expiry))
             last = rows[-1][0]
+
+    def _rename_after(
+        self, lost: Exception, connection: BaseDatabaseWrapper, params: list[Any]
+    ) -> bool:
+        """Finish a rename whose reply was lost: without it the user would have neither token.
+
+        Only this rename knows the new key: where it exists, the lost one has happened.
+        """
+        for _ in pauses():
+            connection.close()
+            with suppress(OperationalError, InterfaceError):
+                renamed = self._write(connection, "rename", params)
+                return renamed or self._select(connection, "find_latest", params[0]) is not None
+        raise lost
 
     def _statements(self, connection: BaseDatabaseWrapper) -> dict[str, str]:
         statements = self._statements_of.get(connection.vendor)
@@ -142,6 +162,11 @@ def _execute(
             undone = dialect.error_code(exc.__cause__ or exc) in dialect.transient
             if not undone or connection.in_atomic_block or not next(again, False):
                 raise
+
+
+def _is_broken(connection: BaseDatabaseWrapper) -> bool:
+    """Tell whether a connection that existed has been cut, unlike one that was never made."""
+    return connection.connection is not None and not connection.is_usable()
 
 
 def _all_rows(cursor: Any) -> list[Any]:
