@@ -113,13 +113,18 @@ def services_stay_down() -> Iterator[None]:
 
 
 def install(packages: Sequence[str]) -> None:
-    """Install Debian packages. Raise CalledProcessError if apt-get fails."""
+    """Install Debian packages. Raise CalledProcessError if apt-get fails, after what it said."""
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     command = ["apt-get", "install", "--yes", "--no-install-recommends", *packages]
     print(f"Installing with apt-get: {' '.join(packages)}", flush=True)
     with services_stay_down():
-        for each in (["apt-get", "update", "--quiet"], command):
-            subprocess.run(each, env=environment, stdout=subprocess.DEVNULL, check=True)
+        for each in (["apt-get", "update"], command):
+            done = subprocess.run(
+                each, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+            )
+            if done.returncode:
+                sys.stderr.buffer.write(done.stdout)
+                done.check_returncode()
 
 
 def _instructions(missing: Sequence[Need], packages: Sequence[str]) -> str:

@@ -16,6 +16,7 @@ import pytest
 from django.db.utils import ConnectionHandler
 
 from tests.conftest import find_defined, find_forgotten, find_in
+from tests.django_suites import exclusions
 from tests.run import ROOT, Counts, main, read_counts
 from tests.servers import SERVERS, Server, ServerError
 from tests.settings import database
@@ -135,6 +136,14 @@ def test_counts_take_a_bad_status_for_a_failure(tmp_path: Path) -> None:
     assert read_counts(tmp_path / "missing.xml").with_status(2) == Counts(failed=1)
     assert Counts(failed=3).with_status(1) == Counts(failed=3)
     assert Counts(passed=3).with_status(0) == Counts(passed=3)
+
+
+def test_an_exclusion_that_django_no_longer_has_is_named() -> None:
+    gone = exclusions.BY_REASON["looks for the columns of Django's model"][0]
+    others = set(exclusions.REASONS) - {gone}
+    assert exclusions.gone(set(exclusions.REASONS)) == set()
+    assert exclusions.gone(others) == {gone}
+    assert exclusions.gone({"another.module.Tests.test"}) == set()
 
 
 def run_a_test(folder: Path, source: str, **environment: str) -> tuple[int, str]:
