@@ -34,7 +34,7 @@ def python_value(described: dict[str, Any]) -> Any:
     go = described["type"]
     if go.startswith("[]") and go != "[]uint8":
         elems = [python_value(each) for each in described.get("elems", ())]
-        return ... if "." in go or ... in elems and "interface" not in go else elems
+        return ... if "." in go or (... in elems and "interface" not in go) else elems
     if go.startswith("map["):
         return (
             ...

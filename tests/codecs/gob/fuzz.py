@@ -31,6 +31,16 @@ from .scs import Scs, build
 CODEC = GobCodec()
 # Bytes that mean something: 0, 1, the longest one-byte number, 8-byte numbers, 1-byte numbers.
 TELLING = b"\x00\x01\x02\x7f\x80\xf7\xf8\xfe\xff"
+# What is likely to fit somewhere: names, definitions, starts of values.
+CHUNKS = [
+    b"\x05int64\x04\x02\x00",
+    b"\x06string\x0c\x02\x00",
+    b"\x0e[]interface {}",
+    b"\x17map[string]interface {}\xff\x84",
+    b"\x02\x01\x02\xff\x90\x00\x01\x10\x00\x00",
+    b"\xff\x8f\x02\x01\x02\xff\x90\x00\x01\xff\x90\x00\x00",
+    b"\xf8\xff\xff\xff\xff\xff\xff\xff\xff",
+]
 SECONDS_ALLOWED = 5.0
 
 
@@ -65,7 +75,8 @@ def _remove(chance: random.Random, data: bytearray, place: int, other: bytes) ->
 
 def _copy(chance: random.Random, data: bytearray, place: int, other: bytes) -> None:
     start = chance.randrange(len(other))
-    data[place:place] = other[start : start + chance.randrange(1, 60)]
+    part = other[start : start + chance.randrange(1, 60)]
+    data[place:place] = chance.choice((part, chance.choice(CHUNKS)))
 
 
 CHANGES: tuple[Callable[[random.Random, bytearray, int, bytes], None], ...] = (
@@ -99,6 +110,8 @@ def check(data: bytes) -> bytes | None:
 def check_with_scs(scs: Scs, data: bytes, again: bytes | None) -> str:
     """Compare what scs reads in a damaged session with what it reads when Python wrote that again."""
     answer = scs.try_decode(data)
+    if answer.get("error") == "no answer":
+        return "scs never ends"
     if "error" in answer:
         return "both refuse" if again is None else "only scs refuses"
     if again is None:

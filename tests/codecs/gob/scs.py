@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 MODULE = Path(__file__).parent / "reverse"
+SECONDS_TO_ANSWER = 20
 
 
 def build(folder: Path) -> Path:
@@ -28,8 +30,12 @@ class Scs:
     """A running program. Its answers are typed JSON: see main.go."""
 
     def __init__(self, program: Path) -> None:
-        self._process = subprocess.Popen(
-            [program],
+        self._program = program
+        self._process = self._start()
+
+    def _start(self) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [self._program],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -46,10 +52,14 @@ class Scs:
         exc: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._process.communicate(timeout=10)
+        self._stop()
+
+    def _stop(self) -> None:
+        self._process.kill()
+        self._process.communicate()
 
     def try_decode(self, blob: bytes) -> dict[str, Any]:
-        """Return what scs makes of a blob; only "error" if scs refuses it."""
+        """Return what scs makes of a blob; only "error" if scs refuses it, or never ends."""
         return self._ask({"decode": blob.hex()})
 
     def decode(self, blob: bytes) -> dict[str, Any]:
@@ -67,5 +77,9 @@ class Scs:
         assert self._process.stdout
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
+        if not select.select([self._process.stdout], [], [], SECONDS_TO_ANSWER)[0]:
+            self._stop()
+            self._process = self._start()
+            return {"error": "no answer"}
         answer: dict[str, Any] = json.loads(self._process.stdout.readline())
         return answer

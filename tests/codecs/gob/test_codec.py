@@ -27,7 +27,7 @@ DEADLINE = datetime(2031, 5, 17, 1, 2, 3, 456789, tzinfo=UTC)
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-class Role(str, enum.Enum):
+class Role(enum.StrEnum):
     ADMIN = "admin"
 
 
@@ -289,7 +289,7 @@ def test_a_key_keeps_float32_and_complex64(scs: Scs) -> None:
     held = encode(gob.Float32(1.5))
     assert go_type(scs, encode(0.1, held)) == "float32"
     assert decode(encode(0.1, held)) == struct.unpack("<f", struct.pack("<f", 0.1))[0]
-    with pytest.raises(EncodeError, match="'k'.*float32"):
+    with pytest.raises(EncodeError, match=r"'k'.*float32"):
         encode(1e39, held)
     assert go_type(scs, encode(2, held)) == "int"
     held = encode(gob.Complex64(1j))
@@ -345,7 +345,7 @@ def test_what_is_inside_a_dict_keeps_its_type(scs: Scs) -> None:
     assert [each["type"] for each in inside["l"]["elems"]] == ["int8", "string"]
     assert inside["t"]["type"] == "time.Time"
     values["l"][0] = 128
-    with pytest.raises(EncodeError, match="'k'.*int8, -128 to 127"):
+    with pytest.raises(EncodeError, match=r"'k'.*int8, -128 to 127"):
         encode(values, original)
 
 
@@ -377,7 +377,7 @@ def test_a_type_that_go_wrote_under_a_key_needs_no_setting(scs: Scs) -> None:
     changed = CODEC.encode(deadline, values, blob)
     assert CODEC.decode(changed) == (deadline, values)
     scs.decode(changed)
-    with pytest.raises(EncodeError, match="'other'.*SCS_GOB_REGISTERED"):
+    with pytest.raises(EncodeError, match=r"'other'.*SCS_GOB_REGISTERED"):
         CODEC.encode(deadline, {**values, "other": {}}, blob)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -59,7 +59,7 @@ def gob_time(instant: datetime) -> str:
 @each_vector
 def test_the_program_reads_the_vectors_as_scs_did(case: dict[str, Any], scs: Scs) -> None:
     answer = scs.decode(BLOBS[case["name"]])
-    assert answer["values"] or {} == decoded(case)
+    assert (answer["values"] or {}) == decoded(case)
     assert answer["deadline_hex"] == case["decoded_deadline_hex"]
 
 
