@@ -53,5 +53,12 @@ def test_filters_see_a_string(client):
     assert page(client, "{{ flash|upper|cut:'!' }}")[0].content == b"SAVED"
 
 
+# As a page about an error is rendered.
+
+
 def test_template_without_a_request_has_no_flash():
     assert engines["django"].from_string(ASK_AND_PRINT).render({}) == ""
+
+
+def test_request_without_a_session_has_no_flash(rf):
+    assert engines["django"].from_string(ASK_AND_PRINT).render({}, rf.get("/")) == ""

@@ -355,6 +355,17 @@ def test_session_destroyed_meanwhile_does_not_matter_to_a_reader(known, warnings
     assert warnings_of() == []
 
 
+def test_session_destroyed_meanwhile_has_no_warning_when_nothing_was_dropped(
+    known, settings, warnings_of
+):
+    settings.SCS_IDLE_TIMEOUT = 600
+    Session.objects.update(expiry=datetime.now(UTC) + timedelta(seconds=300))
+    response = known.get("/read_while_destroyed/")
+
+    assert (response.status_code, dict(response.cookies)) == (200, {})
+    assert warnings_of() == []
+
+
 def test_session_renewed_meanwhile_keeps_its_values_and_its_new_cookie(known):
     response = known.get("/put_while_renewed/")
 
@@ -393,6 +404,15 @@ def test_renewed_token_is_delivered_when_the_view_fails(known, failure):
     assert stored(token_of(known)) == {"color": "red"}
 
 
+def test_renewed_token_is_delivered_when_the_values_cannot_be_saved(known):
+    old = token_of(known)
+    response = known.get("/renew_and_put_unstorable/")
+
+    assert response.status_code == 500
+    assert token_of(known) != old
+    assert stored(token_of(known)) == {"color": "red"}
+
+
 @FAILURES
 def test_renewal_that_was_never_stored_sends_no_cookie_when_the_view_fails(client, failure):
     assert not client.get(f"/renew/?{failure}").cookies
@@ -412,6 +432,21 @@ def test_renewal_that_was_rolled_back_leaves_the_old_token_valid(known, monkeypa
 
     assert (response.status_code, dict(response.cookies)) == (500, {})
     assert stored(token_of(known)) == {"color": "red"}
+
+
+def test_hashed_tokens_serve_every_kind_of_request(client, settings):
+    settings.SCS_HASH_TOKENS = True
+    client.get("/put/?color=red")
+    assert Session.objects.get().token == tokens.store_key(token_of(client), hashed=True)
+
+    assert client.get("/read/").json() == {"color": "red"}
+    old = token_of(client)
+    client.get("/renew/?error=1")
+    assert token_of(client) != old
+    client.get("/put/?color=blue")
+    assert stored(token_of(client)) == {"color": "blue"}
+    client.get("/destroy/")
+    assert not Session.objects.exists()
 
 
 def test_failed_view_that_renewed_nothing_costs_no_look_at_the_store(known):

@@ -1,6 +1,7 @@
 """``{% load scs %}``: the flash tag."""
 
 import pytest
+from django.template import engines
 
 from tests.support import stored, token_of
 
@@ -49,3 +50,10 @@ def test_tag_that_is_not_rendered_takes_nothing(visitor):
 
 def test_tag_for_a_visitor_without_a_session_prints_nothing(client):
     assert page(client, "[{% flash %}{% flash as m %}{{ m }}]") == "[]"
+
+
+@pytest.mark.parametrize("has_request", [False, True])
+def test_tag_on_a_page_about_an_error_prints_nothing(rf, has_request):
+    template = engines["django"].from_string("{% load scs %}[{% flash %}]")
+
+    assert template.render({}, rf.get("/") if has_request else None) == "[]"

@@ -42,6 +42,7 @@ VIEWS = [
     views.remember,
     views.remove,
     views.renew,
+    views.renew_and_put_unstorable,
     views.replace_session,
     views.replace_session_by_dict,
     views.show_messages,

@@ -65,6 +65,11 @@ def renew(request: HttpRequest) -> HttpResponse:
     return answer(request)
 
 
+def renew_and_put_unstorable(request: HttpRequest) -> HttpResponse:
+    request.session.renew_token()
+    return put_unstorable(request)
+
+
 def destroy(request: HttpRequest) -> HttpResponse:
     request.session.flush()
     return answer(request)
