@@ -6,11 +6,12 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import pytest
 from django.contrib.auth.models import User
@@ -19,6 +20,8 @@ from django.db import connection
 from django_scs.models import Session
 
 from ..conftest import must_not_skip
+from ..servers import MariaDB
+from ..settings import database
 from .browser import Browser
 
 MODULE = Path(__file__).parent / "snippetbox"
@@ -40,6 +43,7 @@ SCS_TABLE = {
     ),
 }
 SCS_INDEX = "CREATE INDEX sessions_expiry_idx ON sessions (expiry)"
+NEW_YORK = "America/New_York"
 
 
 def documented(language: str) -> list[str]:
@@ -68,15 +72,14 @@ def program(pytestconfig: pytest.Config) -> Path:
     return program
 
 
-def dsn(**parameters: str) -> str:
+def dsn(mysql_zone: str) -> str:
     """Return how Go is told where the tests' database is."""
     database = connection.settings_dict
     account = f"{database['USER']}:{quote(database['PASSWORD'])}"
     address = f"{database['HOST']}:{database['PORT']}"
-    query = urlencode(parameters)
     return {
-        "mysql": f"{account}@tcp({address})/{database['NAME']}?{query}",
-        "postgresql": f"postgres://{account}@{address}/{database['NAME']}?{query}",
+        "mysql": f"{account}@tcp({address})/{database['NAME']}?time_zone={quote(repr(mysql_zone))}",
+        "postgresql": f"postgres://{account}@{address}/{database['NAME']}",
         "sqlite": f"file:{database['NAME']}?_busy_timeout=20000",
     }[connection.vendor]
 
@@ -98,7 +101,7 @@ class Sites:
         persist: bool = True,
         json: bool = False,
         int64: bool = False,
-        time_zone: str = "'+00:00'",
+        mysql_zone: str = "+00:00",
         environment: dict[str, str] | None = None,
     ) -> Browser:
         """Return a browser for two sites with the same settings: those documented, and these."""
@@ -109,10 +112,9 @@ class Sites:
             self.settings.SCS_CODEC = "django_scs.codecs.json.JSONCodec"
         flags = {"hash": hashed, "persist": persist, "json": json, "int64": int64}
         arguments = [f"-{name}={str(on).lower()}" for name, on in flags.items()]
-        zone = {"time_zone": time_zone} if connection.vendor == "mysql" and time_zone else {}
         process = subprocess.Popen(
             [self.program, f"-vendor={connection.vendor}", f"-idle={idle}s", *arguments],
-            env={**os.environ, "DSN": dsn(**zone), **(environment or {})},
+            env={**os.environ, "DSN": dsn(mysql_zone), **(environment or {})},
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -159,6 +161,47 @@ def scs_table(transactional_db: None) -> Iterator[None]:
     with connection.schema_editor() as editor:
         editor.delete_model(Session)
         editor.create_model(Session)
+
+
+@pytest.fixture(scope="module")
+def mariadb_in_new_york() -> Iterator[str]:
+    """Return the URL of an empty database on a server in New York."""
+    with MariaDB(environment={"TZ": NEW_YORK}) as server:
+        yield server.url
+
+
+@pytest.fixture
+def in_new_york(request: pytest.FixtureRequest, transactional_db: None) -> Iterator[None]:
+    """Put the database server into New York, with what SQLite lacks left out."""
+    if connection.vendor == "mysql":
+        with elsewhere(request.getfixturevalue("mariadb_in_new_york")):
+            yield
+    elif connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            name = connection.ops.quote_name(str(connection.settings_dict["NAME"]))
+            cursor.execute(f"ALTER DATABASE {name} SET timezone TO '{NEW_YORK}'")
+            yield
+            cursor.execute(f"ALTER DATABASE {name} RESET timezone")
+    else:
+        yield
+
+
+@contextmanager
+def elsewhere(url: str) -> Iterator[None]:
+    """Use the empty database of a URL in place of the tests'; give it a sessions table."""
+    entry = connection.settings_dict
+    before = dict(entry)
+    entry.update(database(url))
+    connection.close()
+    try:
+        with connection.schema_editor() as editor:
+            editor.create_model(Session)
+        yield
+        with connection.schema_editor() as editor:
+            editor.delete_model(Session)
+    finally:
+        entry.update(before)
+        connection.close()
 
 
 @pytest.fixture

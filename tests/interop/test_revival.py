@@ -2,19 +2,19 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
-from urllib.error import HTTPError
 
 import pytest
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from django_scs.backends.db import SessionStore
 from django_scs.models import Session
 
-from .browser import Browser, Held
+from .browser import Held
 from .conftest import Sites
 
 TRIES = 200
@@ -72,40 +72,54 @@ def test_no_revival_by_requests_in_flight(sites: Sites, tombstones: None) -> Non
         browser.visit("go", "put", key="word", value="secret")
         token = browser.token
         held = Held(browser, **(WRITES if number % 2 else {}))
-        browser.visit("django", "destroy")
+        SessionStore(token).flush()
         held.finish()
         revived += is_alive(token)
     assert revived == 0
 
 
-def test_no_revival_by_requests_in_parallel(sites: Sites, tombstones: None) -> None:
+def test_no_revival_by_requests_that_end_at_the_same_moment(sites: Sites, tombstones: None) -> None:
     browser = sites(idle=1200)
     revived = 0
-    failures: list[HTTPError] = []
+    statuses: Counter[int] = Counter()
     for number in range(TRIES):
         browser.visit("go", "put", key="word", value="secret")
         token = browser.token
-        # A head start of up to two milliseconds for either side.
-        delay = (number % 21 - 10) / 5000
-        rival = threading.Thread(target=write, args=(browser.twin(), -delay, failures))
-        rival.start()
-        time.sleep(max(delay, 0))
-        browser.visit("django", "destroy")
-        rival.join()
+        rivals = [Held(browser.twin(), **WRITES), Held(browser.twin())]
+        threads = [threading.Thread(target=finish, args=(held, statuses)) for held in rivals]
+        for thread in threads:
+            thread.start()
+        # What the Go application does meanwhile takes about as long.
+        time.sleep(number % 20 / 20_000)
+        SessionStore(token).flush()
+        for thread in threads:
+            thread.join()
         revived += is_alive(token)
     assert revived == 0
-    # A deadlock, of which the database chose the Go application for the victim.
-    assert len(failures) < TRIES / 10
+    # The others are deadlocks, of which the database chose the Go application for the victim.
+    assert statuses[200] > 1.5 * TRIES
 
 
-def write(browser: Browser, delay: float, failures: list[HTTPError]) -> None:
-    """Let the Go application write to the session, after ``delay`` seconds."""
-    time.sleep(max(delay, 0))
-    try:
-        browser.visit("go", "put", **WRITES)
-    except HTTPError as error:
-        error.close()
-        failures.append(error)
+def test_no_revival_by_a_request_that_waited_for_the_deletion(
+    sites: Sites, tombstones: None
+) -> None:
+    browser = sites()
+    browser.visit("go", "put", key="word", value="secret")
+    token = browser.token
+    held = Held(browser, **WRITES)
+    rival = threading.Thread(target=held.finish)
+    with transaction.atomic():
+        SessionStore(token).flush()
+        rival.start()
+        rival.join(0.3)
+        assert rival.is_alive()
+    rival.join()
+    assert not is_alive(token)
+
+
+def finish(held: Held, statuses: Counter[int]) -> None:
+    """Let a request go on, and count the status of its response."""
+    statuses[held.finish()] += 1
 
 
 def test_sessions_that_are_alive_are_left_alone(sites: Sites, tombstones: None) -> None:

@@ -6,13 +6,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from django_scs.backends.db import SessionStore
 from django_scs.models import Session
 
 from .browser import Browser
-from .conftest import Sites
+from .conftest import NEW_YORK, Sites
 
 both_ways = pytest.mark.parametrize(("here", "there"), [("go", "django"), ("django", "go")])
 MINUTES_20 = 20 * 60
@@ -215,6 +216,31 @@ def test_hashed_tokens_are_those_of_scs(sites: Sites, here: str, there: str) -> 
     stolen.cookie.value = Session.objects.get().token
     for site in (here, there):
         assert stolen.visit(site, "get", key="word") == ""
+
+
+@pytest.mark.parametrize("mysql_zone", ["+00:00", "SYSTEM"])
+def test_clocks_agree_where_the_server_is_in_new_york(
+    in_new_york: None, sites: Sites, settings: Any, mysql_zone: str
+) -> None:
+    settings.TIME_ZONE = NEW_YORK
+    settings.SCS_TOUCH_INTERVAL = 0
+    if connection.vendor == "mysql":
+        options = {**connection.settings_dict["OPTIONS"]}
+        options["init_command"] = f"SET time_zone = '{mysql_zone}'"
+        connection.settings_dict["OPTIONS"] = options
+        connection.close()
+    browser = sites(idle=MINUTES_20, mysql_zone=mysql_zone, environment={"TZ": NEW_YORK})
+    for here, there in (("go", "django"), ("django", "go")):
+        browser.visit(here, "put", key="word", value=here)
+        assert browser.visit(there, "get", key="word") == here
+        assert browser.visit(there, "deadline") == browser.visit(here, "deadline")
+        left = Session.objects.get().expiry - timezone.now()
+        assert left.total_seconds() == pytest.approx(MINUTES_20, abs=5)
+        for seconds, word in ((5, here), (-1, "")):
+            Session.objects.update(expiry=timezone.now() + timedelta(seconds=seconds))
+            for site in (there, here):
+                assert browser.twin().visit(site, "get", key="word") == word
+        Session.objects.all().delete()
 
 
 @pytest.mark.vendors("mysql")

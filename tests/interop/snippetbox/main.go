@@ -97,6 +97,7 @@ func (app *application) routes() http.Handler {
 		"renew": app.renew, "destroy": app.destroy, "remember": app.remember,
 		"deadline": app.deadline, "extend": app.extend, "hold": app.hold,
 		"sessions": app.list, "fill": app.fill, "differences": app.differences, "values": app.values,
+		"put-struct": app.putStruct,
 	} {
 		mux.Handle("/"+name, app.sessions.LoadAndSave(answer(action)))
 	}
@@ -125,6 +126,11 @@ func answer(action action) http.Handler {
 
 func (app *application) put(ctx context.Context, form url.Values) (any, error) {
 	app.sessions.Put(ctx, form.Get("key"), form.Get("value"))
+	return nil, nil
+}
+
+func (app *application) putStruct(ctx context.Context, form url.Values) (any, error) {
+	app.sessions.Put(ctx, "cart", cart{})
 	return nil, nil
 }
 

@@ -115,7 +115,7 @@ func read(key string, item any) any {
 		return object{key[1:]: unmark(item)}
 	} else if data, err := base64.StdEncoding.DecodeString(text); key == "$bytes" && err == nil {
 		return data
-	} else if moment, err := time.Parse(time.RFC3339, text); key == "$datetime" && err == nil {
+	} else if moment, err := time.Parse(time.RFC3339, strings.Replace(text, "+00:00", "Z", 1)); key == "$datetime" && err == nil {
 		return moment
 	} else if number, err := strconv.ParseFloat(text, 64); key == "$float" && err == nil {
 		return number
