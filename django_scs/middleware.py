@@ -10,7 +10,6 @@ from typing import Any, Final
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.sessions import middleware
-from django.contrib.sessions.backends.base import SessionBase
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse
 from django.utils.cache import patch_vary_headers
@@ -47,7 +46,7 @@ class SessionMiddleware(middleware.SessionMiddleware):
         self.process_request(request)
         response: HttpResponse = await self.get_response(request)  # type: ignore[misc]
         session = getattr(request, "session", None)
-        if session is not None and _is_save_due(session):
+        if isinstance(session, SessionStore) and _is_save_due(session):
             return await sync_to_async(self.process_response)(request, response)
         return self.process_response(request, response)
 
@@ -76,7 +75,7 @@ class SessionMiddleware(middleware.SessionMiddleware):
         return response
 
 
-def _is_save_due(session: SessionBase) -> bool:
+def _is_save_due(session: SessionStore) -> bool:
     return session.modified or settings.SESSION_SAVE_EVERY_REQUEST
 
 
