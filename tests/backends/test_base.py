@@ -1,0 +1,102 @@
+"""What the session does above any store: see the contract for the rest."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from django_scs import tokens
+from django_scs.backends.base import SessionStore
+from django_scs.exceptions import SessionTooLarge
+from django_scs.stores.base import Record
+
+
+class FullStore:
+    """A store whose sessions may have 2000 bytes; it notes what it is sent."""
+
+    max_data = 2000
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[Any, ...]] = []
+
+    def find(self, key: str) -> Record | None:
+        return None
+
+    def insert(self, *args: Any) -> bool:
+        self.sent.append(args)
+        return True
+
+
+@pytest.fixture
+def store() -> FullStore:
+    return FullStore()
+
+
+@pytest.fixture
+def session(store: FullStore) -> SessionStore:
+    class Session(SessionStore):
+        get_store = staticmethod(lambda: store)
+
+    return Session()
+
+
+def test_session_too_large_names_its_size_and_the_largest_keys(
+    session: SessionStore, store: FullStore
+) -> None:
+    for number in range(5):
+        session[f"key{number}"] = "x" * 200 * (number + 1)
+    with pytest.raises(SessionTooLarge) as refusal:
+        session.save()
+    error = refusal.value
+    assert store.sent == []
+    assert (error.limit, [key for key, _ in error.largest]) == (2000, ["key4", "key3", "key2"])
+    assert error.size > 3000
+    assert error.largest[0][1] >= 1000
+    for word in (str(error.size), "2000", "'key4'", str(error.largest[0][1])):
+        assert word in str(error)
+
+
+def test_session_of_just_the_limit_is_sent(session: SessionStore, store: FullStore) -> None:
+    session["a"] = ""
+    rest = store.max_data - len(session.encode({"a": ""}))
+    session["a"] = "x" * rest
+    session.save()
+    assert len(store.sent[0][1]) == 2000
+    session["a"] += "x"
+    with pytest.raises(SessionTooLarge):
+        session.create()
+
+
+def test_new_session_asks_nobody_whether_its_token_is_free(
+    session: SessionStore, store: FullStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "find", None)
+    session["a"] = 1
+    session.save()
+    assert tokens.well_formed(session.token)
+    assert store.sent[0][0] == session.token
+
+
+def test_record_goes_to_the_store_as_the_contract_says(
+    session: SessionStore, store: FullStore
+) -> None:
+    deadline = datetime(2040, 1, 2, 3, 4, 5, 6, UTC)
+    session.set_deadline(deadline)
+    session.save()
+    key, data, expiry, extra = store.sent[0]
+    assert (type(key), type(data), expiry, tuple(extra)) == (str, bytes, deadline, ())
+
+
+def test_repr_shows_no_token(session: SessionStore) -> None:
+    session["a"] = 1
+    session.save()
+    assert session.token not in repr(session)
+
+
+@pytest.mark.parametrize(
+    "read", [lambda session: session.get_deadline(), lambda session: session.deadline]
+)
+def test_deadline_by_both_names(session: SessionStore, read: Callable[[Any], Any]) -> None:
+    session.set_deadline(datetime(2040, 1, 1, tzinfo=UTC))
+    assert read(session) == datetime(2040, 1, 1, tzinfo=UTC)

@@ -1,0 +1,169 @@
+"""The parts of the package import in one direction, and each async method is tested."""
+
+import ast
+import inspect
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import django_scs
+from django_scs.backends.db import SessionStore
+
+PACKAGE = Path(django_scs.__file__).parent
+TESTS = Path(__file__).parent
+MODULES = {
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path
+    for path in PACKAGE.rglob("*.py")
+}
+LEAVES = {"tokens", "exceptions", "merge", "backoff"}
+FACADES = {
+    "middleware",
+    "flash",
+    "admin",
+    "checks",
+    "signals",
+    "apps",
+    "management",
+    "templatetags",
+    "context_processors",
+}
+
+
+def imports(module: str) -> Iterator[str]:
+    """Yield what a module imports, absolute, also inside of functions."""
+    package = ["django_scs", *module.split(".")[:-1]]
+    for node in ast.walk(ast.parse(MODULES[module].read_bytes())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) + 1 - node.level] if node.level else []
+            prefix = ".".join([*base, *([node.module] if node.module else [])])
+            yield from (f"{prefix}.{alias.name}" for alias in node.names)
+
+
+def imports_of_ours(module: str) -> set[str]:
+    """Return the modules of the package that a module imports, without the package's name."""
+    found = set()
+    for name in imports(module):
+        while name.startswith("django_scs.") and name.removeprefix("django_scs.") not in MODULES:
+            name = name.rpartition(".")[0]
+        if name.startswith("django_scs."):
+            found.add(name.removeprefix("django_scs."))
+    return found
+
+
+def part(module: str) -> str:
+    return module.split(".")[0]
+
+
+def modules_of(*parts: str) -> list[str]:
+    found = sorted(module for module in MODULES if part(module) in parts)
+    assert {part(module) for module in found} == set(parts) & {part(name) for name in MODULES}
+    return found
+
+
+def test_imports_are_found() -> None:
+    assert imports_of_ours("backends.db") >= {"backends.base", "stores.sql", "models"}
+    assert "codecs.base" in imports_of_ours("codecs.json") | imports_of_ours("conf")
+
+
+@pytest.mark.parametrize("module", sorted(LEAVES))
+def test_leaves_import_the_standard_library_alone(module: str) -> None:
+    assert {name.split(".")[0] for name in imports(module)} <= sys.stdlib_module_names
+
+
+@pytest.mark.parametrize("module", modules_of("codecs"))
+def test_codecs_import_no_store_and_nothing_above(module: str) -> None:
+    assert {part(name) for name in imports_of_ours(module)} <= {"codecs", "exceptions", "conf"}
+    assert not [name for name in imports(module) if name.startswith(("django.http", "django.db"))]
+
+
+@pytest.mark.parametrize("module", modules_of("stores"))
+def test_stores_import_no_codec_and_nothing_above(module: str) -> None:
+    allowed = {"stores", "exceptions", "tokens", "backoff", "fields"}
+    assert {part(name) for name in imports_of_ours(module)} <= allowed
+
+
+@pytest.mark.parametrize(
+    "module", modules_of("backends", "models", "fields", "conf", "codecs", "stores")
+)
+def test_nothing_imports_the_facades(module: str) -> None:
+    assert not FACADES & {part(name) for name in imports_of_ours(module)}
+
+
+@pytest.mark.parametrize("module", modules_of(*(FACADES - {"checks", "management"})))
+def test_facades_know_no_store_and_no_codec(module: str) -> None:
+    assert not {"stores", "codecs"} & {part(name) for name in imports_of_ours(module)}
+
+
+def test_stores_and_codecs_are_reached_by_their_contracts() -> None:
+    """The session knows contracts; what it runs on is named in one place each."""
+    assert {name for name in imports_of_ours("backends.base") if part(name) == "stores"} == {
+        "stores.base"
+    }
+    assert not [name for name in imports_of_ours("backends.base") if part(name) == "codecs"]
+
+
+def test_dialects_are_the_only_place_that_speaks_sql() -> None:
+    for module in modules_of("stores", "backends", "middleware", "flash", "models"):
+        if module in ("stores.dialects", "stores.tombstones"):
+            continue
+        for node in ast.walk(ast.parse(MODULES[module].read_bytes())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                assert not node.value.startswith(
+                    ("SELECT ", "UPDATE ", "INSERT INTO ", "DELETE FROM ")
+                ), module
+
+
+# Async twins
+
+
+def async_methods() -> list[str]:
+    return sorted(
+        name
+        for name, member in inspect.getmembers(SessionStore)
+        if not name.startswith("_") and inspect.iscoroutinefunction(member)
+    )
+
+
+def names_used(path: Path) -> set[str]:
+    tree = ast.parse(path.read_bytes())
+    return {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+
+
+def test_twins_are_found() -> None:
+    assert {"aget", "asave", "atake", "apop_string", "aclear_expired"} <= set(async_methods())
+
+
+@pytest.mark.parametrize("name", async_methods())
+def test_async_method_is_tested(name: str) -> None:
+    """By its own name, or by its sync name in the contract, which is run through the twins too."""
+    kind = name.removeprefix("aget_").removeprefix("apop_")
+    by_type = name != kind and f'"{kind}"' in (TESTS / "backends/test_typed.py").read_text()
+    by_contract = name.removeprefix("a") in names_used(TESTS / "contracts.py")
+    by_name = any(
+        name in names_used(path) for path in TESTS.rglob("test_*.py") if path != Path(__file__)
+    )
+    assert by_contract or by_type or by_name
+
+
+def test_method_that_may_load_has_a_twin() -> None:
+    # These reach neither the store nor the values.
+    harmless = {
+        "decode",
+        "encode",
+        "extra_columns",
+        "get_session_cookie_age",
+        "create_model_instance",
+    }
+    ours = [each for each in SessionStore.__mro__ if each.__module__.startswith("django_scs.")]
+    methods = {
+        name
+        for each in ours
+        for name, member in vars(each).items()
+        if inspect.isfunction(member) and not name.startswith("_")
+    }
+    twins = set(async_methods())
+    assert sorted(name for name in methods - twins - harmless if f"a{name}" not in twins) == []
