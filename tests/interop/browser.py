@@ -32,7 +32,7 @@ class Browser:
     @property
     def cookie(self) -> Cookie | None:
         """The session cookie; None if there is none."""
-        return next(iter(self._jar), None)
+        return next((cookie for cookie in self._jar if cookie.name == "session"), None)
 
     @property
     def token(self) -> str:

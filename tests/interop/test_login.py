@@ -7,13 +7,21 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from django_scs import conf
 from django_scs.backends.db import SessionStore
+from django_scs.checks import check_settings
+from django_scs.models import Session
 
 from .browser import Browser
-from .conftest import Sites
+from .conftest import Sites, documented
 from .test_sessions import both_ways
 
 SITES = ("go", "django")
+
+
+def stored(browser: Browser) -> dict[str, Any]:
+    """Return the values as they are in the table."""
+    return conf.codec().decode(Session.objects.get(token=browser.token).data)[1]
 
 
 @both_ways
@@ -52,7 +60,7 @@ def test_go_logout_takes_all_of_djangos_login_away(browser: Browser, users: list
     browser.visit("django", "login", id=users[0])
     browser.visit("go", "logout")
     browser.visit("django", "account")
-    assert dict(SessionStore(browser.token)) == {}
+    assert [key for key in stored(browser) if key.startswith("_auth")] == []
 
 
 @both_ways
@@ -113,14 +121,6 @@ def test_login_is_looked_up_once(browser: Browser, users: list[int]) -> None:
     assert len(queries) == 1
 
 
-def stored(browser: Browser) -> dict[str, Any]:
-    """Return the values as they are in the table."""
-    from django_scs import conf
-    from django_scs.models import Session
-
-    return conf.codec().decode(Session.objects.get(token=browser.token).data)[1]
-
-
 def test_key_keeps_the_width_that_go_gave_it(sites: Sites, users: list[int]) -> None:
     browser = sites(int64=True)
     browser.visit("go", "login", id=users[0])
@@ -135,3 +135,42 @@ def test_declared_width_is_what_django_writes(
     browser = sites(int64=True)
     browser.visit("django", "login", id=users[0])
     assert browser.visit("go", "account") == users[0]
+
+
+def test_go_does_not_know_djangos_password_check(browser: Browser, users: list[int]) -> None:
+    browser.visit("django", "login", id=users[0])
+    user = User.objects.get(pk=users[0])
+    user.set_password("another")
+    user.save()
+    assert browser.visit("go", "account") == users[0]
+    assert browser.visit("django", "account") == 0
+    assert browser.visit("go", "account") == 0
+
+
+@pytest.mark.parametrize("site", SITES)
+def test_documented_function_signs_out_of_both(
+    browser: Browser, users: list[int], site: str
+) -> None:
+    browser.visit(site, "login", id=users[0])
+    other = Browser(browser.sites)
+    other.visit(site, "login", id=users[1])
+    names: dict[str, Any] = {"SessionStore": SessionStore}
+    exec(documented("python")[1], names)
+    names["sign_out_everywhere"](User.objects.get(pk=users[0]))
+    assert [browser.visit(each, "account") for each in SITES] == [0, 0]
+    assert [other.visit(each, "account") for each in SITES] == [users[1], users[1]]
+
+
+def test_logins_without_the_key_end_when_the_setting_comes(
+    browser: Browser, settings: Any, users: list[int]
+) -> None:
+    settings.SCS_AUTH_USER_ID_KEY = None
+    browser.visit("django", "login", id=users[0])
+    assert browser.visit("go", "account") == 0
+    assert browser.visit("django", "account") == users[0]
+    settings.SCS_AUTH_USER_ID_KEY = "authenticatedUserID"
+    assert browser.visit("django", "account") == 0
+
+
+def test_documented_settings_pass_the_checks(sites: Sites) -> None:
+    assert check_settings() == []

@@ -50,6 +50,29 @@ def test_go_request_in_flight_revives_a_session_that_django_destroyed(
     assert late.visit("django", "get", key="word") == "secret"
 
 
+def test_go_request_in_flight_undoes_what_django_changes(sites: Sites) -> None:
+    browser = sites(idle=1200)
+    browser.visit("django", "flash", message="Hello")
+    held = Held(browser)
+    assert browser.visit("django", "page") == "Hello"
+    browser.visit("django", "put", key="word", value="1")
+    held.finish()
+    assert browser.visit("django", "get", key="word") == ""
+    assert browser.visit("django", "page") == "Hello"
+
+
+def test_django_keeps_what_go_changes_meanwhile(sites: Sites) -> None:
+    browser = sites()
+    browser.visit("go", "put", key="word", value="1")
+    session = SessionStore(browser.token)
+    session["by django"] = "2"
+    browser.visit("go", "put", key="by go", value="3")
+    session.save()
+    for site in ("go", "django"):
+        found = [browser.visit(site, "get", key=key) for key in ("word", "by django", "by go")]
+        assert found == ["1", "2", "3"]
+
+
 @pytest.mark.parametrize("action", ["destroy", "renew", "login", "logout"])
 def test_with_tombstones_it_stays_dead(
     sites: Sites, users: list[int], tombstones: None, action: str
