@@ -4,8 +4,6 @@ A message is a plain string under a session key of its own, as Snippetbox has it
 application that shares the session can put and pop it too.
 """
 
-from typing import cast
-
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest
 
@@ -17,24 +15,31 @@ def put(request: HttpRequest, message: object, key: str = "flash") -> None:
     request.session[key] = _plain(message)
 
 
-def pop(request: HttpRequest, key: str = "flash") -> str:
+def pop(request: HttpRequest | None, key: str = "flash") -> str:
     """Take the message out of the session and return it, or "" if there is none.
 
     Of any number of parallel requests one gets it: see ``SessionStore.take``.
     """
-    message = cast(SessionStore, request.session).take(key)
+    session = _session(request)
+    message = session.take(key) if session is not None else ""
     return message if isinstance(message, str) else ""
 
 
-def peek(request: HttpRequest, key: str = "flash") -> str:
+def peek(request: HttpRequest | None, key: str = "flash") -> str:
     """Return the message, or "" if there is none, and leave it where it is."""
-    message = request.session.get(key)
+    session = _session(request)
+    message = session.get(key) if session is not None else ""
     return message if isinstance(message, str) else ""
 
 
 async def aput(request: HttpRequest, message: object, key: str = "flash") -> None:
     """Do what ``put`` does, in an async view."""
     await request.session.aset(key, _plain(message))
+
+
+def _session(request: HttpRequest | None) -> SessionStore | None:
+    # A page for an error may be rendered without a request, or before it got its session.
+    return getattr(request, "session", None)
 
 
 def _plain(message: object) -> str:

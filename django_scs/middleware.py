@@ -11,9 +11,11 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.sessions import middleware
 from django.core.exceptions import ImproperlyConfigured
+from django.core.handlers.exception import response_for_exception
 from django.http import HttpRequest, HttpResponse
 from django.utils.cache import patch_vary_headers
 from django.utils.http import http_date
+from django.views.decorators.debug import sensitive_variables
 
 from .backends.base import SessionStore, Status, UpdateError
 
@@ -50,6 +52,7 @@ class SessionMiddleware(middleware.SessionMiddleware):
             return await sync_to_async(self.process_response)(request, response)
         return self.process_response(request, response)
 
+    @sensitive_variables()
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         """Save the session where that is due, and tell the browser what it must know."""
         session = getattr(request, "session", None)
@@ -60,12 +63,7 @@ class SessionMiddleware(middleware.SessionMiddleware):
             if cookie is not None:
                 _delete_cookie(response)
         elif _is_save_due(session) and not _is_empty(session):
-            if response.status_code >= 500:
-                deliver = session.token != cookie and session.exists(session.token)
-            else:
-                deliver = _save(session)
-            if deliver:
-                _set_cookie(response, session)
+            response = _save_and_tell(session, request, response, cookie)
         if session.accessed:
             patch_vary_headers(response, ("Cookie",))
         if session.created and random.random() < _SWEEP_CHANCE:  # noqa: S311 -- not a secret
@@ -86,17 +84,41 @@ def _is_empty(session: SessionStore) -> bool:
     return session.is_empty()
 
 
+def _save_and_tell(
+    session: SessionStore, request: HttpRequest, response: HttpResponse, cookie: str | None
+) -> HttpResponse:
+    """Save the session, unless the view failed, and send the token where the browser needs it."""
+    saved = False
+    if response.status_code < 500:
+        try:
+            saved = _save(session)
+        except Exception as exc:
+            if session.token == cookie:
+                raise
+            # The old token may be dead: the new one must reach the browser with the error page.
+            response = response_for_exception(request, exc)
+    if saved or (response.status_code >= 500 and _was_renewed(session, cookie)):
+        _set_cookie(response, session)
+    return response
+
+
 def _save(session: SessionStore) -> bool:
     try:
         session.save()
     except UpdateError:
-        _log.warning(
-            "Session %s was destroyed during the request; changes to these keys were dropped: %s",
-            session.fingerprint,
-            ", ".join(session.changed_keys()),
-        )
+        if keys := session.changed_keys():
+            _log.warning(
+                "Session %s was destroyed during the request; changes to these keys were dropped: %s",
+                session.fingerprint,
+                ", ".join(keys),
+            )
         return False
     return True
+
+
+def _was_renewed(session: SessionStore, cookie: str | None) -> bool:
+    """Tell whether a new token is in the store, where a transaction may have undone the renewal."""
+    return session.token != cookie and session.is_stored()
 
 
 def _set_cookie(response: HttpResponse, session: SessionStore) -> None:

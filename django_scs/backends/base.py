@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Any, Final, NamedTuple, Self
 
 from django.contrib.sessions.backends.base import CreateError, UpdateError
+from django.views.decorators.debug import sensitive_variables
 
 from .. import auth, conf, tokens
 from ..backoff import pauses
@@ -20,7 +21,8 @@ from .typed import TypedAccess
 
 __all__ = ["CreateError", "SessionStore", "Status", "UpdateError"]
 
-_SWEEP_BATCH: Final = 1000
+# Their tokens are in memory at once: 20 MB.
+_SWEEP_BATCH: Final = 100_000
 _SWEEP_AFTER_REQUEST: Final = 200
 _ABSENT: Final = object()
 
@@ -97,6 +99,7 @@ class SessionStore(Clocks):
 
     # Reading
 
+    @sensitive_variables()
     def load(self) -> dict[str, Any]:
         """Read the session from the store and return its values.
 
@@ -119,11 +122,17 @@ class SessionStore(Clocks):
             self.modified = True
         return values
 
+    @sensitive_variables()
     def exists(self, session_key: str | None) -> bool:
         """Tell whether there is a live session under the token ``session_key``."""
         if not tokens.well_formed(session_key):
             return False
         return self.get_store().find(self.store_key(session_key)) is not None
+
+    def is_stored(self) -> bool:
+        """Tell whether the store has this session now, as its last writer would see it."""
+        key = self._key()
+        return key is not None and self.get_store().find_latest(key) is not None
 
     def _read(self, record: Record) -> tuple[datetime, dict[str, Any]] | None:
         try:
@@ -147,6 +156,7 @@ class SessionStore(Clocks):
         self.save(must_create=True)
         self.modified = True
 
+    @sensitive_variables()
     def save(self, must_create: bool = False) -> None:
         """Write the session: a new one in one statement, a changed one in one, an unchanged one too.
 
@@ -162,6 +172,7 @@ class SessionStore(Clocks):
             self._update(self._stored)
         self.renewed = False
 
+    @sensitive_variables()
     def delete(self, session_key: str | None = None) -> None:
         """Remove a session from the store: the one of the given token, or this one."""
         if session_key is None:
@@ -181,6 +192,7 @@ class SessionStore(Clocks):
         self._destroyed = True
         self.accessed = self.modified = self.renewed = True
 
+    @sensitive_variables()
     def cycle_key(self) -> None:
         """Give the session a new token and a new lifetime. Source: scs RenewToken.
 
@@ -206,6 +218,7 @@ class SessionStore(Clocks):
         """Do what ``cycle_key`` does, by scs's name."""
         self.cycle_key()
 
+    @sensitive_variables()
     def take(self, key: str, default: Any = None) -> Any:
         """Remove a value from the store, then return it; ``default`` if it is not there.
 
@@ -227,6 +240,7 @@ class SessionStore(Clocks):
                 raise self._busy()
         return default
 
+    @sensitive_variables()
     def merge_session(self, token: str) -> None:
         """Move the values of another session into this one. Source: scs MergeSession.
 
@@ -278,8 +292,11 @@ class SessionStore(Clocks):
 
     @classmethod
     def clear_expired(cls) -> None:
-        """Remove all expired sessions from the store, in batches. Django: clear_expired."""
-        while cls.get_store().delete_expired(_SWEEP_BATCH):
+        """Remove all expired sessions from the store, letting others through.
+
+        Leaves, for the next time, those that expire or are locked meanwhile. Django: clear_expired.
+        """
+        while cls.get_store().delete_expired(_SWEEP_BATCH) == _SWEEP_BATCH:
             pass
 
     @classmethod

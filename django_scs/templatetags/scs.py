@@ -14,4 +14,4 @@ def flash(context: Context, key: str = "flash") -> str:
 
     ``{% flash %}``, ``{% flash "error" %}``, or ``{% flash as message %}``.
     """
-    return flash_messages.pop(context["request"], key)
+    return flash_messages.pop(context.get("request"), key)
