@@ -742,7 +742,7 @@ class SessionContract:
         self, session: Any, saved: Any, faulty: "FaultyStore", monkeypatch: pytest.MonkeyPatch
     ) -> None:
         token = saved(a=1, b=1)
-        monkeypatch.setattr(backoff, "LIMIT", 0.02)
+        monkeypatch.setattr(backoff, "LIMIT", 0.5)
         faulty.replaced["replace"] = lambda *args: False
         mine = session(token)
         mine.put("a", 2)
@@ -1257,7 +1257,8 @@ class SessionContract:
 
         def overwrite(token: str) -> None:
             store, key = engine.get_store(), engine.store_key(token)
-            store.replace(key, b"\x0e\xff\x81 foreign", soon(), store.find(key).data)
+            extra = engine().extra_columns({})
+            store.replace(key, b"\x0e\xff\x81 foreign", soon(), store.find(key).data, extra)
 
         return overwrite
 

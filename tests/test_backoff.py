@@ -37,10 +37,10 @@ def test_pauses_end_after_the_limit(time):
     assert backoff.LIMIT <= sum(time.sleeps) <= backoff.LIMIT + 0.1
 
 
-def test_pauses_begin_with_the_first_use(time):
+def test_pauses_are_over_for_what_has_waited_long(time):
     again = backoff.pauses()
-    time.now += 2 * backoff.LIMIT
-    assert next(again)
+    time.now += backoff.LIMIT
+    assert not next(again, False)
 
 
 def test_pauses_are_random_from_zero_up(time, monkeypatch):
@@ -50,3 +50,34 @@ def test_pauses_are_random_from_zero_up(time, monkeypatch):
     next(again)
     next(again)
     assert bounds == [(0, 0.001), (0, 0.002)]
+
+
+def batches(time, count, seconds_per_item):
+    sizes = []
+    for batch in backoff.paced(range(count)):
+        sizes.append(len(batch))
+        time.now += len(batch) * seconds_per_item
+    return sizes
+
+
+def test_paced_yields_everything_once(time):
+    items = list(range(2345))
+    assert [item for batch in backoff.paced(items) for item in batch] == items
+    assert list(backoff.paced([])) == []
+
+
+def test_paced_sleeps_for_as_long_as_the_last_batch_took(time):
+    assert batches(time, 600, 0.001) == [200, 200, 200]
+    assert time.sleeps == pytest.approx([0.2, 0.2])
+
+
+def test_paced_grows_where_batches_are_quick(time):
+    assert batches(time, 5000, 0.000_001)[:4] == [200, 400, 800, 900]
+
+
+def test_paced_shrinks_where_batches_are_slow(time):
+    sizes = []
+    for batch in backoff.paced(range(5000)):
+        sizes.append(len(batch))
+        time.now += 0.001 if len(sizes) < 4 else 0.03
+    assert sizes[:6] == pytest.approx([200, 400, 800, 900, 600, 400], abs=2)

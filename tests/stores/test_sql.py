@@ -16,8 +16,10 @@ from django_scs.models import Session
 from django_scs.stores import sql
 from django_scs.stores.sql import SqlStore
 from tests.contracts import StoreContract, in_parallel, past, soon
-from tests.database import in_autocommit
+from tests.database import in_autocommit, scs_table
 from tests.support import statements, verbs
+
+__all__ = ["scs_table"]
 
 OTHER_ZONES = {"mysql": "SET time_zone = '-08:00'", "postgresql": "SET TIME ZONE 'Asia/Kolkata'"}
 
@@ -168,7 +170,7 @@ def test_statement_that_the_server_undid_is_sent_again(
 def test_statement_that_the_server_undoes_for_ever_fails(
     store: SqlStore, key: str, vendor: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backoff, "LIMIT", 0.02)
+    monkeypatch.setattr(backoff, "LIMIT", 0.5)
     trouble = Trouble(driver_error(vendor), times=10**6)
     with connection.execute_wrapper(trouble), pytest.raises(OperationalError):
         store.find(key)
@@ -191,6 +193,56 @@ def test_statement_that_failed_otherwise_is_not_sent_again(store: SqlStore, key:
     with connection.execute_wrapper(trouble), pytest.raises(OperationalError):
         store.insert(key, b"data", soon())
     assert trouble.tries == 1
+
+
+def kill(connection: Any) -> None:
+    """End a connection as a failing server does, while its client knows nothing of it."""
+    if connection.vendor == "mysql":
+        sql = f"KILL {connection.connection.thread_id()}"
+    else:
+        sql = f"SELECT pg_terminate_backend({connection.connection.info.backend_pid})"
+    other = connection.copy()
+    with other.cursor() as cursor:
+        cursor.execute(sql)
+    other.close()
+
+
+@in_autocommit
+@pytest.mark.vendors("mysql", "postgresql")
+@pytest.mark.parametrize("landed", [True, False])
+def test_rename_whose_reply_was_lost_is_finished(store: SqlStore, key: str, landed: bool) -> None:
+    def lose(execute: Any, sql: str, *args: Any) -> Any:
+        if not lost:
+            lost.append(sql)
+            if landed:
+                execute(sql, *args)
+            kill(connection)
+        return execute(sql, *args)
+
+    lost: list[str] = []
+    new_key = tokens.new()
+    store.insert(key, b"data", soon())
+    with connection.execute_wrapper(lose):
+        assert store.rename(key, new_key, soon()) is True
+    assert [record.key for record in store.all()] == [new_key]
+    assert store.rename(key, tokens.new(), soon()) is False
+
+
+@in_autocommit
+@pytest.mark.vendors("mysql", "postgresql")
+def test_rename_inside_a_transaction_that_was_lost_fails(store: SqlStore, key: str) -> None:
+    store.insert(key, b"data", soon())
+
+    def rename_in_a_transaction() -> None:
+        with transaction.atomic():
+            store.touch(key, soon(), b"data")
+            kill(connection)
+            store.rename(key, tokens.new(), soon())
+
+    with pytest.raises(DatabaseError):
+        rename_in_a_transaction()
+    connection.close()
+    assert store.find(key) is not None
 
 
 # Inside a transaction of the caller's
