@@ -26,6 +26,7 @@ from typing import Any
 
 import django
 
+from tests.benchmarks.engines import LARGE, SMALL
 from tests.servers import SERVERS, ServerError, interruptible
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,8 +45,8 @@ class Plan:
     seconds: int
 
 
-FULL = Plan(1_000, 1_000_000, (20, 25), (8, 15), (10, 20), 100_000, 10)
-QUICK = Plan(1_000, 50_000, (2, 10), (1, 10), (1, 10), 5_000, 2)
+FULL = Plan(1_000, 1_000_000, (24, 25), (10, 15), (10, 25), 100_000, 10)
+QUICK = Plan(1_000, 50_000, (2, 8), (1, 5), (1, 8), 5_000, 1)
 
 _STARTED = time.monotonic()
 
@@ -64,7 +65,7 @@ def run(vendor: str, plan: Plan, seed: int, folder: Path) -> dict[str, Any]:
     if not redis:
         skipped.append("Django cache and cached_db: redis-server is not installed")
     payloads = {size: tables.payload(number, seed) for size, number in report.SIZES.items()}
-    rows = {tables.SMALL: plan.small, tables.LARGE: plan.large}
+    rows = {SMALL: plan.small, LARGE: plan.large}
     tables.prepare(rows, payloads[report.SHORT], seed, say)
     go = None
     say("building the Go program with scs")
@@ -90,15 +91,15 @@ def run(vendor: str, plan: Plan, seed: int, folder: Path) -> dict[str, Any]:
         "engine": {},
         "skipped": skipped,
     }
-    small = lanes_for("engine", tables.SMALL)
+    small = lanes_for("engine", SMALL)
     for size in payloads:
         short = size == report.SHORT
-        found = [*small, *lanes_for("engine", tables.LARGE)] if short else small
+        found = [*small, *lanes_for("engine", LARGE)] if short else small
         extent = plan.short if short else plan.longer
         results["engine"][size] = timed(f"engine level, {size}", size, extent, found)
-    requests = lanes_for("request", tables.SMALL)
+    requests = lanes_for("request", SMALL)
     figures = timed("request level", report.SHORT, plan.requests, requests)
-    results["request"] = figures[tables.SMALL]
+    results["request"] = figures[SMALL]
     results["statements"] = {"engine": measure.count(small), "request": measure.count(requests)}
     if go:
         go.close()
@@ -122,7 +123,8 @@ def environment(vendor: str, plan: Plan, seed: int, go: Any) -> dict[str, str]:
             " @@autocommit)"
         ),
         "postgresql": (
-            "SELECT concat_ws(', ', version(), current_setting('transaction_isolation'),"
+            "SELECT concat_ws(', ', current_setting('server_version'),"
+            " current_setting('transaction_isolation'),"
             " 'fsync ' || current_setting('fsync'),"
             " 'synchronous_commit ' || current_setting('synchronous_commit'))"
         ),

@@ -22,7 +22,7 @@ from django.utils import timezone
 
 from example_project.snippets.models import Snippet
 from tests.benchmarks import tables
-from tests.benchmarks.engines import ENGINES, OURS
+from tests.benchmarks.engines import ENGINES, OURS, SMALL
 from tests.servers import ServerError, find_program, free_port
 
 SERVERS = {
@@ -41,7 +41,7 @@ def drive(
     """Return the figures of each engine under each server; milliseconds for the latencies."""
     if find_program("wrk") is None:
         raise ServerError("wrk is not installed")
-    tables.use(tables.SMALL)
+    tables.use(SMALL)
     user = get_user_model().objects.get_or_create(username="snippetbox")[0]
     now = timezone.now()
     for number in range(PAGE):

@@ -11,6 +11,8 @@ IDLE_SECONDS = 1200
 DJANGOS = "django.contrib.sessions"
 
 OURS, FLOOR, GO = "ours", "driver", "scs"
+#: The two databases on the server, by the number of sessions in their tables.
+SMALL, LARGE = "small", "large"
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from django_scs import tokens
 from django_scs.backends.db import SessionStore
 from django_scs.fields import adapt_expiry
 from tests.benchmarks import tables
-from tests.benchmarks.engines import Engine, Operation
+from tests.benchmarks.engines import LARGE, SMALL, Engine, Operation
 
 POOL = 50
 FLASH = "Snippet successfully created!"
@@ -272,7 +272,7 @@ class GoProcess:
     """The real scs in a process of its own, which answers each line with a line."""
 
     def __init__(self, program: Path, vendor: str) -> None:
-        names = [tables.database_name(table) for table in (tables.SMALL, tables.LARGE)]
+        names = [tables.database_name(table) for table in (SMALL, LARGE)]
         sources = [_data_source(vendor, name) for name in names]
         self._process = subprocess.Popen(
             [program, vendor, *sources], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -298,7 +298,7 @@ class GoLane:
     def __init__(self, process: GoProcess, table: str) -> None:
         self.table = table
         self._process = process
-        self._number = (tables.SMALL, tables.LARGE).index(table)
+        self._number = (SMALL, LARGE).index(table)
 
     def fill(self, values: Mapping[str, str]) -> None:
         self._process.ask(op="fill", table=self._number, number=POOL, values=values)

@@ -9,9 +9,8 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tests.benchmarks.engines import ENGINES, OPERATIONS, OURS
+from tests.benchmarks.engines import ENGINES, LARGE, OPERATIONS, OURS, SMALL
 from tests.benchmarks.lanes import DriverLane, GoLane, GoProcess, RequestLane, SessionLane
-from tests.benchmarks.tables import LARGE, SMALL
 
 #: Microseconds: median, first and third quartile.
 Figures = dict[str, dict[str, list[float]]]

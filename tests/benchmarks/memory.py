@@ -10,19 +10,19 @@ from django.test import override_settings
 
 from django_scs.models import Session
 from tests.benchmarks import tables
-from tests.benchmarks.engines import ENGINES, OPERATIONS, OURS
+from tests.benchmarks.engines import ENGINES, LARGE, OPERATIONS, OURS
 from tests.benchmarks.lanes import RequestLane
 
 
 def grow(sessions: int, say: Callable[[str], None]) -> dict[str, float]:
     """Ask for a page with each of `sessions` sessions, and change each tenth of them.
 
-    The first tenth of the requests, or 2,000 of them, warms the process up. Returns how many sessions came after that,
-    and by how many bytes and live objects the process grew meanwhile.
+    The first tenth of the requests, or 2,000 of them, warms the process up. Returns how many
+    sessions came after that, and by how many bytes and live objects the process grew meanwhile.
     """
-    tables.use(tables.LARGE)
+    tables.use(LARGE)
     keys = list(Session.objects.values_list("token", flat=True)[:sessions])
-    lane = RequestLane(ENGINES[OURS], tables.LARGE)
+    lane = RequestLane(ENGINES[OURS], LARGE)
     read, change = OPERATIONS["read"], OPERATIONS["change"]
     warm = max(sessions // 10, 2_000)
     before = (0, 0)

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.chart import draw
-from tests.benchmarks.engines import FLOOR, GO, OPERATIONS, OURS, TITLES
-from tests.benchmarks.tables import LARGE, SMALL
+from tests.benchmarks.engines import FLOOR, GO, LARGE, OPERATIONS, OURS, SMALL, TITLES
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 SIZES = {"300 B": 300, "4 kB": 4_000, "40 kB": 40_000}

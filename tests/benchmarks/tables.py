@@ -14,9 +14,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_scs.fields import adapt_expiry
 from django_scs.models import Session
-from tests.benchmarks.engines import ENGINES, OURS
+from tests.benchmarks.engines import ENGINES, LARGE, OURS, SMALL
 
-SMALL, LARGE = "small", "large"
 EXPIRY = datetime.now(UTC) + timedelta(days=14)
 
 _WORDS = ("amber", "cedar", "fjord", "juniper", "lantern", "meadow", "orchard", "quartz", "river")
