@@ -63,12 +63,15 @@ def program(pytestconfig: pytest.Config) -> Path:
     assert pytestconfig.cache is not None
     program = pytestconfig.cache.mkdir("snippetbox") / digest[:16]
     if not program.exists():
-        command = [go, "build", "-o", str(program), "."]
+        # Another run of the tests may look for it while it is being written.
+        unfinished = program.with_suffix(f".{os.getpid()}")
+        command = [go, "build", "-o", str(unfinished), "."]
         environment = {**os.environ, "CGO_ENABLED": "1", "GOFLAGS": "-mod=readonly"}
         built = subprocess.run(
             command, cwd=MODULE, env=environment, capture_output=True, text=True, check=False
         )
         assert built.returncode == 0, built.stderr
+        unfinished.rename(program)
     return program
 
 
@@ -120,7 +123,9 @@ class Sites:
         )
         self._running.append(process)
         assert process.stdout is not None
-        return Browser({"go": process.stdout.readline().strip(), "django": self.django})
+        url = process.stdout.readline().strip()
+        assert url, "the Go application did not start; stderr says why"
+        return Browser({"go": url, "django": self.django})
 
     def stop(self) -> None:
         """End what was started."""

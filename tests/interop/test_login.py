@@ -147,6 +147,16 @@ def test_go_does_not_know_djangos_password_check(browser: Browser, users: list[i
     assert browser.visit("go", "account") == 0
 
 
+def test_go_keeps_the_session_that_changed_the_password(browser: Browser, users: list[int]) -> None:
+    browser.visit("django", "login", id=users[0])
+    user = User.objects.get(pk=users[0])
+    user.set_password("another")
+    user.save()
+    browser.visit("go", "pop", key="_auth_user_id")
+    for site in ("django", "go", "django"):
+        assert browser.visit(site, "account") == users[0]
+
+
 @pytest.mark.parametrize("site", SITES)
 def test_documented_function_signs_out_of_both(
     browser: Browser, users: list[int], site: str

@@ -1,14 +1,16 @@
 """scs commits by upsert, which brings destroyed sessions back; tombstones keep them dead."""
 
+import os
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.core.management import call_command
-from django.db import connection, transaction
+from django.db import ProgrammingError, connection, transaction
 from django.utils import timezone
 
 from django_scs.backends.db import SessionStore
@@ -188,3 +190,24 @@ def test_removal_brings_everything_back_as_it_was(sites: Sites, users: list[int]
     browser.visit("django", "destroy")
     held.finish()
     assert is_alive(late.token)
+
+
+@pytest.mark.vendors("postgresql")
+def test_role_of_the_go_application_needs_the_documented_rights(tombstones: None) -> None:
+    role = f"go_{os.getpid()}"
+    with connection.cursor() as cursor, transaction.atomic():
+        cursor.execute(f"CREATE ROLE {role}")
+        cursor.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON sessions TO {role}")
+        with pytest.raises(ProgrammingError, match="permission denied"), transaction.atomic():
+            write_and_delete(cursor, role)
+        cursor.execute(f"GRANT SELECT, INSERT, UPDATE ON sessions_tombstones TO {role}")
+        write_and_delete(cursor, role)
+        transaction.set_rollback(True)
+
+
+def write_and_delete(cursor: Any, role: str) -> None:
+    """Do with a session what scs does, as another role."""
+    cursor.execute(f"SET LOCAL ROLE {role}")
+    cursor.execute("INSERT INTO sessions VALUES ('a', '', now() + interval '1 day')")
+    cursor.execute("DELETE FROM sessions WHERE token = 'a'")
+    cursor.execute("RESET ROLE")
