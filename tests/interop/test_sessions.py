@@ -250,5 +250,5 @@ def test_collation_of_scs_table_does_not_mix_up_tokens(browser: Browser, scs_tab
     assert guess.cookie is not None
     guess.cookie.value = browser.token.swapcase()
     assert guess.visit("django", "get", key="word") == ""
-    # What scs does about it, or rather does not: its issue 226.
+    # As reported in alexedwards/scs#226.
     assert guess.visit("go", "get", key="word") == "secret"
