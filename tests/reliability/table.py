@@ -20,13 +20,13 @@ _FILL = {
     "mysql": """
         INSERT IGNORE INTO sessions (token, data, expiry)
         SELECT LEFT(SHA2(seq, 256), 43) AS token, %s,
-            UTC_TIMESTAMP(6) + INTERVAL IF(seq < %s, -1, 1) * (60 + RAND() * 1000000) SECOND
+            UTC_TIMESTAMP(6) + INTERVAL IF(seq < %s, -1, 1) * (3600 + RAND() * 1000000) SECOND
         FROM seq_0_to_{last} ORDER BY token
     """,
     "postgresql": """
         INSERT INTO sessions (token, data, expiry)
         SELECT left(encode(sha256(n::text::bytea), 'hex'), 43) AS token, %s,
-            now() + CASE WHEN n < %s THEN -1 ELSE 1 END * (60 + random() * 1000000) * interval '1 s'
+            now() + CASE WHEN n < %s THEN -1 ELSE 1 END * (3600 + random() * 1000000) * interval '1 s'
         FROM generate_series(0, {last}) AS n ORDER BY token
         ON CONFLICT DO NOTHING
     """,
