@@ -3,12 +3,13 @@
 Source: scs codec.go GobCodec, a gob of ``struct{Deadline time.Time; Values map[string]any}``.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
-from django.conf import settings
-
+from ... import conf
 from ...exceptions import DecodeError, EncodeError
 from . import wire
 from .types import INT, INTERFACE, TIME, VALUES, Unloadable, fits
@@ -55,12 +56,7 @@ class _Session(NamedTuple):
 
 # Year 1 in UTC, for which Go sends nothing.
 _NO_DEADLINE = TIME.pack(datetime(1, 1, 1, tzinfo=UTC))
-_EMPTY = _Session(_NO_DEADLINE, {}, {})
-
-
-def _registered() -> Sequence[str]:
-    names: Sequence[str] = getattr(settings, "SCS_GOB_REGISTERED", ())
-    return names
+_EMPTY = _Session(b"", {}, {})
 
 
 def _load_deadline(raw: bytes) -> datetime:
@@ -74,7 +70,8 @@ def _load_deadline(raw: bytes) -> datetime:
 def _pack_deadline(deadline: datetime, old: bytes) -> bytes:
     if deadline.utcoffset() is None:
         raise EncodeError(f"The deadline {deadline} has no zone.")
-    return old if _load_deadline(old) == deadline else TIME.pack(deadline)
+    # The old one has the nanoseconds that a datetime lacks.
+    return old if old and _load_deadline(old) == deadline else TIME.pack(deadline)
 
 
 def _parse(data: bytes) -> _Session:
@@ -123,16 +120,12 @@ def _check(session: Type) -> None:
 
 def _read_values(reader: Reader, values: dict[str, Any], held: dict[str, Opaque | None]) -> None:
     for _ in range(reader.uint()):
-        key = text(reader.blob())
-        for head, read in _PLAIN_READERS:
-            if reader.data.startswith(head, reader.pos, reader.end):
-                reader.pos += len(head)
-                reader.uint()
-                if reader.uint() != 0:
-                    raise DecodeError("malformed value in an interface")
-                values[key] = read(reader)
-                held.pop(key, None)
-                break
+        key = reader.text()
+        plain = _PLAIN.match(reader.data, reader.pos, reader.end)
+        if plain:
+            reader.pos = plain.end()
+            values[key] = _PLAIN_READERS[plain.lastindex](reader)
+            held.pop(key, None)
         else:
             held[key] = sent = wire.INTERFACE.kind.read(reader, wire.INTERFACE)
             values[key] = INTERFACE.load(sent)
@@ -146,7 +139,7 @@ def _hold(values: dict[str, Any], old: dict[str, Opaque | None]) -> dict[str, Op
         if type(value) in _PLAIN_WRITERS and key not in old:
             continue
         if declared is None:
-            declared = _registered()
+            declared = conf.gob_registered()
         try:
             held[key] = INTERFACE.dump(value, old.get(key), declared)
         except EncodeError as exc:
@@ -155,16 +148,14 @@ def _hold(values: dict[str, Any], old: dict[str, Opaque | None]) -> dict[str, Op
 
 
 def _same(values: dict[str, Any], held: dict[str, Opaque | None], old: _Session) -> bool:
-    return (
-        values.keys() == old.values.keys()
-        and held == old.held
-        and all(
-            # To Python, True equals 1.
-            value == old.values[key] and type(value) is type(old.values[key])
-            for key, value in values.items()
-            if key not in held
-        )
-    )
+    if values.keys() != old.values.keys() or held != old.held:
+        return False
+    for key, value in values.items():
+        was = old.values[key]
+        # To Python, True equals 1.
+        if key not in held and (value != was or type(value) is not type(was)):
+            return False
+    return True
 
 
 def _write(deadline: bytes, values: dict[str, Any], held: dict[str, Opaque | None]) -> bytes:
@@ -173,9 +164,7 @@ def _write(deadline: bytes, values: dict[str, Any], held: dict[str, Opaque | Non
     out += _OPENING + sized(deadline) + b"\x01" + uint(len(values))
     for key, value in values.items():
         try:
-            if not isinstance(key, str):
-                raise EncodeError("a key must be a str")
-            out += sized(utf8(key))
+            out += _key(key)
             if key in held:
                 wire.INTERFACE.kind.write(writer, wire.INTERFACE, held[key])
             else:
@@ -185,6 +174,13 @@ def _write(deadline: bytes, values: dict[str, Any], held: dict[str, Opaque | Non
             raise _at(key, exc) from None
     out += b"\x00"
     return _PREFIX + writer.definitions() + sized(out)
+
+
+@lru_cache(maxsize=256)
+def _key(key: Any) -> bytes:
+    if not isinstance(key, str):
+        raise EncodeError("a key must be a str")
+    return sized(utf8(key))
 
 
 def _at(key: Any, exc: EncodeError) -> EncodeError:
@@ -198,13 +194,21 @@ _PREFIX = _standard.definitions()
 _NUMBERS = _standard.numbers
 _TYPES = {number: type_ for type_, number in _NUMBERS.items()}
 
-_PLAIN_READERS: tuple[tuple[bytes, Callable[[Reader], Any]], ...] = (
-    (sized(b"string") + integer(6), lambda reader: text(reader.blob())),
-    (sized(b"int") + integer(2), Reader.sint),
-    (sized(b"bool") + integer(1), lambda reader: reader.uint() != 0),
+_STRING, _INT, _BOOL = (
+    sized(name) + integer(number) for name, number in ((b"string", 6), (b"int", 2), (b"bool", 1))
 )
+# What comes before most values: a name, a number, a length of up to two bytes, zero. For speed; what
+# does not match is read by the general rules.
+_PLAIN = re.compile(
+    b"(?:(%b)|(%b)|(%b))(?:[\0-\x7f]|\xff.|\xfe..)\0" % (_STRING, _INT, _BOOL), re.DOTALL
+)
+_PLAIN_READERS: dict[int | None, Callable[[Reader], Any]] = {
+    1: Reader.text,
+    2: Reader.sint,
+    3: lambda reader: reader.uint() != 0,
+}
 _PLAIN_WRITERS: dict[type, tuple[bytes, Callable[[Any], bytes]]] = {
-    str: (_PLAIN_READERS[0][0], lambda value: sized(utf8(value))),
-    int: (_PLAIN_READERS[1][0], lambda value: integer(INT.write(value))),
-    bool: (_PLAIN_READERS[2][0], lambda value: uint(value)),
+    str: (_STRING, lambda value: sized(utf8(value))),
+    int: (_INT, lambda value: integer(INT.write(value))),
+    bool: (_BOOL, uint),
 }

@@ -196,6 +196,9 @@ def _complex(name: str, load: Callable[[int], float], dump: Callable[[float], in
     )
 
 
+# Seconds since year 1, nanoseconds, minutes of the zone's offset; behind the version.
+_INSTANT = struct.Struct(">qih")
+_LENGTHS = {b"\x01": 15, b"\x02": 16}
 _YEAR_1 = datetime(1, 1, 1)
 _UTC_YEAR_1 = _YEAR_1.replace(tzinfo=UTC)
 
@@ -211,13 +214,13 @@ class Time:
     wire = Type(wire.GOB_ENCODER, name=b"Time")
 
     def load(self, raw: bytes) -> datetime:
-        if len(raw) != {1: 15, 2: 16}.get(raw[0] if raw else 0):
+        if len(raw) != _LENGTHS.get(raw[:1]):
             raise DecodeError("malformed time.Time")
-        seconds, nanoseconds, minutes = struct.unpack_from(">qih", raw, 1)
+        seconds, nanoseconds, minutes = _INSTANT.unpack_from(raw, 1)
         try:
-            span = timedelta(seconds=seconds, microseconds=nanoseconds // 1000)
+            span = timedelta(0, seconds, nanoseconds // 1000)
             # Version 2 adds seconds to the offset, which Go reads as unsigned.
-            offset = minutes * 60 + sum(raw[15:])
+            offset = minutes * 60 + int.from_bytes(raw[15:])
             if offset != -60:
                 with suppress(OverflowError, ValueError):
                     zone = timezone(timedelta(seconds=offset))
@@ -250,7 +253,7 @@ class Time:
             raise EncodeError(f"Go's time.Time cannot hold the zone offset {offset}")
         span = value - _UTC_YEAR_1
         whole = span.days * 86_400 + span.seconds
-        packed = struct.pack(">qih", whole, span.microseconds * 1000, minutes)
+        packed = _INSTANT.pack(whole, span.microseconds * 1000, minutes)
         return b"\x02" + packed + bytes((seconds.seconds,)) if seconds else b"\x01" + packed
 
 
@@ -352,11 +355,20 @@ class MapOf:
     def dump(
         self, value: dict[Any, Any], old: dict[Raw, Raw] | None, declared: Sequence[str]
     ) -> dict[Raw, Raw]:
+        old = old or {}
+        known = self._known(old)
         dumped = {}
         for key, each in value.items():
-            raw_key = self.key.dump(key, None, declared)
-            dumped[raw_key] = self.elem.dump(each, old and old.get(raw_key), declared)
+            raw_key = self.key.dump(key, known.get((type(key), key)), declared)
+            dumped[raw_key] = self.elem.dump(each, old.get(raw_key), declared)
         return dumped
+
+    def _known(self, old: dict[Raw, Raw]) -> dict[tuple[type, Any], Raw]:
+        try:
+            keys = [(self.key.load(raw), raw) for raw in old]
+            return {(type(key), key): raw for key, raw in keys}
+        except (Unloadable, TypeError):
+            return {}
 
 
 def _map_of(key: GoType, elem: GoType) -> MapOf:

@@ -129,12 +129,20 @@ class Reader:
         return (number >> 1) ^ -(number & 1)
 
     def blob(self) -> bytes:
-        size = self.uint()
         pos = self.pos
+        # What is short, which most is, needs no further call.
+        size = self.data[pos] if pos < self.end else 128
+        pos += 1
+        if size > 127:
+            size = self.uint()
+            pos = self.pos
         self.pos = stop = pos + size
         if stop > self.end:
             raise DecodeError("unexpected end of data")
         return self.data[pos:stop]
+
+    def text(self) -> str:
+        return self.blob().decode("utf-8", "surrogateescape")
 
     def value(self, type_: Type) -> Raw:
         """Read a value that lies inside another one."""
@@ -171,7 +179,10 @@ class Reader:
             raise DecodeError("unexpected end of data")
 
     def _type(self, number: int) -> Type:
-        return self.types.setdefault(number, Type(UNDEFINED))
+        known = self.types.get(number)
+        if known is None:
+            known = self.types[number] = Type(UNDEFINED)
+        return known
 
     def _define(self, number: int) -> None:
         new = self._type(number)
@@ -208,7 +219,8 @@ def integer(number: int) -> bytes:
 
 def sized(data: bytes | bytearray) -> bytes:
     """Return bytes behind their length."""
-    return uint(len(data)) + data
+    size = len(data)
+    return (_BYTES[size] if size < 128 else uint(size)) + data
 
 
 _BYTES = [bytes((number,)) for number in range(256)]

@@ -17,6 +17,7 @@ def scs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scs]:
     """Return a running Go program that decodes and encodes with the real scs."""
     if shutil.which("go") is None:
         reason = "`go` is missing: NOTHING HERE WAS CHECKED AGAINST THE REAL SCS"
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+        required = os.environ.get("CI", "").lower() not in {"", "0", "false"}
+        (pytest.fail if required else pytest.skip)(reason)
     with Scs(build(Path(tmp_path_factory.mktemp("reverse")))) as running:
         yield running

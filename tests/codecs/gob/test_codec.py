@@ -370,6 +370,26 @@ def test_what_is_inside_a_list_keeps_its_type(change: Any, expected: list[str], 
     assert [each["type"] for each in described.get("elems", ())] == expected
 
 
+def test_the_keys_of_a_map_keep_their_types(settings: LazySettings, scs: Scs) -> None:
+    settings.SCS_GOB_REGISTERED = ["map[interface {}]interface {}"]
+    original = encode({gob.Int64(1): "a", gob.Uint8(2): gob.Int8(3), "s": 1})
+    values = decode(original)
+    assert encode(values, original) is original
+    values[2] = 4
+    values[3] = "new"
+    described = scs.decode(encode(values, original))["values"]["k"]["entries"]
+    types = {
+        each["key"]["value"]: (each["key"]["type"], each["value"]["type"]) for each in described
+    }
+    assert types == {
+        1: ("int64", "string"),
+        2: ("uint8", "int8"),
+        "s": ("string", "int"),
+        3: ("int", "string"),
+    }
+    assert {type(key) for key in decode(encode({True: "t", 2: "u"}, original))} == {bool, int}
+
+
 def test_a_type_that_go_wrote_under_a_key_needs_no_setting(scs: Scs) -> None:
     blob = BLOBS["map_any_3_deep"]
     deadline, values = CODEC.decode(blob)
@@ -476,7 +496,7 @@ def test_an_opaque_value_is_equal_to_a_copy_of_itself_only() -> None:
         values["user"].raw = ()
 
 
-def test_a_map_that_python_cannot_hold_stays_opaque(settings: LazySettings, scs: Scs) -> None:
+def test_a_map_that_python_cannot_hold_stays_opaque(scs: Scs) -> None:
     found = {
         value.go_type
         for seed in range(150)

@@ -338,6 +338,8 @@ def test_unusual_sessions_are_read(name: str) -> None:
     blob, expected = UNUSUAL[name]
     deadline, values = CODEC.decode(blob)
     assert values == expected
+    # What Go rounds when it reads has changed when it is written.
+    assert (CODEC.encode(deadline, values, blob) is blob) == (name != "float32 that is none")
     assert CODEC.decode(CODEC.encode(deadline, {**values, "new": 1}, blob)) == (
         deadline,
         {**values, "new": 1},
