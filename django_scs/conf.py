@@ -89,6 +89,22 @@ def codec() -> Codec:
 
 
 @cache
+def gob_registered() -> tuple[str, ...]:
+    """Return the Go types that the application which shares the sessions has registered with gob.
+
+    ``SCS_GOB_REGISTERED``, a list or tuple of names, such as ``["time.Time"]``. A type that is not
+    registered there makes Go fail to read the whole session, so it is not written.
+    """
+    names = getattr(settings, "SCS_GOB_REGISTERED", ())
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise ImproperlyConfigured(
+            f"SCS_GOB_REGISTERED is {names!r}, and must be a list or tuple of names of Go types, such"
+            " as 'time.Time' or 'map[string]interface {}'."
+        )
+    return tuple(names)
+
+
+@cache
 def auth_user_id_key() -> str | None:
     """Return the session key in which a Go application keeps the id of the user, or None.
 
@@ -136,6 +152,7 @@ ACCESSORS: dict[str, Callable[[], Any]] = {
     "SCS_TOUCH_INTERVAL": touch_interval,
     "SCS_HASH_TOKENS": hash_tokens,
     "SCS_CODEC": codec,
+    "SCS_GOB_REGISTERED": gob_registered,
     "SCS_AUTH_USER_ID_KEY": auth_user_id_key,
     "SCS_AUTH_USER_ID_TYPE": auth_user_id_type,
 }
