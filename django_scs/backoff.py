@@ -1,14 +1,25 @@
-"""How long to go on when others are faster. Imports the standard library only."""
+"""How to share a database with others: how long to go on against them, and how to let them through.
+
+Imports the standard library only.
+"""
 
 import random
 import time
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Final, TypeVar
+
+T = TypeVar("T")
 
 #: For how many seconds a statement or a save is tried again before it fails.
 LIMIT: Final = 10.0
 _FIRST_PAUSE: Final = 0.001
 _LONGEST_PAUSE: Final = 0.1
+
+#: For how many seconds a batch may hold its locks, roughly: what a request may have to wait.
+_BATCH_SECONDS: Final = 0.02
+_SMALLEST_BATCH: Final = 200
+# MariaDB makes a subquery of an IN with 1000 values, and SQLite once took 999 parameters.
+_LARGEST_BATCH: Final = 900
 
 
 def pauses() -> Iterator[bool]:
@@ -27,3 +38,20 @@ def _pauses(end: float) -> Iterator[bool]:
         time.sleep(random.uniform(0, longest))  # noqa: S311 -- not a secret
         longest = min(2 * longest, _LONGEST_PAUSE)
         yield True
+
+
+def paced(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Yield ``items`` in batches, and between two sleep for as long as the last one took.
+
+    A batch grows up to twice, or shrinks, towards what the last one would have done in 20 ms.
+    """
+    start, size = 0, _SMALLEST_BATCH
+    while start < len(items):
+        began = time.monotonic()
+        yield items[start : start + size]
+        took = time.monotonic() - began
+        start += size
+        ideal = size * min(2, _BATCH_SECONDS / max(took, 1e-6))
+        size = min(max(int(ideal), _SMALLEST_BATCH), _LARGEST_BATCH)
+        if start < len(items):
+            time.sleep(took)

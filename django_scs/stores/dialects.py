@@ -33,7 +33,7 @@ STATEMENTS = {
         " WHERE {token} > %s AND {now} < {expiry} ORDER BY {token} LIMIT %s"
     ),
     "expired": "SELECT {token} FROM {table} WHERE {expiry} <= {now} ORDER BY {expiry} LIMIT %s",
-    "sweep": "DELETE FROM {table} WHERE {expiry} <= {now} AND {token} IN ({keys})",
+    "sweep": "DELETE FROM {table} WHERE {expiry} <= {now} AND {token} IN ({among})",
 }
 
 
@@ -57,6 +57,8 @@ class Dialect:
     transient: frozenset[Any]
     #: The kind of error that says that a key is taken, where ``if_absent`` does not exist.
     duplicate: int | None = None
+    #: Which of ``{keys}`` a sweep may delete.
+    among: str = "{keys}"
 
 
 def _utc(moment: datetime) -> datetime:
@@ -85,6 +87,8 @@ DIALECTS = {
         error_code=lambda error: getattr(error, "sqlstate", None) or getattr(error, "pgcode", None),
         # Serialization failure, deadlock, lock not available.
         transient=frozenset({"40001", "40P01", "55P03"}),
+        # There is no end to a wait for a row that a transaction has locked.
+        among="SELECT {token} FROM {table} WHERE {token} IN ({keys}) FOR UPDATE SKIP LOCKED",
     ),
     "sqlite": Dialect(
         now="julianday('now')",

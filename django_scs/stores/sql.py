@@ -10,7 +10,7 @@ from django.db import IntegrityError, InterfaceError, OperationalError, connecti
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Field, Model
 
-from ..backoff import pauses
+from ..backoff import paced, pauses
 from ..fields import adapt_expiry
 from .base import Record
 from .dialects import DIALECTS, STATEMENTS
@@ -89,13 +89,14 @@ class SqlStore:
 
     def delete_expired(self, limit: int) -> int:
         # Tokens first, then rows by their token: a DELETE along the index on expiry takes its locks
-        # in another order than a save does, and deadlocks with it.
+        # in another order than a save does, and deadlocks with it. Sorted, for rows are stored by
+        # their token on MySQL: each page is then changed once.
         connection = self._for_write()
         sql = self._statements(connection)
-        keys = [row[0] for row in _execute(connection, sql["expired"], [limit], _all_rows)]
-        if keys:
-            sweep = sql["sweep"].format(keys=", ".join(["%s"] * len(keys)))
-            _execute(connection, sweep, keys, _row_count)
+        keys = sorted(row[0] for row in _execute(connection, sql["expired"], [limit], _all_rows))
+        for batch in paced(keys):
+            sweep = sql["sweep"].format(keys=", ".join(["%s"] * len(batch)))
+            _execute(connection, sweep, batch, _row_count)
         return len(keys)
 
     def all(self) -> Iterator[Record]:
@@ -149,7 +150,7 @@ class SqlStore:
 
 
 def _execute(
-    connection: BaseDatabaseWrapper, sql: str, params: list[Any], answer: Callable[[Any], T]
+    connection: BaseDatabaseWrapper, sql: str, params: Sequence[Any], answer: Callable[[Any], T]
 ) -> T:
     again = pauses()
     while True:
@@ -189,8 +190,8 @@ def _compose(model: type[Model], connection: BaseDatabaseWrapper) -> dict[str, s
     columns = {field.name: quote(str(field.column)) for field in model._meta.concrete_fields}
     names = {name: columns.pop(name) for name in _OUR_FIELDS}
     extra = columns.values()
+    names["table"] = quote(model._meta.db_table)
     fragments = {
-        "table": quote(model._meta.db_table),
         "now": dialect.now,
         "lock": dialect.lock,
         "read_expiry": dialect.read_expiry.format(**names),
@@ -198,7 +199,7 @@ def _compose(model: type[Model], connection: BaseDatabaseWrapper) -> dict[str, s
         "columns": "".join(f", {column}" for column in extra),
         "values": ", %s" * len(extra),
         "changes": "".join(f", {column} = %s" for column in extra),
-        "keys": "{keys}",
+        "among": dialect.among.format(**names, keys="{keys}"),
     }
     return {name: text.format(**names, **fragments) for name, text in STATEMENTS.items()}
 
