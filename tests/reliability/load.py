@@ -92,7 +92,8 @@ class Browser:
         morsel = cookie.get(settings.SESSION_COOKIE_NAME)
         values = json.loads(body) if response.status == 200 else {}
         error = response.headers.get("X-Error")
-        return Reply(response.status, values, error, morsel and morsel.value, seconds)
+        token = None if morsel is None else morsel.value
+        return Reply(response.status, values, error, token, seconds)
 
     def get(self, path: str, **query: Any) -> Reply:
         """Send a request and keep the cookie that comes back."""

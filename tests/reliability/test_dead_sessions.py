@@ -111,7 +111,7 @@ def test_late_requests_are_answered_and_what_they_wanted_is_logged(
 ) -> None:
     browser = site.browser()
     browser.get("put", key="user", value="alice")
-    token = browser.token
+    token = browser.token or ""
     key = f"late_after_{how}"
 
     def act(number: int) -> Reply:

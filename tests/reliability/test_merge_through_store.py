@@ -49,7 +49,7 @@ def nothing(session: SessionStore) -> None:
     session.modified = True
 
 
-TABLE = {
+TABLE: dict[str, tuple[dict[str, Any], Change, Change, dict[str, Any]]] = {
     "both add keys": ({}, put(a=1), put(b=2), {"a": 1, "b": 2}),
     "different keys": ({"a": 0, "b": 0}, put(a=1), put(b=2), {"a": 1, "b": 2}),
     "the same key": ({"a": 0}, put(a=1), put(a=2), {"a": 2}),

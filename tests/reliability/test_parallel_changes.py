@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from django_scs import backoff
 from django_scs.backends import base
 from django_scs.backends.db import SessionStore
 
@@ -38,7 +39,7 @@ class CountedPauses:
 
 @pytest.fixture
 def paused(monkeypatch: pytest.MonkeyPatch) -> CountedPauses:
-    counted = CountedPauses(base.pauses)
+    counted = CountedPauses(backoff.pauses)
     monkeypatch.setattr(base, "pauses", counted)
     return counted
 

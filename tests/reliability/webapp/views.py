@@ -45,7 +45,7 @@ def pop_flash(request: HttpRequest) -> JsonResponse:
 
 def renew(request: HttpRequest) -> JsonResponse:
     _load(request)
-    request.session.renew_token()
+    request.session.cycle_key()
     return JsonResponse({})
 
 
