@@ -8,13 +8,13 @@ from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
-from django.db import DatabaseError, connections
+from django.db import DatabaseError, connections, transaction
 
 from django_scs.backends.base import UpdateError
 from django_scs.backends.db import SessionStore
 
 from ..reliability.load import Browser, Reply, in_parallel, milliseconds, spread
-from .connect import Statements, connect, use
+from .connect import CERTIFICATION_FAILED, Statements, connect, use
 from .galera import NODES, Galera, Node
 
 CONTENT = "SELECT COUNT(*), SUM(CRC32(CONCAT(token, HEX(data), expiry))) FROM sessions"
@@ -73,6 +73,34 @@ def test_all_changes_through_all_nodes_are_kept(server_retries: int, first_node:
     # Without conflicts nothing has been shown.
     assert max(retries) > 0
     assert server_retries or sum(refused) > 0
+
+
+def test_in_a_transaction_a_change_is_kept_or_refused(first_node: Galera) -> None:
+    writers, writes = 9, 15
+    token = new_session(first_node, log=[])
+
+    def write(number: int) -> tuple[list[list[int]], Counter[int]]:
+        use(first_node.nodes[number % NODES])
+        kept, refused = [], Counter[int]()
+        for turn in range(writes):
+            try:
+                with transaction.atomic():
+                    session = SessionStore(token)
+                    session["log"] = [*session["log"], [number, turn]]
+                    session.save()
+            except DatabaseError as exc:
+                refused[exc.args[0]] += 1
+            else:
+                kept.append([number, turn])
+        return kept, refused
+
+    found = in_parallel(writers, write)
+    kept = [change for mine, _ in found for change in mine]
+    refused = sum((mine for _, mine in found), Counter[int]())
+    print(f"\nin transactions, on {NODES} nodes: {len(kept)} kept, refused {dict(refused)}")
+    assert_nodes_are_alike(first_node)
+    assert sorted(SessionStore(token)["log"]) == sorted(kept)
+    assert set(refused) <= {CERTIFICATION_FAILED}
 
 
 def test_all_changes_by_processes_on_all_nodes_are_kept(browser: Callable[..., Browser]) -> None:

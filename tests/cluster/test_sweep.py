@@ -13,7 +13,6 @@ from django.utils import timezone
 from django_scs.backends.db import SessionStore
 from django_scs.models import Session
 
-from ..reliability.load import milliseconds
 from ..reliability.site import ROOT
 from ..reliability.table import count, fill
 from ..reliability.test_sweep import Phase
@@ -71,14 +70,9 @@ def test_a_sweep_on_one_node_lets_the_visitors_of_all_through(first_node: Galera
             "one DELETE", lambda: Session.objects.filter(expiry__lt=timezone.now()).delete()
         )
     theirs.add(samples)
-    print(f"\n{NOTE}", quiet, ours, theirs, sep="\n")
-    saves = {phase.name: milliseconds(phase.seconds("save")) for phase in (quiet, ours, theirs)}
-    print(f"saves: {saves}")
+    print(f"\n{EXPIRED} of {ROWS} rows have expired; visitors on all nodes")
+    print(quiet, ours, theirs, sep="\n")
     assert left == [0, 0, 0]
     assert live >= ROWS - EXPIRED
     assert quiet.errors() + ours.errors() == []
-    assert max(ours.seconds()) < LONGEST_WAIT_SECONDS
-
-
-NOTE = f"{EXPIRED} of {ROWS} rows have expired; visitors on all nodes"
-LONGEST_WAIT_SECONDS = 5
+    assert max(ours.seconds()) < max(theirs.seconds())
