@@ -401,6 +401,7 @@ class SessionStore(Clocks):
     arenew_token = in_thread(renew_token)
     atake = in_thread(take)
     amerge_session = in_thread(merge_session)
+    ais_stored = in_thread(is_stored)
 
     aget = once_loaded(TypedAccess.get)  # type: ignore[assignment]
     aset = once_loaded(TypedAccess.__setitem__)  # type: ignore[arg-type]
@@ -415,3 +416,4 @@ class SessionStore(Clocks):
     atest_cookie_worked = once_loaded(TypedAccess.test_cookie_worked)
     adelete_test_cookie = once_loaded(TypedAccess.delete_test_cookie)
     aclear = once_loaded(clear)
+    achanged_keys = once_loaded(changed_keys)

@@ -27,32 +27,28 @@ class JSONCodec:
         """Implement Codec.encode; there is nothing in ``original`` that ``values`` lack."""
         try:
             plain = _plain_dict(values)
+            when = deadline.astimezone(UTC).isoformat()
+            return _dumps({"deadline": when, "values": plain}).encode()
         except _Unsupported as exc:
-            key = exc.path[-1]
-            raise EncodeError(
-                f"Session key {key!r} holds {exc.problem}, which the JSON codec cannot keep."
-                " It keeps str, int, float, bool, None, bytes, aware datetime, list, and dict with"
-                " str keys."
-            ) from None
+            problem, key = exc.problem, exc.path[-1]
         except RecursionError:
-            raise EncodeError(
-                "The session's values are nested too deeply, or hold themselves."
-            ) from None
-        return _dumps({"deadline": deadline.astimezone(UTC).isoformat(), "values": plain}).encode()
+            problem, key = "values nested too deeply, or within themselves,", _deepest(values)
+        raise EncodeError(
+            f"Session key {key!r} holds {problem} which the JSON codec cannot keep. It keeps str, int,"
+            " float, bool, None, bytes, aware datetime, list, and dict with str keys."
+        )
 
     def decode(self, data: bytes) -> tuple[datetime, dict[str, Any]]:
         """Implement Codec.decode."""
         try:
             loads = _decode_marked if b'"$' in data else _decode_unmarked
             envelope = loads(data.decode())
-            deadline = datetime.fromisoformat(envelope["deadline"])
+            deadline = _read_datetime(envelope["deadline"]).astimezone(UTC)
             values = envelope["values"]
-        except (ValueError, KeyError, TypeError, RecursionError) as exc:
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as exc:
             raise DecodeError(f"Not written by the JSON codec: {type(exc).__name__}") from exc
-        if not isinstance(values, dict) or deadline.tzinfo is None:
-            raise DecodeError(
-                "Not written by the JSON codec: no values, or a deadline without zone"
-            )
+        if not isinstance(values, dict):
+            raise DecodeError("Not written by the JSON codec: no values")
         return deadline, values
 
 
@@ -73,7 +69,7 @@ def _plain(value: Any) -> Any:
         (write for base, write in _WRITERS.items() if isinstance(value, base)), None
     )
     if write is None:
-        raise _Unsupported(f"a {kind.__qualname__}")
+        raise _Unsupported(f"a {kind.__qualname__},")
     return write(value)
 
 
@@ -82,7 +78,7 @@ def _plain_dict(value: dict[Any, Any]) -> dict[str, Any]:
     for key, item in value.items():
         try:
             if not isinstance(key, str):
-                raise _Unsupported(f"a dict key of type {type(key).__qualname__}")
+                raise _Unsupported(f"a dict key of type {type(key).__qualname__},")
             plain[key] = _plain(item)
         except _Unsupported as exc:
             exc.path.append(key)
@@ -92,6 +88,16 @@ def _plain_dict(value: dict[Any, Any]) -> dict[str, Any]:
         if key in _READERS or key.startswith("$$"):
             return {f"${key}": plain[key]}
     return plain
+
+
+def _deepest(values: dict[str, Any]) -> str:
+    """Return the key under which there is no end."""
+    for key, value in values.items():
+        try:
+            _dumps(_plain(value))
+        except RecursionError:
+            return key
+    return ""
 
 
 def _plain_list(value: list[Any]) -> list[Any]:
@@ -110,7 +116,7 @@ def _plain_float(value: float) -> Any:
 
 def _plain_datetime(value: datetime) -> Any:
     if value.utcoffset() is None:
-        raise _Unsupported("a naive datetime")
+        raise _Unsupported("a naive datetime,")
     return {"$datetime": value.isoformat()}
 
 
@@ -135,9 +141,16 @@ def _read_int(text: str) -> int:
     return int(text, 16)
 
 
+def _read_datetime(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.utcoffset() is None:
+        raise ValueError("naive datetime")
+    return moment
+
+
 _READERS: dict[str, Callable[[str], Any]] = {
     "$bytes": lambda text: b64decode(text, validate=True),
-    "$datetime": datetime.fromisoformat,
+    "$datetime": _read_datetime,
     "$float": float,
     "$int": _read_int,
 }
