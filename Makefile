@@ -18,16 +18,27 @@ needs := all
 test_environment := .venv/with-all
 endif
 
-.PHONY: help run test test-environment lint types
+# What `make run` runs on, and the driver that this takes.
+run_environment := .venv/with-run
+ifneq ($(findstring mysql,$(DATABASE_URL)),)
+run_environment := .venv/with-run-mysql
+else ifneq ($(findstring postgres,$(DATABASE_URL)),)
+run_environment := .venv/with-run-postgres
+endif
+
+.PHONY: help run test test-environment test-cluster test-reliability bench lint types
 
 help:
 	@echo "make run             Snippetbox at http://$(ADDRESS)/"
 	@echo "make test            every test: on SQLite, MariaDB and PostgreSQL, and in a browser"
 	@echo "make test DB=sqlite  the tests that need no server"
+	@echo "make test-reliability  the proofs of reliability at full size, with their figures"
+	@echo "make test-cluster    the proofs on a Galera cluster of three nodes"
+	@echo "make bench           speed beside other engines: DB=mysql, postgresql or sqlite, ARGS=--quick"
 	@echo "make lint            style (ruff)"
 	@echo "make types           types (mypy)"
 
-run: .venv/with-run
+run: $(run_environment)
 	@$(BIN)/python manage.py migrate --verbosity 0
 	@echo
 	@echo "Snippetbox: http://$(ADDRESS)/"
@@ -41,6 +52,12 @@ test: test-environment
 test-environment: $(test_environment)
 	@$(BIN)/python -m tests.machine $(needs)
 
+test-reliability: test-environment
+	@$(BIN)/python -X dev -m tests.run --db $(DB) tests/reliability --full -s $(ARGS)
+
+test-cluster: test-environment
+	@$(BIN)/python -X dev -m pytest tests/cluster --cluster -s $(ARGS)
+
 lint: $(test_environment)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -49,8 +66,10 @@ types: $(test_environment)
 	$(BIN)/mypy
 
 # The files say for what the environment was made, and so when it is older than the metadata.
-.venv/with-run: needs := run
+.venv/with-run%: needs := run
 .venv/with-run: package := .
+.venv/with-run-mysql: package := .[example,mysql]
+.venv/with-run-postgres: package := .[example,postgres]
 .venv/with-sqlite: package := .[test]
 .venv/with-all: package := .[test,mysql,postgres]
 
