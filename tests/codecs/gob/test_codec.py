@@ -212,7 +212,7 @@ def test_keys_that_are_no_go_strings_are_refused(key: Any) -> None:
 
 
 def test_plain_values_need_no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("django_scs.codecs.gob.codec._registered", pytest.fail)
+    monkeypatch.setattr("django_scs.conf.gob_registered", pytest.fail)
     blob = CODEC.encode(DEADLINE, {"a": "x", "b": 1, "c": True})
     assert CODEC.encode(DEADLINE, {"a": "x", "b": 1, "c": False}, blob) != blob
 
