@@ -509,6 +509,14 @@ class SessionContract:
         assert after.token == token
         assert after.get_deadline() == deadline
 
+    def test_clear_of_a_session_that_was_not_read_yet(self, session: Any, saved: Any) -> None:
+        token = saved(a=1)
+        again = session(token)
+        again.clear()
+        again.save()
+        assert again.token == token
+        assert session(token).load() == {}
+
     # Tokens
 
     def test_unknown_token_is_never_adopted(self, session: Any, row: Any) -> None:
@@ -987,6 +995,17 @@ class SessionContract:
         new.save()
         assert session(new.token).get_deadline() == deadline == new.get_deadline()
 
+    def test_deadline_stays_when_the_session_is_saved_again(
+        self, session: Any, clock: Clock
+    ) -> None:
+        new = session()
+        with clock.back(HOUR):
+            new.save()
+        deadline = session(new.token).get_deadline()
+        new.put("a", 1)
+        new.save()
+        assert session(new.token).get_deadline() == deadline
+
     def test_expiry_is_the_deadline_without_an_idle_timeout(
         self, session: Any, saved: Any, row: Any
     ) -> None:
@@ -1207,6 +1226,7 @@ class SessionContract:
         new = session()
         assert new.get_expiry_age(modification=modification, expiry=90) == 90
         assert new.get_expiry_age(modification=modification, expiry=modification + HOUR) == 3600
+        assert new.get_expiry_age(modification=modification, expiry=modification + HOUR / 7200) == 1
         expected = modification + timedelta(seconds=90)
         assert new.get_expiry_date(modification=modification, expiry=90) == expected
 

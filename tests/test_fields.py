@@ -135,7 +135,9 @@ def test_data_reads_as_bytes(data):
 
 @given(st.datetimes(datetime(1970, 1, 1), datetime(9999, 12, 31), timezones=st.just(UTC)))
 def test_julian_day_keeps_the_millisecond(moment):
-    assert abs(from_julian_day(to_julian_day(moment)) - moment) <= timedelta(milliseconds=0.6)
+    kept = from_julian_day(to_julian_day(moment))
+    assert abs(kept - moment) <= timedelta(milliseconds=0.6)
+    assert kept.microsecond % 1000 == 0
 
 
 @pytest.mark.parametrize(
