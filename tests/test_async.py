@@ -18,10 +18,8 @@ pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.urls")]
 
 
 @pytest.fixture(autouse=True, params=[OURS, DJANGOS], ids=["ours", "djangos"])
-def middleware(request, settings, monkeypatch):
+def middleware(request, settings):
     settings.MIDDLEWARE = with_middleware(request.param)
-    # AsyncClient closes responses in a thread of their own, with a connection of its own.
-    monkeypatch.setattr("django_scs.middleware._SWEEP_CHANCE", 0)
     return request.param
 
 

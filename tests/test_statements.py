@@ -13,9 +13,8 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("tests.u
 
 
 @pytest.fixture(autouse=True, params=[OURS, DJANGOS], ids=["ours", "djangos"])
-def middleware(request, settings, monkeypatch):
+def middleware(request, settings):
     settings.MIDDLEWARE = with_middleware(request.param)
-    monkeypatch.setattr("django_scs.middleware._SWEEP_CHANCE", 0)
 
 
 @pytest.fixture

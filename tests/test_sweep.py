@@ -18,6 +18,11 @@ ALWAYS, NEVER = 0.0, 0.999
 
 
 @pytest.fixture
+def no_sweeps():
+    """Let the dice decide."""
+
+
+@pytest.fixture
 def dice(monkeypatch):
     """Return a function that sets what chance says when the middleware asks it."""
     return lambda number: monkeypatch.setattr("random.random", lambda: number)
