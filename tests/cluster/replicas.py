@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-from ..servers import NAME, PostgreSQL, require_program
+from ..servers import NAME, PostgreSQL, Server, require_program
 
 LAG_SECONDS = 0.5
 
@@ -14,7 +14,7 @@ LAG_SECONDS = 0.5
 class Replica(PostgreSQL):
     """A hot standby of ``primary`` that applies each commit ``LAG_SECONDS`` late."""
 
-    def __init__(self, primary: PostgreSQL) -> None:
+    def __init__(self, primary: Server) -> None:
         super().__init__(f"-crecovery_min_apply_delay={LAG_SECONDS * 1000:.0f}ms")
         self.password = primary.password
         self._primary = primary
@@ -46,8 +46,8 @@ class ReplicatedPostgreSQL:
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as starting:
-            self.primary: Any = starting.enter_context(PostgreSQL())
-            self.replica: Any = starting.enter_context(Replica(self.primary))
+            self.primary = starting.enter_context(PostgreSQL())
+            self.replica = starting.enter_context(Replica(self.primary))
             self._running = starting.pop_all()
         return self
 

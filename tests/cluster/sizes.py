@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -126,7 +126,7 @@ def measure_log(size: int) -> None:
     store, count = SessionStore.get_store(), 500
     first, second = b"x" * size, b"y" * size
     expiry = datetime.now(UTC) + timedelta(days=1)
-    writes = {
+    writes: dict[str, Callable[[str], bool]] = {
         "insert": lambda key: store.insert(key, first, expiry),
         "save": lambda key: store.replace(key, second, expiry, first),
         "touch": lambda key: store.touch(key, expiry + timedelta(hours=1), second),

@@ -278,17 +278,16 @@ def test_a_killed_node_takes_no_acknowledged_change_with_it(first_node: Galera) 
     moments = sorted(moment for visitor in visitors for moment in visitor.moments)
     pause = max(later - earlier for earlier, later in pairwise(moments))
     errors = sum((visitor.errors for visitor in visitors), Counter())
-    logs = [
-        {token: {tuple(each) for each in SessionStore(token)["log"]} for token in tokens}
-        for node in cluster.nodes
-        if not use(node, sync_wait=1)
-    ]
-    missing = [
-        (visitor.number, turn)
-        for visitor in visitors
-        for token, turn in visitor.acknowledged
-        if not all((visitor.number, turn) in log[token] for log in logs)
-    ]
+    missing = []
+    for node in cluster.nodes:
+        use(node, sync_wait=1)
+        logs = {token: SessionStore(token)["log"] for token in tokens}
+        missing += [
+            (node.number, visitor.number, turn)
+            for visitor in visitors
+            for token, turn in visitor.acknowledged
+            if [visitor.number, turn] not in logs[token]
+        ]
     print(
         f"\nkill -9 of one node of {NODES}: {len(moments)} changes acknowledged, {len(missing)}"
         f" missing; all writes paused for {pause:.1f} s; errors {dict(errors)};"
