@@ -13,8 +13,8 @@ from tests.benchmarks.engines import FLOOR, GO, LARGE, OPERATIONS, OURS, SMALL, 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 SIZES = {"300 B": 300, "4 kB": 4_000, "40 kB": 40_000}
 SHORT, LONG = "300 B", "40 kB"
-#: More than that, in bytes for each session served, would be growth.
-NOTHING = 8.0
+#: Bytes that a process may grow by for each session it serves: less than the token alone takes.
+NOTHING = 43
 
 Results = dict[str, Any]
 Row = tuple[str, float | None, str, float]
@@ -179,6 +179,8 @@ def write_docs(results: Results) -> list[Path]:
     vendor, page = results["vendor"], DOCS / "performance.md"
     body = "\n\n".join(f"### {title}\n\n{text}" for title, text in sections(results))
     marked = re.compile(rf"(<!-- {vendor}: begin -->\n).*?(<!-- {vendor}: end -->)", re.DOTALL)
+    if vendor == "mysql":
+        body = f"![What a session costs, by engine](performance.svg)\n\n{body}"
     text, places = marked.subn(lambda found: f"{found[1]}\n{body}\n\n{found[2]}", page.read_text())
     assert places == 1, f"{page} has {places} places for {vendor}"
     page.write_text(text)

@@ -1,6 +1,6 @@
 module example.com/scs-benchmark
 
-go 1.22
+go 1.21
 
 require (
 	github.com/alexedwards/scs/mysqlstore v0.0.0-20250417082927-ab20b3feb5e9

@@ -179,7 +179,7 @@ func (t *table) remove(tokens []string) {
 func (t *table) fill(number int, values map[string]string) {
 	t.remove(t.pool)
 	t.pool, t.values = nil, values
-	for range number {
+	for len(t.pool) < number {
 		t.pool = append(t.pool, t.create())
 	}
 }
@@ -191,7 +191,7 @@ func (t *table) measure(op string, number int) answer {
 	}
 	var result answer
 	var created []string
-	for n := range number {
+	for n := 0; n < number; n++ {
 		t.next++
 		token := t.pool[t.next%len(t.pool)]
 		if op == "login" {
