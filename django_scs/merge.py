@@ -15,9 +15,9 @@ def merge(
 ) -> dict[str, Any]:
     """Return the values that hold both changes.
 
-    A key that changed on one side only takes that side. A key that changed on both takes what both
-    agree on; dicts are merged by key, two lists that only grew are concatenated, theirs first, and
-    anything else takes ours, the later save.
+    A key that changed on one side only takes that side. Where it changed on both, dicts are merged by
+    key, two lists that only grew are concatenated, theirs first, and anything else takes ours, the
+    later save.
     """
     merged = {}
     for key in {**theirs, **ours}:

@@ -19,8 +19,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from .backends.base import SessionStore, Status, UpdateError
 
-#: How often a request that created a session is followed by a sweep. A sweep removes up to 200 rows,
-#: so that on average two go for each that comes.
+#: How often a request that created a session is followed by a sweep, unless the last left some over.
 _SWEEP_CHANCE: Final = 0.01
 
 _log = logging.getLogger("django_scs")
@@ -38,6 +37,8 @@ class SessionMiddleware(middleware.SessionMiddleware):
 
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         super().__init__(get_response)
+        # Whether the last sweep has left expired sessions: then the next one does not wait for chance.
+        self._behind = False
         if not issubclass(self.SessionStore, SessionStore):
             raise ImproperlyConfigured(
                 f"SESSION_ENGINE is {settings.SESSION_ENGINE!r}; with django_scs's middleware it must"
@@ -66,11 +67,21 @@ class SessionMiddleware(middleware.SessionMiddleware):
             response = _save_and_tell(session, request, response, cookie)
         if session.accessed:
             patch_vary_headers(response, ("Cookie",))
-        if session.created and random.random() < _SWEEP_CHANCE:  # noqa: S311 -- not a secret
+        if session.created and self._is_sweep_due():
             # After the response has been sent, and before the connection is closed.
             closers = response._resource_closers  # type: ignore[attr-defined]
-            closers.append(partial(_sweep, type(session)))
+            closers.append(partial(self._sweep, type(session)))
         return response
+
+    def _is_sweep_due(self) -> bool:
+        return self._behind or random.random() < _SWEEP_CHANCE  # noqa: S311 -- not a secret
+
+    def _sweep(self, session_class: type[SessionStore]) -> None:
+        try:
+            self._behind = session_class.sweep()
+        except Exception:
+            # The response is out; what failed here must not fail the request.
+            _log.exception("The sweep of expired sessions failed")
 
 
 def _is_save_due(session: SessionStore) -> bool:
@@ -148,11 +159,3 @@ def _delete_cookie(response: HttpResponse) -> None:
         samesite=settings.SESSION_COOKIE_SAMESITE,
     )
     response.headers.setdefault("Cache-Control", "no-store")
-
-
-def _sweep(session_class: type[SessionStore]) -> None:
-    try:
-        session_class.sweep()
-    except Exception:
-        # The response is out; what failed here must not fail the request.
-        _log.exception("The sweep of expired sessions failed")

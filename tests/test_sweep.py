@@ -114,3 +114,17 @@ def test_sweep_that_fails_is_logged_and_harms_nobody(dice, monkeypatch, caplog):
     (record,) = [record for record in caplog.records if record.name == "django_scs"]
     assert record.levelname == "ERROR"
     assert "the server has gone away" in caplog.text
+
+
+def test_sweep_that_left_some_over_is_followed_by_another(dice):
+    middleware = SessionMiddleware(put)
+    expire(201)
+    dice(ALWAYS)
+    middleware(RequestFactory().get("/")).close()
+    dice(NEVER)
+    middleware(RequestFactory().get("/")).close()
+    assert Session.objects.count() == 2
+
+    expire(1)
+    middleware(RequestFactory().get("/")).close()
+    assert Session.objects.count() == 4

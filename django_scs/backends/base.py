@@ -300,9 +300,9 @@ class SessionStore(Clocks):
             pass
 
     @classmethod
-    def sweep(cls) -> None:
-        """Remove a few expired sessions; the middleware does so now and then."""
-        cls.get_store().delete_expired(_SWEEP_AFTER_REQUEST)
+    def sweep(cls) -> bool:
+        """Remove a few expired sessions; True if there may be more. The middleware's, now and then."""
+        return cls.get_store().delete_expired(_SWEEP_AFTER_REQUEST) == _SWEEP_AFTER_REQUEST
 
     # Encoding
 

@@ -65,10 +65,9 @@ class SessionStore(base.SessionStore):
             tombstones.sweep(connection, table)
 
     @classmethod
-    def sweep(cls) -> None:
+    def sweep(cls) -> bool:
         # In a transaction of the caller's it would hold its locks until that ends.
-        if not cls.get_store().in_transaction:
-            super().sweep()
+        return not cls.get_store().in_transaction and super().sweep()
 
     def extra_columns(self, values: dict[str, Any]) -> Sequence[Any]:
         fields = self.get_store().extra_fields

@@ -74,8 +74,9 @@ DIALECTS = {
         if_absent="",
         lock=" FOR UPDATE",
         error_code=lambda error: error.args[0] if error.args else None,
-        # Deadlock, or Galera's certification; lock wait; a row newer than the snapshot.
-        transient=frozenset({1213, 1205, 1020}),
+        # Deadlock, or Galera's certification; lock wait; a row newer than the snapshot; Group
+        # Replication's certification.
+        transient=frozenset({1213, 1205, 1020, 3101}),
         duplicate=1062,
     ),
     "postgresql": Dialect(
