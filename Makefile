@@ -18,6 +18,9 @@ needs := all
 test_environment := .venv/with-all
 endif
 
+# `make bench` measures on one database.
+bench_db := $(if $(filter file,$(origin DB)),mysql,$(DB))
+
 # What `make run` runs on, and the driver that this takes.
 run_environment := .venv/with-run
 ifneq ($(findstring mysql,$(DATABASE_URL)),)
@@ -58,6 +61,10 @@ test-reliability: test-environment
 test-cluster: test-environment
 	@$(BIN)/python -X dev -m pytest tests/cluster --cluster -s $(ARGS)
 
+bench: .venv/with-bench
+	@$(BIN)/python -m tests.machine all
+	@$(BIN)/python -m tests.benchmarks --db $(bench_db) $(ARGS)
+
 lint: $(test_environment)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -71,6 +78,8 @@ types: $(test_environment)
 .venv/with-run-mysql: package := .[example,mysql]
 .venv/with-run-postgres: package := .[example,postgres]
 .venv/with-sqlite: package := .[test]
+.venv/with-bench: needs := all
+.venv/with-bench: package := .[test,benchmark,mysql,postgres]
 .venv/with-all: package := .[test,mysql,postgres]
 
 .venv/with-%: setup.cfg pyproject.toml
