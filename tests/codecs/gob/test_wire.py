@@ -84,7 +84,10 @@ HOSTILE = {
     "definitions only": DEFINITIONS,
     "message longer than the data": HUGE,
     "message of 2 GiB": b"\xfc\x7f\xff\xff\xff\xff\x80",
-    "number of 9 bytes": session(b"\x01k" + b"\xf7" + b"\x01" * 9),
+    "number of 9 bytes": session(entry("k", "int", INT, b"\xf7" + bytes(8) + b"\x02")),
+    "end in the midst of a number": DEFINITIONS
+    + sized(session(entry("k", "int", INT, b"\xfe\x01\x00"))[96:-2])
+    + b"\x00\x00",
     "key longer than the data": session(HUGE),
     "more entries than data": session(HI)[:-9] + HUGE,
     "count of 2**64 - 1": DEFINITIONS
@@ -393,6 +396,26 @@ def test_wide_types_take_linear_time() -> None:
     assert isinstance(values["k"], Opaque)
     CODEC.encode(deadline, {**values, "new": 1}, blob)
     assert time.perf_counter() - started < 2
+
+
+def test_a_type_may_mention_what_is_never_defined() -> None:
+    types = with_types(struct_of(70, X=INT, Y=99))
+    blob = session(b"\x01k\x01s" + integer(70) + sized(b"\x01\x02\x00"), definitions=types)
+    deadline, values = CODEC.decode(blob)
+    again = CODEC.encode(deadline, {**values, "new": 1}, blob)
+    assert CODEC.decode(again)[1]["k"] == values["k"]
+
+
+def test_a_type_of_very_many_parts_stays_opaque() -> None:
+    chain = b"".join(slice_of(70 + n, 71 + n if n < 16 else INT) for n in range(17))
+    blob = session(
+        entry("deep", "[]" * 17 + "int", 70, b"\x00"),
+        entry("less deep", "[]" * 16 + "int", 71, b"\x00"),
+        definitions=with_types(chain),
+    )
+    _, values = CODEC.decode(blob)
+    assert isinstance(values["deep"], Opaque)
+    assert values["less deep"] == []
 
 
 def test_equal_opaque_values_do_not_depend_on_numbers_or_order() -> None:
