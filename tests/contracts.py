@@ -548,6 +548,16 @@ class SessionContract:
         session().delete(token)
         assert session().exists(token) is False
 
+    def test_is_stored_tells_what_the_last_writer_sees(self, session: Any, saved: Any) -> None:
+        assert session().is_stored() is False
+        assert session(tokens.new()).is_stored() is False
+        token = saved(a=1)
+        mine = session(token)
+        mine.get("a")
+        assert mine.is_stored() is True
+        session().delete(token)
+        assert mine.is_stored() is False
+
     def test_fingerprint_stands_for_the_token(self, session: Any, saved: Any) -> None:
         token = saved(a=1)
         fingerprint = session(token).fingerprint
