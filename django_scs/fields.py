@@ -7,10 +7,13 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import lookups
 from django.utils import timezone
 
 _UNIX_EPOCH_AS_JULIAN_DAY: Final = 2_440_587.5
 _UNIX_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+#: The last moment that an expiry can be: all time zones have it, and all databases but MySQL.
+LAST_EXPIRY: Final = datetime(9999, 12, 30, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 
@@ -22,7 +25,10 @@ def to_julian_day(moment: datetime) -> float:
 def from_julian_day(day: float) -> datetime:
     """Return a Julian day as an aware UTC datetime, to the millisecond that scs writes."""
     since_epoch = timedelta(days=day - _UNIX_EPOCH_AS_JULIAN_DAY)
-    return _UNIX_EPOCH + round(since_epoch / _MILLISECOND) * _MILLISECOND
+    try:
+        return _UNIX_EPOCH + round(since_epoch / _MILLISECOND) * _MILLISECOND
+    except OverflowError:
+        return LAST_EXPIRY
 
 
 def _column_type(
@@ -115,7 +121,33 @@ class ExpiryField(models.DateTimeField):  # type: ignore[type-arg]
             # does not use time zones, the local time.
             zone = UTC if connection.vendor == "mysql" else timezone.get_default_timezone()
             moment = value.replace(tzinfo=zone)
-        return moment if settings.USE_TZ else timezone.make_naive(moment)
+        if settings.USE_TZ:
+            return moment
+        return timezone.make_naive(moment, timezone.get_default_timezone())
+
+
+class _WithDatabaseTime:
+    """Lets a lookup compare the column with an expression, such as ``Now()``, on SQLite too."""
+
+    rhs: Any
+
+    def process_rhs(self, compiler: Any, connection: BaseDatabaseWrapper) -> tuple[str, Any]:
+        sql, params = super().process_rhs(compiler, connection)  # type: ignore[misc]
+        if connection.vendor == "sqlite" and hasattr(self.rhs, "as_sql"):
+            # SQLite's times are texts, which any number is less than.
+            sql = f"julianday({sql})"
+        return sql, params
+
+
+_LOOKUPS: Final[tuple["type[lookups.Lookup[Any]]", ...]] = (
+    lookups.Exact,
+    lookups.GreaterThan,
+    lookups.GreaterThanOrEqual,
+    lookups.LessThan,
+    lookups.LessThanOrEqual,
+)
+for _lookup in _LOOKUPS:
+    ExpiryField.register_lookup(type(_lookup.__name__, (_WithDatabaseTime, _lookup), {}))
 
 
 # MySQL's TIMESTAMP holds 1970-01-01 00:00:01 to 2038-01-19 03:14:07 UTC on older servers, and reads

@@ -5,9 +5,12 @@ save: ``ours``.
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 _ABSENT: Any = object()
+# A bool is an int too: first come, first served.
+_KINDS = (bool, int, float, str, bytes, list, dict, datetime)
 
 
 def merge(
@@ -28,16 +31,27 @@ def merge(
 
 
 def same(a: Any, b: Any) -> bool:
-    """Tell whether two values are alike in type and content: True is not 1, and NaN is NaN."""
+    """Tell whether two values are alike in type and content: True is not 1, 0.0 not -0.0, NaN is NaN.
+
+    A subclass, such as SafeString, is like the type that it derives from, which is what is stored.
+    """
     if a is b:
         return True
-    if type(a) is not type(b):
+    if type(a) is not type(b) and _kind(a) is not _kind(b):
         return False
     if isinstance(a, dict):
         return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
     if isinstance(a, list):
         return len(a) == len(b) and all(map(same, a, b))
-    return bool(a == b or (a != a and b != b))
+    if isinstance(a, float):
+        return repr(float(a)) == repr(float(b))
+    if isinstance(a, datetime):
+        return bool(a.isoformat() == b.isoformat())
+    return bool(a == b)
+
+
+def _kind(value: Any) -> type:
+    return next((kind for kind in _KINDS if isinstance(value, kind)), type(value))
 
 
 def _choose(base: Any, ours: Any, theirs: Any) -> Any:

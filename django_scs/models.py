@@ -42,7 +42,7 @@ class AbstractSession(models.Model):
 
     token = TokenField(_("token"), primary_key=True)
     data = DataField(_("data"))
-    expiry = ExpiryField(_("expiry"))
+    expiry = ExpiryField(_("expiry"), db_index=True)
 
     objects = SessionManager()
 
@@ -66,11 +66,14 @@ class AbstractSession(models.Model):
 
     def get_decoded(self) -> dict[str, Any]:
         """Return the session's values; empty, with a line in the log, if they cannot be read."""
-        return self.get_session_store_class()().decode(self.data)
+        return self.get_session_store_class()().decode(self.data, self.token)
 
 
 class Session(AbstractSession):
     """A session in the ``sessions`` table, which a Go application with scs may share."""
+
+    # Its index has the name that scs gives it.
+    expiry = ExpiryField(_("expiry"))
 
     class Meta(AbstractSession.Meta):
         db_table = "sessions"

@@ -56,6 +56,8 @@ class SessionStore(Clocks):
     def __init__(self, session_key: str | None = None) -> None:
         super().__init__(session_key)
         self._stored: _Stored | None = None
+        # What was sent to replace it, as long as the store has not answered: it may have arrived.
+        self._in_doubt: bytes | None = None
         self._destroyed = False
         #: True once this object has put a new session into the store.
         self.created = False
@@ -138,7 +140,8 @@ class SessionStore(Clocks):
         try:
             return conf.codec().decode(record.data)
         except DecodeError:
-            _security.warning("Session data corrupted: %s", tokens.fingerprint(record.key))
+            key = tokens.fingerprint(record.key) if record.key else "not said of which session"
+            _security.warning("Session data corrupted: %s", key)
             return None
 
     # Writing
@@ -152,7 +155,7 @@ class SessionStore(Clocks):
     def create(self) -> None:
         """Write a new session with a new token. Django: create."""
         self._session_key = tokens.new()
-        self._stored = None
+        self._stored = self._deadline = None
         self.save(must_create=True)
         self.modified = True
 
@@ -228,10 +231,10 @@ class SessionStore(Clocks):
         again = pauses()
         while key in self._get_session():
             stored, value = self._stored, self._session_cache[key]
-            base = self._ancestor()[1]
+            deadline, base = self._ancestor()
             if stored is None or not same(base.pop(key, _ABSENT), value):
                 return self.pop(key)
-            if self._write(stored, base):
+            if self._write(stored, base, deadline):
                 del self._session_cache[key]
                 return value
             if not self._rebase(stored):
@@ -248,7 +251,7 @@ class SessionStore(Clocks):
         session is destroyed. Nothing happens if there is none, or if it is this one.
         """
         values = self._get_session()
-        if token == self.session_key or not tokens.well_formed(token):
+        if not tokens.well_formed(token) or self.store_key(token) == self._key():
             return
         record = self.get_store().find(self.store_key(token))
         read = self._read(record) if record else None
@@ -310,12 +313,15 @@ class SessionStore(Clocks):
         """Return ``session_dict`` and this session's deadline as the store keeps them."""
         return conf.codec().encode(self._clocks(session_dict)[0], session_dict)
 
-    def decode(self, session_data: bytes | str) -> dict[str, Any]:
-        """Return the values in ``session_data``; none, with a line in the log, if it is corrupt."""
+    def decode(self, session_data: bytes | str, key: str = "") -> dict[str, Any]:
+        """Return the values in ``session_data``; none, with a line in the log, if it is corrupt.
+
+        ``key`` is the store key, if it is known, for the fingerprint in that line.
+        """
         data = (
             session_data.encode(errors="replace") if isinstance(session_data, str) else session_data
         )
-        read = self._read(Record("", data, datetime.now(UTC)))
+        read = self._read(Record(key, data, datetime.now(UTC)))
         return read[1] if read else {}
 
     # What save and take are made of
@@ -343,16 +349,20 @@ class SessionStore(Clocks):
                 raise self._busy()
             stored = rebased
 
-    def _write(self, stored: _Stored, values: dict[str, Any]) -> bool:
+    def _write(
+        self, stored: _Stored, values: dict[str, Any], deadline: datetime | None = None
+    ) -> bool:
         """Put ``values`` in the place of ``stored``; False if the store has something else."""
         store = self.get_store()
-        deadline, expiry = self._clocks(values)
+        deadline, expiry = self._clocks(values, deadline=deadline)
         data = self._encode(deadline, values, stored.data)
         if data == stored.data:
             return store.touch(stored.key, expiry, data)
+        before, self._in_doubt = self._in_doubt, data
         if not store.replace(stored.key, data, expiry, stored.data, self.extra_columns(values)):
+            self._in_doubt = before
             return False
-        self._stored = stored._replace(data=data)
+        self._stored, self._in_doubt = stored._replace(data=data), None
         return True
 
     def _ancestor(self) -> tuple[datetime | None, dict[str, Any]]:
@@ -367,11 +377,12 @@ class SessionStore(Clocks):
         read = self._read(record) if record else None
         if record is None or read is None:
             return None
-        old_deadline, base = self._ancestor()
-        if self._deadline == old_deadline:
-            self._deadline = read[0]
-        self._session_cache = merge(base, self._session_cache, read[1])
-        self._stored = _Stored(record.key, record.data)
+        if record.data != self._in_doubt:
+            old_deadline, base = self._ancestor()
+            if self._deadline == old_deadline:
+                self._deadline = read[0]
+            self._session_cache = merge(base, self._session_cache, read[1])
+        self._stored, self._in_doubt = _Stored(record.key, record.data), None
         return self._stored
 
     def _encode(

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from .. import conf
+from ..fields import LAST_EXPIRY
 from .twins import once_loaded
 from .typed import TypedAccess
 
@@ -83,7 +84,11 @@ class Clocks(TypedAccess):
         now = _aware(kwargs["modification"]) if "modification" in kwargs else _now()
         custom = kwargs["expiry"] if "expiry" in kwargs else self.get(_CUSTOM_EXPIRY)
         expiry = self._clocks({_CUSTOM_EXPIRY: custom}, now)[1]
-        return expiry if settings.USE_TZ else timezone.make_naive(expiry)
+        return (
+            expiry
+            if settings.USE_TZ
+            else timezone.make_naive(expiry, timezone.get_default_timezone())
+        )
 
     def get_expiry_age(self, **kwargs: Any) -> int:
         """Return in how many seconds the session ends if it is not used. Django: get_expiry_age."""
@@ -92,7 +97,10 @@ class Clocks(TypedAccess):
         return math.ceil((expiry - now).total_seconds())
 
     def _clocks(
-        self, values: dict[str, Any], now: datetime | None = None
+        self,
+        values: dict[str, Any],
+        now: datetime | None = None,
+        deadline: datetime | None = None,
     ) -> tuple[datetime, datetime]:
         """Return the deadline and the expiry of a session that is used now (aware, UTC)."""
         now = now or _now()
@@ -100,7 +108,7 @@ class Clocks(TypedAccess):
         if custom:
             expiry = _custom_expiry(custom, now)
             return expiry, expiry
-        deadline = self._deadline or _later(now, self.get_session_cookie_age())
+        deadline = deadline or self._deadline or _later(now, self.get_session_cookie_age())
         idle = conf.idle_timeout()
         return deadline, deadline if idle is None else min(deadline, _later(now, idle))
 
@@ -124,17 +132,21 @@ def _now() -> datetime:
 
 
 def _aware(moment: datetime) -> datetime:
-    return timezone.make_aware(moment) if timezone.is_naive(moment) else moment
+    if timezone.is_naive(moment):
+        return timezone.make_aware(moment, timezone.get_default_timezone())
+    return moment
 
 
 def _later(moment: datetime, seconds: float) -> datetime:
     try:
-        return moment + timedelta(seconds=seconds)
+        return min(moment + timedelta(seconds=seconds), LAST_EXPIRY)
     except OverflowError:
-        return datetime.max.replace(tzinfo=UTC)
+        return LAST_EXPIRY
 
 
 def _custom_expiry(custom: Any, now: datetime) -> datetime:
     if isinstance(custom, str):
         custom = datetime.fromisoformat(custom)
-    return _aware(custom).astimezone(UTC) if isinstance(custom, datetime) else _later(now, custom)
+    if not isinstance(custom, datetime):
+        return _later(now, custom)
+    return min(_aware(custom), LAST_EXPIRY).astimezone(UTC)

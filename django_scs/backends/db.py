@@ -74,4 +74,4 @@ class SessionStore(base.SessionStore):
         if not fields:
             return ()
         instance = self.create_model_instance(values)
-        return [getattr(instance, field.attname) for field in fields]
+        return [field.pre_save(instance, self._stored is None) for field in fields]

@@ -73,7 +73,7 @@ class Store(Protocol):
         ...
 
     def delete_expired(self, limit: int) -> int:
-        """Remove at most ``limit`` expired sessions and return how many there were to remove."""
+        """Remove at most ``limit`` expired sessions and return how many were removed."""
         ...
 
     def all(self) -> Iterator[Record]:

@@ -13,21 +13,19 @@ from typing import Any
 from ..fields import from_julian_day
 
 STATEMENTS = {
-    "find": (
-        "SELECT {token}, {data}, {read_expiry} FROM {table} WHERE {token} = %s AND {now} < {expiry}"
-    ),
-    "find_latest": "SELECT {token}, {data}, {read_expiry} FROM {table} WHERE {token} = %s",
-    "find_locked": "SELECT {token}, {data}, {read_expiry} FROM {table} WHERE {token} = %s{lock}",
+    "find": ("SELECT {data}, {read_expiry} FROM {table} WHERE {is_key} AND {now} < {expiry}"),
+    "find_latest": "SELECT {data}, {read_expiry} FROM {table} WHERE {is_key}",
+    "find_locked": "SELECT {data}, {read_expiry} FROM {table} WHERE {is_key}{lock}",
     "insert": (
         "INSERT INTO {table} ({token}, {data}, {expiry}{columns})"
         " VALUES (%s, %s, %s{values}){if_absent}"
     ),
     "replace": (
-        "UPDATE {table} SET {data} = %s, {expiry} = %s{changes} WHERE {token} = %s AND {data} = %s"
+        "UPDATE {table} SET {data} = %s, {expiry} = %s{changes} WHERE {is_key} AND {data} = %s"
     ),
-    "touch": "UPDATE {table} SET {expiry} = %s WHERE {token} = %s AND {data} = %s",
-    "rename": "UPDATE {table} SET {token} = %s, {expiry} = %s WHERE {token} = %s",
-    "delete": "DELETE FROM {table} WHERE {token} = %s",
+    "touch": "UPDATE {table} SET {expiry} = %s WHERE {is_key} AND {data} = %s",
+    "rename": "UPDATE {table} SET {token} = %s, {expiry} = %s WHERE {is_key}",
+    "delete": "DELETE FROM {table} WHERE {is_key}",
     "page": (
         "SELECT {token}, {data}, {read_expiry} FROM {table}"
         " WHERE {token} > %s AND {now} < {expiry} ORDER BY {token} LIMIT %s"
@@ -57,6 +55,8 @@ class Dialect:
     transient: frozenset[Any]
     #: The kind of error that says that a key is taken, where ``if_absent`` does not exist.
     duplicate: int | None = None
+    #: Finds a key exactly; each of its parameters is the key.
+    is_key: str = "{token} = %s"
     #: Which of ``{keys}`` a sweep may delete.
     among: str = "{keys}"
 
@@ -78,6 +78,8 @@ DIALECTS = {
         # Replication's certification.
         transient=frozenset({1213, 1205, 1020, 3101}),
         duplicate=1062,
+        # A table made by scs's DDL has a collation that takes 'a' for 'A'.
+        is_key="{token} = %s AND CAST({token} AS BINARY) = %s",
     ),
     "postgresql": Dialect(
         now="current_timestamp",

@@ -67,16 +67,16 @@ class SqlStore:
     ) -> bool:
         connection = self._for_write()
         params = [data, adapt_expiry(expiry, connection.vendor), *self._adapt(extra, connection)]
-        return self._write(connection, "replace", [*params, key, expected])
+        return self._write(connection, "replace", [*params, *_key(key, connection), expected])
 
     def touch(self, key: str, expiry: datetime, expected: bytes) -> bool:
         connection = self._for_write()
-        params = [adapt_expiry(expiry, connection.vendor), key, expected]
+        params = [adapt_expiry(expiry, connection.vendor), *_key(key, connection), expected]
         return self._write(connection, "touch", params)
 
     def rename(self, key: str, new_key: str, expiry: datetime) -> bool:
         connection = self._for_write()
-        params = [new_key, adapt_expiry(expiry, connection.vendor), key]
+        params = [new_key, adapt_expiry(expiry, connection.vendor), *_key(key, connection)]
         try:
             return self._write(connection, "rename", params)
         except (OperationalError, InterfaceError) as exc:
@@ -85,7 +85,8 @@ class SqlStore:
             return self._rename_after(exc, connection, params)
 
     def delete(self, key: str) -> bool:
-        return self._write(self._for_write(), "delete", [key])
+        connection = self._for_write()
+        return self._write(connection, "delete", _key(key, connection))
 
     def delete_expired(self, limit: int) -> int:
         # Tokens first, then rows by their token: a DELETE along the index on expiry takes its locks
@@ -94,10 +95,11 @@ class SqlStore:
         connection = self._for_write()
         sql = self._statements(connection)
         keys = sorted(row[0] for row in _execute(connection, sql["expired"], [limit], _all_rows))
+        removed = 0
         for batch in paced(keys):
             sweep = sql["sweep"].format(keys=", ".join(["%s"] * len(batch)))
-            _execute(connection, sweep, batch, _row_count)
-        return len(keys)
+            removed += _execute(connection, sweep, batch, _row_count)
+        return removed
 
     def all(self) -> Iterator[Record]:
         connection = connections[router.db_for_read(self._model)]
@@ -138,10 +140,8 @@ class SqlStore:
 
     def _select(self, connection: BaseDatabaseWrapper, name: str, key: str) -> Record | None:
         sql = self._statements(connection)[name]
-        for found, data, expiry in _execute(connection, sql, [key], _all_rows):
-            # The table may have a collation that takes 'a' for 'A', as MySQL's default does.
-            if found == key:
-                return Record(key, bytes(data), DIALECTS[connection.vendor].load_expiry(expiry))
+        for data, expiry in _execute(connection, sql, _key(key, connection), _all_rows):
+            return Record(key, bytes(data), DIALECTS[connection.vendor].load_expiry(expiry))
         return None
 
     def _write(self, connection: BaseDatabaseWrapper, name: str, params: list[Any]) -> bool:
@@ -170,6 +170,10 @@ def _is_broken(connection: BaseDatabaseWrapper) -> bool:
     return connection.connection is not None and not connection.is_usable()
 
 
+def _key(key: str, connection: BaseDatabaseWrapper) -> list[str]:
+    return [key] * DIALECTS[connection.vendor].is_key.count("%s")
+
+
 def _all_rows(cursor: Any) -> list[Any]:
     return cast("list[Any]", cursor.fetchall())
 
@@ -194,6 +198,7 @@ def _compose(model: type[Model], connection: BaseDatabaseWrapper) -> dict[str, s
     fragments = {
         "now": dialect.now,
         "lock": dialect.lock,
+        "is_key": dialect.is_key.format(**names),
         "read_expiry": dialect.read_expiry.format(**names),
         "if_absent": dialect.if_absent.format(**names),
         "columns": "".join(f", {column}" for column in extra),
