@@ -126,6 +126,11 @@ class ExpiryField(models.DateTimeField):  # type: ignore[type-arg]
         return timezone.make_naive(moment, timezone.get_default_timezone())
 
 
+def _is_text(rhs: Any) -> bool:
+    """Tell whether a lookup compares with a time of SQLite's, which is a text."""
+    return hasattr(rhs, "as_sql") and not isinstance(rhs.output_field, ExpiryField)
+
+
 class _WithDatabaseTime:
     """Lets a lookup compare the column with an expression, such as ``Now()``, on SQLite too."""
 
@@ -133,8 +138,8 @@ class _WithDatabaseTime:
 
     def process_rhs(self, compiler: Any, connection: BaseDatabaseWrapper) -> tuple[str, Any]:
         sql, params = super().process_rhs(compiler, connection)  # type: ignore[misc]
-        if connection.vendor == "sqlite" and hasattr(self.rhs, "as_sql"):
-            # SQLite's times are texts, which any number is less than.
+        if connection.vendor == "sqlite" and _is_text(self.rhs):
+            # Any number is less than any text.
             sql = f"julianday({sql})"
         return sql, params
 
@@ -156,10 +161,16 @@ _MYSQL_FIRST: Final = datetime(1970, 1, 3, tzinfo=UTC)
 _MYSQL_LAST: Final = datetime(2038, 1, 18, tzinfo=UTC)
 
 
+def last_expiry(vendor: str) -> datetime:
+    """Return the latest expiry that the column of ``vendor`` holds; a later one is written as it."""
+    return _MYSQL_LAST if vendor == "mysql" else LAST_EXPIRY
+
+
 def adapt_expiry(moment: datetime, vendor: str) -> datetime | float:
     """Return an aware datetime as the parameter that the expiry column of ``vendor`` takes."""
     if vendor == "sqlite":
         return to_julian_day(moment)
     if vendor == "mysql":
-        return min(max(moment, _MYSQL_FIRST), _MYSQL_LAST).astimezone(UTC).replace(tzinfo=None)
+        moment = min(max(moment, _MYSQL_FIRST), last_expiry(vendor))
+        return moment.astimezone(UTC).replace(tzinfo=None)
     return moment

@@ -15,7 +15,7 @@ from ..backoff import pauses
 from ..exceptions import DecodeError, SessionBusy, SessionTooLarge
 from ..merge import merge, same
 from ..stores.base import Record, Store
-from .clocks import Clocks
+from .clocks import CUSTOM_EXPIRY, Clocks
 from .twins import in_thread, once_loaded
 from .typed import TypedAccess
 
@@ -135,6 +135,12 @@ class SessionStore(Clocks):
         """Tell whether the store has this session now, as its last writer would see it."""
         key = self._key()
         return key is not None and self.get_store().find_latest(key) is not None
+
+    def _is_touch_due(self, expiry: datetime, values: dict[str, Any]) -> bool:
+        if conf.idle_timeout() is None or values.get(CUSTOM_EXPIRY):
+            return False
+        gained = min(self._clocks(values)[1], self.get_store().last_expiry) - expiry
+        return gained.total_seconds() >= max(conf.touch_interval(), 0.001)
 
     def _read(self, record: Record) -> tuple[datetime, dict[str, Any]] | None:
         try:

@@ -12,7 +12,8 @@ from ..fields import LAST_EXPIRY
 from .twins import once_loaded
 from .typed import TypedAccess
 
-_CUSTOM_EXPIRY: Final = "_session_expiry"
+#: Where Django keeps what ``set_expiry`` was given.
+CUSTOM_EXPIRY: Final = "_session_expiry"
 _REMEMBER_ME: Final = "__rememberMe"
 
 
@@ -32,7 +33,7 @@ class Clocks(TypedAccess):
     def get_deadline(self) -> datetime:
         """Return the absolute end of the session (aware, UTC). Source: scs Deadline."""
         deadline = self._clocks(self._get_session())[0]
-        if not self._get_session().get(_CUSTOM_EXPIRY):
+        if not self._get_session().get(CUSTOM_EXPIRY):
             self._deadline = deadline
         return deadline
 
@@ -48,7 +49,7 @@ class Clocks(TypedAccess):
         """
         if timezone.is_naive(deadline):
             raise ValueError(f"The deadline {deadline!r} must be aware.")
-        self.pop(_CUSTOM_EXPIRY, None)
+        self.pop(CUSTOM_EXPIRY, None)
         self._deadline = deadline.astimezone(UTC)
         self.modified = True
 
@@ -64,13 +65,13 @@ class Clocks(TypedAccess):
 
         None makes the settings rule again, with a lifetime that begins now.
         """
-        if value is None and self.get(_CUSTOM_EXPIRY):
+        if value is None and self.get(CUSTOM_EXPIRY):
             self._deadline = self._new_deadline()
         super().set_expiry(value)
 
     def get_expire_at_browser_close(self) -> bool:
         """Tell whether the cookie ends with the browser's window."""
-        custom = self.get(_CUSTOM_EXPIRY)
+        custom = self.get(CUSTOM_EXPIRY)
         if custom is not None:
             return bool(custom == 0)
         return settings.SESSION_EXPIRE_AT_BROWSER_CLOSE and self.get(_REMEMBER_ME) is not True
@@ -82,8 +83,8 @@ class Clocks(TypedAccess):
         ``set_expiry`` was given. Naive, as Django's, where USE_TZ is False.
         """
         now = _aware(kwargs["modification"]) if "modification" in kwargs else _now()
-        custom = kwargs["expiry"] if "expiry" in kwargs else self.get(_CUSTOM_EXPIRY)
-        expiry = self._clocks({_CUSTOM_EXPIRY: custom}, now)[1]
+        custom = kwargs["expiry"] if "expiry" in kwargs else self.get(CUSTOM_EXPIRY)
+        expiry = self._clocks({CUSTOM_EXPIRY: custom}, now)[1]
         return (
             expiry
             if settings.USE_TZ
@@ -104,19 +105,13 @@ class Clocks(TypedAccess):
     ) -> tuple[datetime, datetime]:
         """Return the deadline and the expiry of a session that is used now (aware, UTC)."""
         now = now or _now()
-        custom = values.get(_CUSTOM_EXPIRY)
+        custom = values.get(CUSTOM_EXPIRY)
         if custom:
             expiry = _custom_expiry(custom, now)
             return expiry, expiry
         deadline = deadline or self._deadline or _later(now, self.get_session_cookie_age())
         idle = conf.idle_timeout()
         return deadline, deadline if idle is None else min(deadline, _later(now, idle))
-
-    def _is_touch_due(self, expiry: datetime, values: dict[str, Any]) -> bool:
-        if conf.idle_timeout() is None or values.get(_CUSTOM_EXPIRY):
-            return False
-        gained = self._clocks(values)[1] - expiry
-        return gained.total_seconds() >= max(conf.touch_interval(), 0.001)
 
     aget_expiry_age = once_loaded(get_expiry_age)  # type: ignore[arg-type]
     aget_expiry_date = once_loaded(get_expiry_date)  # type: ignore[arg-type]

@@ -28,6 +28,11 @@ class Store(Protocol):
         """The most bytes of data that a session may have, or None if there is no such limit."""
         ...
 
+    @property
+    def last_expiry(self) -> datetime:
+        """The latest expiry that the store can keep; a later one is written as this."""
+        ...
+
     def find(self, key: str) -> Record | None:
         """Return the live session under ``key``, or None if there is none or it has expired."""
         ...

@@ -11,9 +11,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Field, Model
 
 from ..backoff import paced, pauses
-from ..fields import adapt_expiry
+from ..fields import adapt_expiry, last_expiry
 from .base import Record
-from .dialects import DIALECTS, STATEMENTS
+from .dialects import DIALECTS, STATEMENTS, Dialect
 
 T = TypeVar("T")
 
@@ -40,6 +40,10 @@ class SqlStore:
         return cast("int | None", limits.get(self._for_write().vendor))
 
     @property
+    def last_expiry(self) -> datetime:
+        return last_expiry(self._for_write().vendor)
+
+    @property
     def in_transaction(self) -> bool:
         """Whether the caller has opened a transaction on the connection that writes."""
         return self._for_write().in_atomic_block
@@ -57,7 +61,7 @@ class SqlStore:
         try:
             return self._write(connection, "insert", params + self._adapt(extra, connection))
         except IntegrityError as exc:
-            dialect = DIALECTS[connection.vendor]
+            dialect = _dialect(connection)
             if dialect.duplicate is None or dialect.error_code(exc) != dialect.duplicate:
                 raise
             return False
@@ -104,7 +108,7 @@ class SqlStore:
     def all(self) -> Iterator[Record]:
         connection = connections[router.db_for_read(self._model)]
         page = self._statements(connection)["page"]
-        load_expiry = DIALECTS[connection.vendor].load_expiry
+        load_expiry = _dialect(connection).load_expiry
         last = ""
         while rows := _execute(connection, page, [last, _PAGE], _all_rows):
             for key, data, expiry in rows:
@@ -141,7 +145,7 @@ class SqlStore:
     def _select(self, connection: BaseDatabaseWrapper, name: str, key: str) -> Record | None:
         sql = self._statements(connection)[name]
         for data, expiry in _execute(connection, sql, _key(key, connection), _all_rows):
-            return Record(key, bytes(data), DIALECTS[connection.vendor].load_expiry(expiry))
+            return Record(key, bytes(data), _dialect(connection).load_expiry(expiry))
         return None
 
     def _write(self, connection: BaseDatabaseWrapper, name: str, params: list[Any]) -> bool:
@@ -159,7 +163,7 @@ def _execute(
                 cursor.execute(sql, params)
                 return answer(cursor)
         except OperationalError as exc:
-            dialect = DIALECTS[connection.vendor]
+            dialect = _dialect(connection)
             undone = dialect.error_code(exc.__cause__ or exc) in dialect.transient
             if not undone or connection.in_atomic_block or not next(again, False):
                 raise
@@ -171,7 +175,17 @@ def _is_broken(connection: BaseDatabaseWrapper) -> bool:
 
 
 def _key(key: str, connection: BaseDatabaseWrapper) -> list[str]:
-    return [key] * DIALECTS[connection.vendor].is_key.count("%s")
+    return [key] * _dialect(connection).is_key.count("%s")
+
+
+def _dialect(connection: BaseDatabaseWrapper) -> Dialect:
+    try:
+        return DIALECTS[connection.vendor]
+    except KeyError:
+        raise ImproperlyConfigured(
+            f"django_scs keeps no sessions in {connection.vendor!r},"
+            f" only in {', '.join(map(repr, DIALECTS))}."
+        ) from None
 
 
 def _all_rows(cursor: Any) -> list[Any]:
@@ -183,13 +197,7 @@ def _row_count(cursor: Any) -> int:
 
 
 def _compose(model: type[Model], connection: BaseDatabaseWrapper) -> dict[str, str]:
-    try:
-        dialect = DIALECTS[connection.vendor]
-    except KeyError:
-        raise ImproperlyConfigured(
-            f"django_scs keeps no sessions in {connection.vendor!r},"
-            f" only in {', '.join(map(repr, DIALECTS))}."
-        ) from None
+    dialect = _dialect(connection)
     quote = connection.ops.quote_name
     columns = {field.name: quote(str(field.column)) for field in model._meta.concrete_fields}
     names = {name: columns.pop(name) for name in _OUR_FIELDS}
