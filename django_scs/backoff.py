@@ -14,6 +14,9 @@ T = TypeVar("T")
 LIMIT: Final = 10.0
 _FIRST_PAUSE: Final = 0.001
 _LONGEST_PAUSE: Final = 0.1
+# Newcomers do not pause, and overtake those who do: who has waited a second pauses less again.
+_PATIENCE: Final = 1.0
+_IMPATIENT_PAUSE: Final = 0.005
 
 #: For how many seconds a batch may hold its locks, roughly: what a request may have to wait.
 _BATCH_SECONDS: Final = 0.02
@@ -29,12 +32,14 @@ def pauses() -> Iterator[bool]:
     """
     # Counted from the call, not from the first pause: a statement that has waited long for a lock
     # before it failed must not wait as long again.
-    return _pauses(time.monotonic() + LIMIT)
+    return _pauses(time.monotonic())
 
 
-def _pauses(end: float) -> Iterator[bool]:
+def _pauses(start: float) -> Iterator[bool]:
     longest = _FIRST_PAUSE
-    while time.monotonic() < end:
+    while (waited := time.monotonic() - start) < LIMIT:
+        if waited > _PATIENCE:
+            longest = _IMPATIENT_PAUSE
         time.sleep(random.uniform(0, longest))  # noqa: S311 -- not a secret
         longest = min(2 * longest, _LONGEST_PAUSE)
         yield True
