@@ -17,8 +17,9 @@ def _load(request: HttpRequest) -> None:
 
 def put(request: HttpRequest) -> JsonResponse:
     _load(request)
+    was = request.session.get(request.GET["key"])
     request.session[request.GET["key"]] = request.GET["value"]
-    return JsonResponse({})
+    return JsonResponse({"was": was})
 
 
 def append(request: HttpRequest) -> JsonResponse:
