@@ -10,8 +10,11 @@ from django.conf import settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections, router
+from django.utils.module_loading import import_string
 
 from . import conf
+from .backends.base import SessionStore
+from .middleware import SessionMiddleware
 
 
 def check_settings(**kwargs: Any) -> list[checks.CheckMessage]:
@@ -44,11 +47,58 @@ def check_cookie(**kwargs: Any) -> list[checks.CheckMessage]:
     ]
 
 
+def check_wiring(**kwargs: Any) -> list[checks.CheckMessage]:
+    """Find an engine and a middleware that do not belong together, and an idle timeout that is not."""
+    engine = _is_ours(f"{settings.SESSION_ENGINE}.SessionStore", SessionStore)
+    ours = [path for path in settings.MIDDLEWARE if _is_ours(path, SessionMiddleware)]
+    djangos = [path for path in settings.MIDDLEWARE if path == _DJANGOS_MIDDLEWARE]
+    found: list[checks.CheckMessage] = []
+    if ours and not engine:
+        found.append(_ENGINE_IS_NOT_OURS)
+    if engine and djangos:
+        found.append(_MIDDLEWARE_IS_NOT_OURS)
+    if (
+        engine
+        and settings.SESSION_SAVE_EVERY_REQUEST
+        and not getattr(settings, _IDLE_TIMEOUT, None)
+    ):
+        found.append(_NOTHING_SLIDES)
+    return found
+
+
 def register() -> None:
     """Register the checks with Django."""
     checks.register(check_settings)
+    checks.register(check_wiring)
     checks.register(check_cookie, checks.Tags.security, deploy=True)
     checks.register(check_time_zone, checks.Tags.database)
+
+
+_DJANGOS_MIDDLEWARE = "django.contrib.sessions.middleware.SessionMiddleware"
+_IDLE_TIMEOUT = "SCS_IDLE_TIMEOUT"
+_ENGINE_IS_NOT_OURS = checks.Error(
+    "django_scs's SessionMiddleware needs a session engine of django_scs.",
+    hint="Set SESSION_ENGINE to 'django_scs.backends.db'.",
+    id="django_scs.E003",
+)
+_MIDDLEWARE_IS_NOT_OURS = checks.Warning(
+    "Under Django's SessionMiddleware a request whose session was destroyed meanwhile is answered 400.",
+    hint="Put 'django_scs.middleware.SessionMiddleware' in its place in MIDDLEWARE.",
+    id="django_scs.W005",
+)
+_NOTHING_SLIDES = checks.Warning(
+    "SESSION_SAVE_EVERY_REQUEST does not keep a session in use alive: its deadline does not move.",
+    hint="Set SCS_IDLE_TIMEOUT to how long a session may go unused, and SCS_LIFETIME to its end.",
+    id="django_scs.W004",
+)
+
+
+def _is_ours(path: str, base: type) -> bool:
+    try:
+        found = import_string(path)
+    except ImportError:
+        return False
+    return isinstance(found, type) and issubclass(found, base)
 
 
 _COOKIE_SETTINGS = (

@@ -129,7 +129,13 @@ def _save(session: SessionStore) -> bool:
 
 def _was_renewed(session: SessionStore, cookie: str | None) -> bool:
     """Tell whether a new token is in the store, where a transaction may have undone the renewal."""
-    return session.token != cookie and session.is_stored()
+    if session.token == cookie:
+        return False
+    try:
+        return session.is_stored()
+    except Exception:
+        # The store cannot answer. What it said last is the best that is known.
+        return session.was_stored
 
 
 def _set_cookie(response: HttpResponse, session: SessionStore) -> None:

@@ -20,8 +20,8 @@ def renew_on_login(*, request: HttpRequest | None, **kwargs: Any) -> None:
         if not session.renewed:
             login = {key: session[key] for key in auth.DJANGO_KEYS if key in session}
             session.renew_token()
-            # A session that was gone is a new and empty one now, but this user has logged in.
             session.update(login)
+        session.log_in()
         session.renewed = False
 
 

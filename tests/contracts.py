@@ -891,7 +891,7 @@ class SessionContract:
         assert tokens.well_formed(new.token)
         assert new.get("a") == 1
 
-    def test_renewal_that_came_too_late_leaves_an_empty_new_session(
+    def test_renewal_that_came_too_late_leaves_nothing_to_save(
         self, session: Any, saved: Any, caplog: pytest.LogCaptureFixture
     ) -> None:
         token = saved(a=1)
@@ -900,14 +900,41 @@ class SessionContract:
         winner.cycle_key()
         with caplog.at_level(logging.WARNING, "django_scs"):
             loser.cycle_key()
-        assert loser.token not in (token, winner.token, "")
+        assert loser.token == ""
         assert list(loser.keys()) == []
         assert token not in caplog.text
         assert len(caplog.records) == 1
         loser.put("c", 3)
-        loser.save()
-        assert dict(session(loser.token).items()) == {"c": 3}
+        with pytest.raises(UpdateError):
+            loser.save()
         assert dict(session(winner.token).items()) == {"a": 1}
+
+    def test_merge_session_keeps_the_later_deadline_of_a_session_with_its_own_expiry(
+        self, session: Any, saved: Any
+    ) -> None:
+        token, other = saved(a=1), session()
+        other.set_expiry(60)
+        other.put("b", 2)
+        other.save()
+        mine = session(token)
+        deadline = mine.get_deadline()
+        mine.merge_session(other.token)
+        mine.save()
+        assert session(token).get_deadline() == deadline
+        assert session(token).get("b") == 2
+
+    def test_expiry_at_browser_close_ends_an_earlier_set_expiry(self, session: Any) -> None:
+        mine = session()
+        mine.set_expiry(300)
+        mine.set_expiry(0)
+        assert mine.get_expiry_age() > 300
+
+    def test_expiry_that_means_nothing_is_ignored(self, session: Any) -> None:
+        mine = session()
+        for nonsense in ("soon", [1], {"a": 1}, float("nan")):
+            mine.put("_session_expiry", nonsense)
+            mine.save()
+            assert mine.get_expiry_age() > 300
 
     def test_renewal_in_parallel_has_one_winner(self, session: Any, saved: Any) -> None:
         token = saved(a=1)

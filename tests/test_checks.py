@@ -7,6 +7,8 @@ from django.db import connection
 from django_scs import checks, conf
 from tests.database import in_autocommit
 
+DJANGOS_MIDDLEWARE = "django.contrib.sessions.middleware.SessionMiddleware"
+
 
 def test_checks_have_nothing_to_say_of_good_settings(settings):
     settings.SCS_LIFETIME = 3600
@@ -86,3 +88,35 @@ def test_time_zone_of_other_vendors_does_not_matter():
 @pytest.mark.parametrize("databases", [None, [], ["other"]])
 def test_time_zone_is_looked_at_only_where_databases_are(databases):
     assert checks.check_time_zone(databases=databases) == []
+
+
+@pytest.mark.parametrize(
+    ("wiring", "identifier"),
+    [
+        ({"SESSION_ENGINE": "django.contrib.sessions.backends.db"}, "django_scs.E003"),
+        ({"SESSION_ENGINE": "no.such.engine"}, "django_scs.E003"),
+        ({"MIDDLEWARE": [DJANGOS_MIDDLEWARE]}, "django_scs.W005"),
+        ({"SESSION_SAVE_EVERY_REQUEST": True}, "django_scs.W004"),
+    ],
+)
+def test_wiring_that_does_not_belong_together_is_found(settings, wiring, identifier):
+    for name, value in wiring.items():
+        setattr(settings, name, value)
+    assert [message.id for message in checks.check_wiring()] == [identifier]
+
+
+def test_save_every_request_beside_an_idle_timeout_is_fine(settings):
+    settings.SESSION_SAVE_EVERY_REQUEST = True
+    settings.SCS_IDLE_TIMEOUT = 60
+    assert checks.check_wiring() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "identifier"),
+    [("SESSION_COOKIE_SECURE", "django_scs.W002"), ("SESSION_COOKIE_HTTPONLY", "django_scs.W003")],
+)
+def test_cookie_that_can_be_read_is_warned_of(settings, name, identifier):
+    settings.SESSION_COOKIE_SECURE = settings.SESSION_COOKIE_HTTPONLY = True
+    assert checks.check_cookie() == []
+    setattr(settings, name, False)
+    assert [message.id for message in checks.check_cookie()] == [identifier]

@@ -113,7 +113,17 @@ def test_login_works_on_an_anonymous_session_that_was_taken_away(client, path, a
 
     assert not lives(before)
     assert stored(after)["_auth_user_id"] == str(alice.pk)
-    assert "color" not in stored(after)
+    # What the visitor had put in it belongs to whoever logs in.
+    assert stored(after)["color"] == "red"
+
+
+def test_renewal_that_lost_tells_the_browser_nothing(client, alice):
+    client.get("/log_in/")
+    response = client.get("/renew_while_destroyed/")
+
+    assert response.status_code == 200
+    assert "sessionid" not in response.cookies
+    assert Session.objects.count() == 0
 
 
 @pytest.mark.parametrize("path", ["/log_in_while_renewed/", "/log_in_while_destroyed/"])

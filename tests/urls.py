@@ -26,6 +26,7 @@ VIEWS = [
     views.log_in,
     views.log_in_and_look_for_old_token,
     views.log_in_while_destroyed,
+    views.renew_while_destroyed,
     views.log_in_while_renewed,
     views.log_out,
     views.log_out_with_flash,

@@ -161,6 +161,14 @@ def log_in_while_destroyed(request: HttpRequest) -> HttpResponse:
     return log_in(request)
 
 
+def renew_while_destroyed(request: HttpRequest) -> HttpResponse:
+    other = SessionStore(request.session.session_key)
+    request.session.get("color")
+    other.flush()
+    update_session_auth_hash(request, user_of(request))
+    return answer(request)
+
+
 def log_out(request: HttpRequest) -> HttpResponse:
     logout(request)
     return answer(request)

@@ -1,12 +1,12 @@
 """The session that Django hands to a view: its life from load to save, on one store and one codec."""
 
 import logging
-from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, Final, NamedTuple, Self
 
+from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.base import CreateError, UpdateError
 from django.views.decorators.debug import sensitive_variables
 
@@ -44,6 +44,9 @@ class _Stored(NamedTuple):
     key: str
     data: bytes
 
+    def __repr__(self) -> str:
+        return f"<stored session {tokens.fingerprint(self.key)}>"
+
 
 class SessionStore(Clocks):
     """A session with scs's rules behind Django's interface.
@@ -59,15 +62,18 @@ class SessionStore(Clocks):
         # What was sent to replace it, as long as the store has not answered: it may have arrived.
         self._in_doubt: bytes | None = None
         self._destroyed = False
+        self._lost = False
+        #: What an anonymous visitor had in a session that was gone when it was to be renewed.
+        self.left_behind: dict[str, Any] = {}
         #: True once this object has put a new session into the store.
         self.created = False
         #: True from a renewal until the next save or login.
         self.renewed = False
 
     @classmethod
-    @abstractmethod
     def get_store(cls) -> Store:
         """Return the store that sessions of this class live in."""
+        raise NotImplementedError("A SessionStore must provide a get_store() method.")
 
     def extra_columns(self, values: dict[str, Any]) -> Sequence[Any]:
         """Return what belongs into a project's own columns, in the order of its model."""
@@ -131,6 +137,12 @@ class SessionStore(Clocks):
             return False
         return self.get_store().find(self.store_key(session_key)) is not None
 
+    @property
+    def was_stored(self) -> bool:
+        """Whether the store had this session when it was last asked."""
+        return self._stored is not None
+
+    @sensitive_variables()
     def is_stored(self) -> bool:
         """Tell whether the store has this session now, as its last writer would see it."""
         key = self._key()
@@ -139,8 +151,9 @@ class SessionStore(Clocks):
     def _is_touch_due(self, expiry: datetime, values: dict[str, Any]) -> bool:
         if conf.idle_timeout() is None or values.get(CUSTOM_EXPIRY):
             return False
-        gained = min(self._clocks(values)[1], self.get_store().last_expiry) - expiry
-        return gained.total_seconds() >= max(conf.touch_interval(), 0.001)
+        # It may also lie too far ahead, where the idle timeout was longer, or was not set.
+        moved = abs(min(self._clocks(values)[1], self.get_store().last_expiry) - expiry)
+        return moved.total_seconds() >= max(conf.touch_interval(), 0.001)
 
     def _read(self, record: Record) -> tuple[datetime, dict[str, Any]] | None:
         try:
@@ -175,6 +188,8 @@ class SessionStore(Clocks):
         SessionBusy after ten seconds of being overtaken, and the store's own errors.
         """
         self._get_session(no_load=must_create)
+        if self._lost and not must_create:
+            raise UpdateError
         if must_create or self._stored is None:
             self._insert()
         else:
@@ -199,6 +214,7 @@ class SessionStore(Clocks):
         self._stored = None
         self._deadline = None
         self._destroyed = True
+        self._lost = False
         self.accessed = self.modified = self.renewed = True
 
     @sensitive_variables()
@@ -206,22 +222,26 @@ class SessionStore(Clocks):
         """Give the session a new token and a new lifetime. Source: scs RenewToken.
 
         The old token is dead when this returns. A session that is not in the store yet costs no
-        statement. Where a parallel request renewed or destroyed the session first, this one goes on
-        with a new and empty session, for its values are not its own any more.
+        statement. Where a parallel request renewed or destroyed the session first, it is gone: it has
+        no values any more, and cannot be saved, unless a user logs in.
         """
         values = self._get_session()
-        token = tokens.new()
-        if self._stored is not None:
-            key = self.store_key(token)
-            if self.get_store().rename(self._stored.key, key, self._clocks(values)[1]):
-                self._stored = self._stored._replace(key=key)
-            else:
-                _log.warning("Session %s was gone when it was to be renewed", self.fingerprint)
-                self._stored = None
-                self._session_cache = {}
-        self._session_key = token
+        stored, token = self._stored, tokens.new()
+        if stored is None:
+            self._session_key = token
+        elif self.get_store().rename(
+            stored.key, key := self.store_key(token), self._clocks(values)[1]
+        ):
+            self._session_key, self._stored = token, stored._replace(key=key)
+        else:
+            self._lose(stored.key)
         self._deadline = self._new_deadline()
         self.modified = self.renewed = True
+
+    def log_in(self) -> None:
+        """Make a session that was lost a new one, which begins with what a visitor had in it."""
+        self._lost = False
+        self._session_cache = {**self.left_behind, **self._get_session()}
 
     def renew_token(self) -> None:
         """Do what ``cycle_key`` does, by scs's name."""
@@ -253,19 +273,25 @@ class SessionStore(Clocks):
     def merge_session(self, token: str) -> None:
         """Move the values of another session into this one. Source: scs MergeSession.
 
-        Where both have a key, the other's value stays; so does the later deadline. The other
-        session is destroyed. Nothing happens if there is none, or if it is this one.
+        Where both have a key, the other's value stays; so does the later deadline, in the place of
+        what ``set_expiry`` has set. The other session is destroyed. Nothing happens if there is none,
+        or if it is this one. A login comes along: renew the token afterwards.
         """
         values = self._get_session()
         if not tokens.well_formed(token) or self.store_key(token) == self._key():
             return
         record = self.get_store().find(self.store_key(token))
         read = self._read(record) if record else None
-        if record is None or read is None or not self.get_store().delete(record.key):
+        if record is None or read is None:
             return
-        self._deadline = max(self._clocks(values)[0], read[0])
-        values.update(read[1])
-        self.modified = True
+        merged = {**values, **read[1]}
+        merged.pop(CUSTOM_EXPIRY, None)
+        deadline = max(self._clocks(values)[0], read[0])
+        # What cannot be saved in this session must not be destroyed in the other.
+        self._encode(deadline, merged, self._stored and self._stored.data)
+        if self.get_store().delete(record.key):
+            self._session_cache, self._deadline = merged, deadline
+            self.modified = True
 
     @property
     def status(self) -> Status:
@@ -317,7 +343,8 @@ class SessionStore(Clocks):
 
     def encode(self, session_dict: dict[str, Any]) -> bytes:  # type: ignore[override]
         """Return ``session_dict`` and this session's deadline as the store keeps them."""
-        return conf.codec().encode(self._clocks(session_dict)[0], session_dict)
+        original = self._stored and self._stored.data
+        return conf.codec().encode(self._clocks(session_dict)[0], session_dict, original)
 
     def decode(self, session_data: bytes | str, key: str = "") -> dict[str, Any]:
         """Return the values in ``session_data``; none, with a line in the log, if it is corrupt.
@@ -330,7 +357,15 @@ class SessionStore(Clocks):
         read = self._read(Record(key, data, datetime.now(UTC)))
         return read[1] if read else {}
 
-    # What save and take are made of
+    # What renewal, save and take are made of
+
+    def _lose(self, key: str) -> None:
+        """Forget a session that others have renewed or destroyed; its values belong to nobody."""
+        _log.warning("Session %s was gone when it was to be renewed", tokens.fingerprint(key))
+        self.left_behind = {} if SESSION_KEY in self._session_cache else self._session_cache
+        self._session_key = self._stored = None
+        self._session_cache = {}
+        self._lost = True
 
     def _insert(self) -> None:
         if self.session_key is None:
@@ -398,7 +433,10 @@ class SessionStore(Clocks):
         data = codec.encode(deadline, values, original)
         limit = self.get_store().max_data
         if limit is not None and len(data) > limit:
-            sizes = [(key, len(codec.encode(deadline, {key: values[key]}))) for key in values]
+            sizes = [
+                (key, len(codec.encode(deadline, {key: value}, original)))
+                for key, value in values.items()
+            ]
             sizes.sort(key=lambda item: item[1], reverse=True)
             raise SessionTooLarge(len(data), limit, sizes[:3])
         return data

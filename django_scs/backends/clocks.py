@@ -63,9 +63,9 @@ class Clocks(TypedAccess):
     def set_expiry(self, value: datetime | timedelta | int | None) -> None:
         """Replace lifetime and idle timeout for this session. Django: set_expiry.
 
-        None makes the settings rule again, with a lifetime that begins now.
+        None and 0 make the settings rule again, with a lifetime that begins now.
         """
-        if value is None and self.get(CUSTOM_EXPIRY):
+        if not value and self.get(CUSTOM_EXPIRY):
             self._deadline = self._new_deadline()
         super().set_expiry(value)
 
@@ -105,10 +105,9 @@ class Clocks(TypedAccess):
     ) -> tuple[datetime, datetime]:
         """Return the deadline and the expiry of a session that is used now (aware, UTC)."""
         now = now or _now()
-        custom = values.get(CUSTOM_EXPIRY)
-        if custom:
-            expiry = _custom_expiry(custom, now)
-            return expiry, expiry
+        custom = _custom_expiry(values.get(CUSTOM_EXPIRY), now)
+        if custom is not None:
+            return custom, custom
         deadline = deadline or self._deadline or _later(now, self.get_session_cookie_age())
         idle = conf.idle_timeout()
         return deadline, deadline if idle is None else min(deadline, _later(now, idle))
@@ -139,9 +138,14 @@ def _later(moment: datetime, seconds: float) -> datetime:
         return LAST_EXPIRY
 
 
-def _custom_expiry(custom: Any, now: datetime) -> datetime:
-    if isinstance(custom, str):
-        custom = datetime.fromisoformat(custom)
-    if not isinstance(custom, datetime):
-        return _later(now, custom)
-    return min(_aware(custom), LAST_EXPIRY).astimezone(UTC)
+def _custom_expiry(custom: Any, now: datetime) -> datetime | None:
+    """Return when ``set_expiry`` has the session end; None if it says nothing, or nothing sensible."""
+    if not custom:
+        return None
+    try:
+        moment = datetime.fromisoformat(custom) if isinstance(custom, str) else custom
+        if not isinstance(moment, datetime):
+            return _later(now, moment)
+        return min(_aware(moment), LAST_EXPIRY).astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
+        return None

@@ -61,7 +61,7 @@ class SessionStore(base.SessionStore):
         super().clear_expired()
         model = cls.get_model_class()
         connection, table = connections[router.db_for_write(model)], model._meta.db_table
-        if tombstones.installed(connection, table):
+        if tombstones.has_table(connection, table):
             tombstones.sweep(connection, table)
 
     @classmethod

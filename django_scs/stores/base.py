@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
+from .. import tokens
+
 
 class Record(NamedTuple):
     """A stored session: its store key, its encoded data, and when it expires (aware, UTC)."""
@@ -11,6 +13,9 @@ class Record(NamedTuple):
     key: str
     data: bytes
     expiry: datetime
+
+    def __repr__(self) -> str:
+        return f"<session {tokens.fingerprint(self.key)} until {self.expiry}>"
 
 
 class Store(Protocol):

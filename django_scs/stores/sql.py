@@ -165,7 +165,8 @@ def _execute(
         except OperationalError as exc:
             dialect = _dialect(connection)
             undone = dialect.error_code(exc.__cause__ or exc) in dialect.transient
-            if not undone or connection.in_atomic_block or not next(again, False):
+            alone = not connection.in_atomic_block and connection.get_autocommit()
+            if not undone or not alone or not next(again, False):
                 raise
 
 

@@ -13,11 +13,23 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from .dialects import DIALECTS
 
 # A key is remembered for a day at least: longer than any request is in flight.
-INSTALL: Final = {
+TABLE: Final = {
     "mysql": (
         # A copy of the table has its collation, so that tokens are looked up by the index.
         "CREATE TABLE {tombstones} LIKE {table}",
         "ALTER TABLE {tombstones} DROP COLUMN data",
+    ),
+    "postgresql": (
+        "CREATE TABLE {tombstones} (token TEXT PRIMARY KEY, expiry TIMESTAMPTZ NOT NULL)",
+        "CREATE INDEX {tombstones_expiry} ON {tombstones} (expiry)",
+    ),
+    "sqlite": (
+        "CREATE TABLE {tombstones} (token TEXT PRIMARY KEY, expiry REAL NOT NULL)",
+        "CREATE INDEX {tombstones_expiry} ON {tombstones} (expiry)",
+    ),
+}
+TRIGGERS: Final = {
+    "mysql": (
         """CREATE TRIGGER {bury_deleted} AFTER DELETE ON {table} FOR EACH ROW
         IF OLD.expiry > UTC_TIMESTAMP(6) THEN
             REPLACE INTO {tombstones} (token, expiry)
@@ -35,8 +47,6 @@ INSTALL: Final = {
         END IF""",
     ),
     "postgresql": (
-        "CREATE TABLE {tombstones} (token TEXT PRIMARY KEY, expiry TIMESTAMPTZ NOT NULL)",
-        "CREATE INDEX ON {tombstones} (expiry)",
         """CREATE FUNCTION {bury}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
             INSERT INTO {tombstones} (token, expiry)
             VALUES (OLD.token, GREATEST(OLD.expiry, current_timestamp + interval '1 day'))
@@ -58,8 +68,6 @@ INSTALL: Final = {
         EXECUTE FUNCTION {refuse}()""",
     ),
     "sqlite": (
-        "CREATE TABLE {tombstones} (token TEXT PRIMARY KEY, expiry REAL NOT NULL)",
-        "CREATE INDEX {tombstones_expiry} ON {tombstones} (expiry)",
         """CREATE TRIGGER {bury_deleted} AFTER DELETE ON {table}
         WHEN OLD.expiry > julianday('now') BEGIN
             INSERT OR REPLACE INTO {tombstones} (token, expiry)
@@ -77,36 +85,38 @@ INSTALL: Final = {
     ),
 }
 
-_DROP_TRIGGERS: Final = tuple(
+_NO_TRIGGERS: Final = tuple(
     f"DROP TRIGGER IF EXISTS {{{name}}}" for name in ("refuse", "bury_deleted", "bury_renamed")
 )
-_DROP_TABLE: Final = "DROP TABLE IF EXISTS {tombstones}"
-REMOVE: Final = {
-    "mysql": (*_DROP_TRIGGERS, _DROP_TABLE),
+NO_TRIGGERS: Final = {
+    "mysql": _NO_TRIGGERS,
     "postgresql": (
         # With them go the triggers.
         "DROP FUNCTION IF EXISTS {refuse}() CASCADE",
         "DROP FUNCTION IF EXISTS {bury}() CASCADE",
-        _DROP_TABLE,
     ),
-    "sqlite": (*_DROP_TRIGGERS, _DROP_TABLE),
+    "sqlite": _NO_TRIGGERS,
 }
+_NO_TABLE: Final = "DROP TABLE IF EXISTS {tombstones}"
 _SWEEP: Final = "DELETE FROM {tombstones} WHERE expiry <= {now}"
 
 
-def installed(connection: BaseDatabaseWrapper, table: str) -> bool:
-    """Tell whether ``table`` has tombstones."""
+def has_table(connection: BaseDatabaseWrapper, table: str) -> bool:
+    """Tell whether the sessions in ``table`` have, or had, a place for tombstones."""
     return f"{table}_tombstones" in connection.introspection.table_names()
 
 
 def install(connection: BaseDatabaseWrapper, table: str) -> None:
-    """Make the sessions in ``table`` leave tombstones from now on."""
-    _execute(connection, table, INSTALL[connection.vendor])
+    """Make the sessions in ``table`` leave tombstones from now on; mend what is there in part."""
+    if not has_table(connection, table):
+        _execute(connection, table, TABLE[connection.vendor])
+    _execute(connection, table, NO_TRIGGERS[connection.vendor])
+    _execute(connection, table, TRIGGERS[connection.vendor])
 
 
 def remove(connection: BaseDatabaseWrapper, table: str) -> None:
     """Take the triggers and all tombstones away."""
-    _execute(connection, table, REMOVE[connection.vendor])
+    _execute(connection, table, (*NO_TRIGGERS[connection.vendor], _NO_TABLE))
 
 
 def sweep(connection: BaseDatabaseWrapper, table: str) -> None:

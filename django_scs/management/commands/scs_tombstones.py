@@ -27,9 +27,5 @@ class Command(BaseCommand):
             )
         model = session_class.get_model_class()
         connection, table = connections[router.db_for_write(model)], model._meta.db_table
-        installed = tombstones.installed(connection, table)
-        if installed == (action == "install"):
-            state = "has tombstones already" if installed else "has no tombstones"
-            raise CommandError(f"The table {table!r} {state}.")
         (tombstones.install if action == "install" else tombstones.remove)(connection, table)
         self.stdout.write(f"Tombstones for {table!r}: {action} done.")
