@@ -908,6 +908,9 @@ class SessionContract:
         with pytest.raises(UpdateError):
             loser.save()
         assert dict(session(winner.token).items()) == {"a": 1}
+        loser.create()
+        loser.save()
+        assert dict(session(loser.token).items()) == {"c": 3}
 
     def test_merge_session_keeps_the_later_deadline_of_a_session_with_its_own_expiry(
         self, session: Any, saved: Any

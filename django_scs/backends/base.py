@@ -215,6 +215,7 @@ class SessionStore(Clocks):
         self._deadline = None
         self._destroyed = True
         self._lost = False
+        self.left_behind = {}
         self.accessed = self.modified = self.renewed = True
 
     @sensitive_variables()
@@ -378,6 +379,7 @@ class SessionStore(Clocks):
             raise CreateError
         self._stored = _Stored(key, data)
         self._deadline = deadline
+        self._lost = False
         self.created = True
 
     def _update(self, stored: _Stored) -> None:

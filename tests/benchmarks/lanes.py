@@ -24,6 +24,7 @@ from django.test.utils import CaptureQueriesContext
 from django_scs import tokens
 from django_scs.backends.db import SessionStore
 from django_scs.fields import adapt_expiry
+from django_scs.stores.dialects import DIALECTS
 from tests.benchmarks import tables
 from tests.benchmarks.engines import LARGE, SMALL, Engine, Operation
 
@@ -228,6 +229,7 @@ class DriverLane(Lane):
         connection.ensure_connection()
         self._connection = connection.connection
         statements = SessionStore.get_store()._statements(connection)
+        self._keys = DIALECTS[connection.vendor].is_key.count("%s")
         mark = "?" if connection.vendor == "sqlite" else "%s"
         self._sql = {name: text.replace("%s", mark) for name, text in statements.items()}
         self._expiry = adapt_expiry(tables.EXPIRY, connection.vendor)
@@ -245,19 +247,22 @@ class DriverLane(Lane):
         old = token
         for name in operation.statements:
             if name == "find":
-                ((_, data, _),) = self._send(name, token)
+                ((data, _),) = self._send(name, *self._key(token))
             elif name == "replace":
                 new = self._blobs[data == self._blobs[0]]
-                self._send(name, new, self._expiry, token, data)
+                self._send(name, new, self._expiry, *self._key(token), data)
             elif name == "touch":
-                self._send(name, self._expiry, token, data)
+                self._send(name, self._expiry, *self._key(token), data)
             elif name == "rename":
                 old, token = token, tokens.new()
-                self._send(name, token, self._expiry, old)
+                self._send(name, token, self._expiry, *self._key(old))
             else:
                 token = tokens.new()
                 self._send(name, token, self._blobs[0], self._expiry)
         return token if token != old else None
+
+    def _key(self, token: str) -> list[str]:
+        return [token] * self._keys
 
     def _send(self, name: str, *params: Any) -> Any:
         cursor = self._connection.cursor()
