@@ -305,6 +305,8 @@ def test_atomic_requests(
     assert set(errors) <= {"database:OperationalError"}
     assert not errors or (vendor, repeatable) == ("postgresql", True)
     kept = set(browser.get("show").values)
-    assert kept - {"flash"} == {f"of {2 * n}" for n, reply in enumerate(puts) if reply.status == 200}
+    assert kept - {"flash"} == {
+        f"of {2 * n}" for n, reply in enumerate(puts) if reply.status == 200
+    }
     # Where each request that would have taken it raised, it is still there.
     assert (shown, "flash" in kept) in [(["saved"], False), ([], bool(errors))]
