@@ -166,7 +166,9 @@ def test_the_sweep_of_a_big_table_lets_visitors_through(full: bool, vendor: str)
     assert ours.result < at_rest + 30_000
     assert len(numbers) > 5
     if full:
-        assert max(ours.seconds()) * 20 < max(theirs.seconds())
+        # On PostgreSQL the one DELETE is over in a second, and any hiccup weighs more.
+        times = 20 if vendor == "mysql" else 10
+        assert max(ours.seconds()) * times < max(theirs.seconds())
 
 
 def test_a_storm_of_all_statements_leaves_no_error(
