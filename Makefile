@@ -56,14 +56,14 @@ test-environment: $(test_environment)
 	@$(BIN)/python -m tests.machine $(needs)
 
 test-reliability: test-environment
-	@$(BIN)/python -X dev -m tests.run --db $(DB) tests/reliability --full -s $(ARGS)
+	@$(BIN)/python -X dev -m tests.run --db $(DB) tests/proofs/reliability --full -s $(ARGS)
 
 test-cluster: test-environment
-	@$(BIN)/python -X dev -m pytest tests/cluster --cluster -s $(ARGS)
+	@$(BIN)/python -X dev -m pytest tests/proofs/cluster --cluster -s $(ARGS)
 
 bench: .venv/with-bench
 	@$(BIN)/python -m tests.machine all
-	@$(BIN)/python -m tests.benchmarks --db $(bench_db) $(ARGS)
+	@$(BIN)/python -m tests.bench --db $(bench_db) $(ARGS)
 
 lint: $(test_environment)
 	$(BIN)/ruff check

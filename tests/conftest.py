@@ -15,7 +15,7 @@ from django.test import TransactionTestCase
 
 FOLDER = Path(__file__).parent
 # Django's own runner collects what is in there.
-ELSEWHERE = FOLDER / "django_suites"
+ELSEWHERE = FOLDER / "proofs" / "django_suites"
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 DATABASE_FIXTURES = {"db", "transactional_db", "live_server", "vendor"}
 MARKERS = (

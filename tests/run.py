@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests import django_suites
+from tests.proofs import django_suites
 from tests.servers import SERVERS, ServerError, interruptible
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -118,7 +118,7 @@ def run_django_suites(url: str, folder: Path, everything: bool) -> Counts:
     for number, labels in enumerate(django_suites.groups(everything=everything)):
         report = folder / f"django-{number}.json"
         options = [f"--counts={report}", f"--parallel={processes}"]
-        status = run([sys.executable, "-m", "tests.django_suites", *options, *labels], url)
+        status = run([sys.executable, "-m", "tests.proofs.django_suites", *options, *labels], url)
         counts = Counts(**json.loads(report.read_text())) if report.exists() else Counts()
         total += counts.with_status(status)
     return total

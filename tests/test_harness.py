@@ -16,7 +16,7 @@ import pytest
 from django.db.utils import ConnectionHandler
 
 from tests.conftest import find_defined, find_forgotten, find_in
-from tests.django_suites import exclusions
+from tests.proofs.django_suites import exclusions
 from tests.run import ROOT, Counts, main, read_counts
 from tests.servers import SERVERS, Server, ServerError
 from tests.settings import database

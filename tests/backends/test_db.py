@@ -17,7 +17,8 @@ from django_scs import tokens
 from django_scs.backends.db import SessionStore
 from django_scs.exceptions import SessionTooLarge
 from django_scs.models import AbstractSession, Session
-from tests.contracts import Asynchronous, SessionContract, in_parallel, past
+from tests.contracts.session import SessionContract
+from tests.contracts.tools import Asynchronous, in_parallel, past
 from tests.database import in_autocommit
 from tests.support import statements, verbs
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from django_scs.codecs.json import JSONCodec
 from django_scs.exceptions import DecodeError, EncodeError
-from tests.contracts import CodecContract
+from tests.contracts.codec import CodecContract
 
 DEADLINE = CodecContract.DEADLINE
 CODEC = JSONCodec()

@@ -15,7 +15,8 @@ from django_scs import backoff, tokens
 from django_scs.models import Session
 from django_scs.stores import sql
 from django_scs.stores.sql import SqlStore
-from tests.contracts import StoreContract, in_parallel, past, soon
+from tests.contracts.store import StoreContract
+from tests.contracts.tools import in_parallel, past, soon
 from tests.database import in_autocommit, scs_table
 from tests.support import statements, verbs
 

@@ -10,7 +10,7 @@ from django.conf import LazySettings
 
 from django_scs.codecs.base import Codec
 from django_scs.codecs.gob import GobCodec
-from tests.contracts import CodecContract
+from tests.contracts.codec import CodecContract
 
 from .cases import REGISTERED
 

@@ -1,0 +1,102 @@
+"""What goes wrong, and what does not, when sessions are read from a replica that lags."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.db import connections
+from django.db.utils import ConnectionHandler
+from django.test import override_settings
+from pytest_django import DjangoDbBlocker
+
+from django_scs.backends.db import SessionStore
+from tests.servers import interruptible
+from tests.settings import database
+
+from .replicas import LAG_SECONDS, ReplicatedPostgreSQL
+
+READS_FROM_REPLICA = "tests.proofs.cluster.test_replica.ReadsFromReplica"
+SESSIONS_FROM_PRIMARY = "tests.proofs.cluster.test_replica.SessionsFromPrimary"
+
+
+class ReadsFromReplica:
+    """What projects with replicas have: it sends every read to one."""
+
+    def db_for_read(self, model: Any, **hints: Any) -> str | None:
+        return "replica"
+
+    def db_for_write(self, model: Any, **hints: Any) -> str | None:
+        return "default"
+
+
+class SessionsFromPrimary:
+    """The router that docs/scaling.md puts before it."""
+
+    def db_for_read(self, model: Any, **hints: Any) -> str | None:
+        return "default" if model._meta.app_label == "django_scs" else None
+
+
+@pytest.fixture(scope="module")
+def databases(django_db_blocker: DjangoDbBlocker) -> Iterator[dict[str, Any]]:
+    with interruptible(), django_db_blocker.unblock(), ReplicatedPostgreSQL() as servers:
+        yield {"default": database(servers.primary.url), "replica": database(servers.replica.url)}
+
+
+@pytest.fixture
+def replicated(databases: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Make the connections of this thread those to the primary and to the replica."""
+    handler = ConnectionHandler(databases)
+    monkeypatch.setattr(connections, "settings", handler.settings)
+    before = connections["default"]
+    for alias in databases:
+        connections[alias] = handler[alias]
+    call_command("migrate", "django_scs", verbosity=0)
+    time.sleep(2 * LAG_SECONDS)
+    yield
+    for alias in databases:
+        connections[alias].close()
+    del connections["replica"]
+    connections["default"] = before
+
+
+def new_session(**values: Any) -> SessionStore:
+    session = SessionStore()
+    session.update(values)
+    session.save()
+    return session
+
+
+@override_settings(DATABASE_ROUTERS=[READS_FROM_REPLICA])
+def test_a_replica_does_not_know_a_new_session_and_keeps_a_dead_one(replicated: None) -> None:
+    session = new_session(user="alice")
+    assert SessionStore(session.token).get("user") is None
+    time.sleep(2 * LAG_SECONDS)
+    assert SessionStore(session.token).get("user") == "alice"
+    SessionStore(session.token).flush()
+    assert SessionStore(session.token).get("user") == "alice"
+
+
+@override_settings(DATABASE_ROUTERS=[READS_FROM_REPLICA])
+def test_what_was_read_from_a_replica_overwrites_nothing(replicated: None) -> None:
+    session = new_session(log=[0], flash="saved")
+    time.sleep(2 * LAG_SECONDS)
+    for number in range(1, 6):
+        stale = SessionStore(session.token)
+        assert stale["log"] == [0]
+        stale["log"] = [*stale["log"], number]
+        stale.save()
+    takers = [SessionStore(session.token) for _ in range(5)]
+    assert all("flash" in taker for taker in takers)
+    assert sorted(taker.take("flash", "") for taker in takers) == ["", "", "", "", "saved"]
+    time.sleep(2 * LAG_SECONDS)
+    assert SessionStore(session.token)["log"] == [0, 1, 2, 3, 4, 5]
+
+
+@override_settings(DATABASE_ROUTERS=[SESSIONS_FROM_PRIMARY, READS_FROM_REPLICA])
+def test_with_sessions_read_from_the_primary_all_is_as_without_replicas(replicated: None) -> None:
+    session = new_session(user="alice")
+    assert SessionStore(session.token)["user"] == "alice"
+    session.flush()
+    assert SessionStore(session.token).get("user") is None

@@ -1,0 +1,78 @@
+"""Cleaning up on one node of a cluster does not make the visitors of the others wait."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from django.utils import timezone
+
+from django_scs.backends.db import SessionStore
+from django_scs.models import Session
+
+from ..reliability.site import ROOT
+from ..reliability.table import count, fill
+from ..reliability.test_sweep import Phase
+from ..reliability.traffic import Sample
+from .galera import Galera, Node
+
+ROWS, EXPIRED = 60_000, 50_000
+QUIET_SECONDS = 4
+EXPIRED_ON = "SELECT COUNT(*) FROM sessions WHERE expiry <= UTC_TIMESTAMP(6)"
+
+
+def visitors(node: Node) -> subprocess.Popen[bytes]:
+    """Start a process whose visitors use one node, until its standard input ends."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.proofs.reliability.traffic", str(ROWS), str(EXPIRED)],
+        cwd=ROOT,
+        env={**os.environ, "DATABASE_URL": node.url, "SITE": json.dumps({})},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+
+
+@contextmanager
+def traffic(cluster: Galera) -> Iterator[list[Sample]]:
+    """Let visitors in on all nodes during the block; afterwards the list has their samples."""
+    samples: list[Sample] = []
+    with ExitStack() as processes:
+        running = []
+        for node in cluster.nodes:
+            process = processes.enter_context(visitors(node))
+            processes.callback(process.kill)
+            running.append(process)
+        time.sleep(3)
+        yield samples
+        for process in running:
+            output, _ = process.communicate()
+            samples += [Sample(*each) for each in json.loads(output)]
+
+
+def test_a_sweep_on_one_node_lets_the_visitors_of_all_through(first_node: Galera) -> None:
+    fill(ROWS, EXPIRED)
+    first_node.settle()
+    with traffic(first_node) as samples:
+        quiet = Phase("quiet", lambda: time.sleep(QUIET_SECONDS))
+        ours = Phase("clear_expired", SessionStore.clear_expired)
+    quiet.add(samples)
+    ours.add(samples)
+    first_node.settle()
+    left = [node.query(EXPIRED_ON)[0][0] for node in first_node.nodes]
+    live = count()
+    fill(ROWS, EXPIRED)
+    first_node.settle()
+    with traffic(first_node) as samples:
+        theirs = Phase(
+            "one DELETE", lambda: Session.objects.filter(expiry__lt=timezone.now()).delete()
+        )
+    theirs.add(samples)
+    print(f"\n{EXPIRED} of {ROWS} rows have expired; visitors on all nodes")
+    print(quiet, ours, theirs, sep="\n")
+    assert left == [0, 0, 0]
+    assert live >= ROWS - EXPIRED
+    assert quiet.errors() + ours.errors() == []
+    assert max(ours.seconds()) < max(theirs.seconds())

@@ -1,0 +1,113 @@
+"""Visitors, in a process of their own: ``python -m tests.proofs.reliability.traffic ROWS EXPIRED``.
+
+They use a table that ``table.fill`` has filled, until the standard input ends, and then print what
+they measured, as JSON.
+"""
+
+import json
+import os
+import random
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+import django
+from django.db import connections
+
+SAVERS = 4
+MEAN_PAUSE_SECONDS = 0.01
+KNOWN_TOKENS = 20_000
+
+
+class Sample(NamedTuple):
+    """One measured request: when it began (time.monotonic), its kind, its seconds, its error."""
+
+    began: float
+    kind: str
+    seconds: float
+    error: str | None
+
+
+class Visitors:
+    """Threads that send one request after another and measure them."""
+
+    def __init__(self, rows: int, expired: int) -> None:
+        from .table import token
+
+        self.samples: list[Sample] = []
+        self.ended = threading.Event()
+        self._live = [token(random.randrange(expired, rows)) for _ in range(KNOWN_TOKENS)]
+        self._expired = [token(random.randrange(expired)) for _ in range(KNOWN_TOKENS)]
+
+    def run(self) -> None:
+        """Send requests until ``ended`` is set."""
+        kinds = [self.change] * SAVERS + [self.save_late, self.come_and_go]
+        threads = [threading.Thread(target=self._repeat, args=[kind]) for kind in kinds]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def change(self) -> None:
+        """Load a live session, change and save it."""
+        from django_scs.backends.db import SessionStore
+
+        session = SessionStore(random.choice(self._live))
+        self._measure("read", session.keys)
+        session["last_seen"] = time.monotonic()
+        self._measure("save", session.save)
+
+    def save_late(self) -> None:
+        """Save a session that has expired since it was loaded, and leave it expired."""
+        from django_scs.backends.db import SessionStore
+
+        from .table import DATA
+
+        key, past = random.choice(self._expired), datetime.now(UTC) - timedelta(seconds=60)
+        store = SessionStore.get_store()
+        self._measure("late save", lambda: store.replace(key, DATA, past, DATA))
+
+    def come_and_go(self) -> None:
+        """Create a session, renew its token, and destroy it."""
+        from django_scs.backends.db import SessionStore
+
+        session = SessionStore()
+        session["user"] = "alice"
+        self._measure("create", session.save)
+        self._measure("renew", session.renew_token)
+        self._measure("save", session.save)
+        self._measure("destroy", session.flush)
+
+    def _repeat(self, request: Callable[[], None]) -> None:
+        while not self.ended.is_set():
+            request()
+            time.sleep(random.uniform(0, 2 * MEAN_PAUSE_SECONDS))
+        connections.close_all()
+
+    def _measure(self, kind: str, request: Callable[[], object]) -> None:
+        began, error = time.monotonic(), None
+        try:
+            request()
+        except Exception as exc:
+            error = f"{type(exc).__name__}: {exc}"
+        self.samples.append(Sample(began, kind, time.monotonic() - began, error))
+
+
+def main() -> None:
+    """Run visitors until the standard input ends; print their samples."""
+    os.environ["DJANGO_SETTINGS_MODULE"] = "tests.proofs.reliability.webapp.settings"
+    django.setup()
+    visitors = Visitors(int(sys.argv[1]), int(sys.argv[2]))
+    running = threading.Thread(target=visitors.run)
+    running.start()
+    sys.stdin.read()
+    visitors.ended.set()
+    running.join()
+    json.dump(visitors.samples, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
