@@ -1,34 +1,71 @@
-"""What a codec promises. Imports nothing of Django, no store and no other codec."""
+"""What a codec promises, and how one is made from its dotted path. Imports no store, no other codec."""
 
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
+
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
+
+#: Returns a setting by its full name (``"SCS_..."``), or the default if it is not set.
+ReadSetting = Callable[[str, Any], Any]
 
 
 class Codec(Protocol):
     """Turns (deadline, values) into the bytes that a store keeps, and back.
 
-    A codec is built without arguments and shared by all threads. Source: scs codec.go Codec.
+    One object is shared by all threads. Its options are arguments of its constructor; a class with
+    options has a classmethod ``from_settings(read: ReadSetting)``, which makes it from the project's
+    settings, and the others are made without arguments. Source: scs codec.go Codec.
     """
 
+    #: Whether the data opens only under the store key that it was encoded for.
+    binds_key: bool
+
     def encode(
-        self, deadline: datetime, values: dict[str, Any], original: bytes | None = None
+        self,
+        deadline: datetime,
+        values: dict[str, Any],
+        original: bytes | None = None,
+        key: str = "",
     ) -> bytes:
         """Return the bytes that stand for ``deadline`` (aware) and ``values``.
 
-        ``original`` is the blob those values were decoded from, if any. What the codec met there
-        and could not understand goes into the result unchanged. When deadline and values are still
-        those of an ``original`` that this codec wrote, the result equals it: comparing the two
-        tells whether there is anything to write.
+        ``original`` is the blob those values were decoded from, if any, under the same ``key``. What
+        the codec met there and could not understand goes into the result unchanged. When deadline and
+        values are still those of an ``original`` that this codec wrote, the result equals it:
+        comparing the two tells whether there is anything to write. ``key`` is the store key, for a
+        codec that binds the data to its row.
 
         Raises EncodeError, naming the session key and the type, for a value that ``decode`` could
-        not give back exactly.
+        not give back.
         """
         ...
 
-    def decode(self, data: bytes) -> tuple[datetime, dict[str, Any]]:
+    def decode(self, data: bytes, key: str = "") -> tuple[datetime, dict[str, Any]]:
         """Return the deadline (aware) and the values that ``encode`` was given.
 
         Never executes what it reads and never trusts a length in it: time and memory are bounded
         by the size of ``data``. Raises DecodeError, and nothing else, for bytes of any other origin.
         """
         ...
+
+
+def load(path: str, read: ReadSetting) -> Codec:
+    """Return the codec of the class at the dotted ``path``, made from the project's settings.
+
+    Raises ImproperlyConfigured, with the path and an example, if there is no such codec class.
+    """
+    problem = (
+        f"{path!r} is no codec: it must be the dotted path of a codec class, such as"
+        " 'django_scs.codecs.json.JSONCodec'"
+    )
+    try:
+        found = import_string(path)
+        make = getattr(found, "from_settings", None)
+        codec = found() if make is None else make(read)
+    except (ImportError, AttributeError, TypeError) as exc:
+        raise ImproperlyConfigured(f"{problem}: {exc}") from exc
+    if not (callable(getattr(codec, "encode", None)) and callable(getattr(codec, "decode", None))):
+        raise ImproperlyConfigured(f"{problem}: it lacks encode() or decode().")
+    return cast(Codec, codec)

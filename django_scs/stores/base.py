@@ -1,32 +1,60 @@
-"""What a store promises. Imports no codec: a store knows opaque keys, bytes and an expiry."""
+"""What a store promises. Imports no codec: a store knows opaque keys, bytes and seconds to live."""
 
-from collections.abc import Iterator, Sequence
-from datetime import datetime
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
 
 from .. import tokens
 
 
 class Record(NamedTuple):
-    """A stored session: its store key, its encoded data, and when it expires (aware, UTC)."""
+    """A stored session: its store key, its encoded data, and its time by the store's clock.
+
+    ``ttl`` is how many seconds it has left, negative if it has expired; ``now`` is what the store's
+    clock said when it answered, in seconds since 1970 (UTC).
+    """
 
     key: str
     data: bytes
-    expiry: datetime
+    ttl: float
+    now: float
 
     def __repr__(self) -> str:
-        return f"<session {tokens.fingerprint(self.key)} until {self.expiry}>"
+        return f"<session {tokens.fingerprint(self.key)}, {self.ttl:.0f} s left>"
+
+
+class Fate(Protocol):
+    """What becomes of a write that was made inside a transaction of the caller's."""
+
+    @property
+    def kept(self) -> bool:
+        """Whether the transaction was committed."""
+        ...
+
+    @property
+    def undone(self) -> bool:
+        """Whether the transaction, or the savepoint that holds the write, was rolled back."""
+        ...
 
 
 class Store(Protocol):
     """Keeps sessions under their store keys until they expire.
 
-    Every write states the expiry and happens in one atomic step. Whether it happened is said by the
-    return value, never by an exception. A session is live while the store's own clock is before
-    its expiry. A store that cannot answer (down, locked, deadlocked) raises Django's
+    Every time to live is in seconds from the store's own now, and the store's own clock decides what
+    has expired. A time beyond what the store can keep is shortened to ``max_ttl``, never refused.
+
+    Every write happens in one atomic step. Whether it happened is said by the return value, never by
+    an exception. A store that cannot answer (down, locked, deadlocked, full) raises Django's
     ``DatabaseError`` or the error of its own driver: that is never a missing session.
-    Source: scs store.go.
+
+    ``replace``, ``touch`` and ``rename`` act on a session that is live or that expired less than
+    ``GRACE`` seconds ago, for a request that began in time may end late, and on no other: an object
+    that is held for longer, in a WebSocket or a task, cannot bring a dead session back.
+    A store that forgets a session at the moment it expires (``keeps_expired`` is False) has no such
+    grace. Source: scs store.go.
     """
+
+    #: Whether a session that has expired can still be found by ``find_latest`` until it is swept.
+    keeps_expired: bool
 
     @property
     def max_data(self) -> int | None:
@@ -34,8 +62,8 @@ class Store(Protocol):
         ...
 
     @property
-    def last_expiry(self) -> datetime:
-        """The latest expiry that the store can keep; a later one is written as this."""
+    def max_ttl(self) -> float:
+        """About the longest time to live that the store can keep; a longer one is shortened."""
         ...
 
     def find(self, key: str) -> Record | None:
@@ -50,31 +78,31 @@ class Store(Protocol):
         """
         ...
 
-    def insert(self, key: str, data: bytes, expiry: datetime, extra: Sequence[Any] = ()) -> bool:
-        """Add a session; False, and nothing changes, if ``key`` is taken.
-
-        ``extra`` gives the values of a project's own columns, in the order of its model.
-        """
+    def insert(self, key: str, data: bytes, ttl: float) -> bool:
+        """Add a session; False, and nothing changes, if ``key`` is taken or was destroyed."""
         ...
 
-    def replace(
-        self, key: str, data: bytes, expiry: datetime, expected: bytes, extra: Sequence[Any] = ()
-    ) -> bool:
-        """Put ``data`` in the place of ``expected``; False if the session is gone or has other data.
-
-        An expired session that has not been swept yet is replaced all the same: a request that
-        began in time may end late.
-        """
+    def replace(self, key: str, data: bytes, ttl: float, expected: bytes) -> bool:
+        """Put ``data`` in the place of ``expected``; False if the session is gone or has other data."""
         ...
 
-    def touch(self, key: str, expiry: datetime, expected: bytes) -> bool:
+    def touch(self, key: str, ttl: float, expected: bytes) -> bool:
         """Write the expiry alone; False if the session is gone or its data is not ``expected``."""
         ...
 
-    def rename(self, key: str, new_key: str, expiry: datetime) -> bool:
+    def rename(
+        self,
+        key: str,
+        new_key: str,
+        ttl: float,
+        data: bytes | None = None,
+        expected: bytes | None = None,
+    ) -> bool:
         """Move a session to ``new_key``; False if there is none under ``key``.
 
-        Of any number of parallel renames of one key a single one is true.
+        Of any number of parallel renames of one key a single one is true. With ``data``, which a
+        codec that binds data to its key needs, it also replaces ``expected`` by ``data``, and is
+        False if the session has other data.
         """
         ...
 
@@ -89,3 +117,11 @@ class Store(Protocol):
     def all(self) -> Iterator[Record]:
         """Yield every live session, in no promised order, with bounded memory."""
         ...
+
+    def fate(self) -> Fate | None:
+        """Return what will tell the fate of the write just made; None if it is final already."""
+        ...
+
+
+#: For how many seconds after its expiry a session may still be written. See ``Store``.
+GRACE = 60.0
