@@ -14,6 +14,15 @@ from typing import TypeGuard
 _WELL_FORMED = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 
 
+class Key(str):
+    """A token or store key whose ``repr`` is its fingerprint: what a report of an error shows."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<key {fingerprint(self)}>"
+
+
 def new() -> str:
     """Return a fresh token: 32 random bytes as 43 characters of unpadded base64url.
 
