@@ -18,6 +18,15 @@ BYTES: Final = (32, 30)
 _WELL_FORMED = re.compile(r"[A-Za-z0-9_-]{43}|[A-Za-z0-9_-]{40}", re.ASCII)
 
 
+class Key(str):
+    """A token or store key whose ``repr`` is its fingerprint: what a report of an error shows."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<key {fingerprint(self)}>"
+
+
 def new(size: int = BYTES[0]) -> str:
     """Return a fresh token of ``size`` random bytes, as unpadded base64url: 43 or 40 characters.
 
@@ -31,7 +40,7 @@ def well_formed(token: object) -> TypeGuard[str]:
     return isinstance(token, str) and _WELL_FORMED.fullmatch(token) is not None
 
 
-def store_key(token: str, *, hashed: bool, kind: str = "default") -> str:
+def store_key(token: str, *, hashed: bool, kind: str = "default") -> Key:
     """Return what the ``token`` column holds for ``token``.
 
     That is the token itself or, when ``hashed``, its SHA-256: who reads the table can then not use
@@ -42,8 +51,8 @@ def store_key(token: str, *, hashed: bool, kind: str = "default") -> str:
     if kind != "default":
         token = f"{kind} {token}"
     elif not hashed:
-        return token
-    return _text(hashlib.sha256(token.encode()).digest())
+        return Key(token)
+    return Key(_text(hashlib.sha256(token.encode()).digest()))
 
 
 def fingerprint(key: str) -> str:
