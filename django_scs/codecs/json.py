@@ -21,8 +21,14 @@ class JSONCodec:
     ``{"$bytes": "aGk="}``. A dict of the application's that looks like one gets another ``$``.
     """
 
+    binds_key = False
+
     def encode(
-        self, deadline: datetime, values: dict[str, Any], original: bytes | None = None
+        self,
+        deadline: datetime,
+        values: dict[str, Any],
+        original: bytes | None = None,
+        key: str = "",
     ) -> bytes:
         """Implement Codec.encode; there is nothing in ``original`` that ``values`` lack."""
         try:
@@ -30,15 +36,15 @@ class JSONCodec:
             when = deadline.astimezone(UTC).isoformat()
             return _dumps({"deadline": when, "values": plain}).encode()
         except _Unsupported as exc:
-            problem, key = exc.problem, exc.path[-1]
+            problem, name = exc.problem, exc.path[-1]
         except RecursionError:
-            problem, key = "values nested too deeply, or within themselves,", _deepest(values)
+            problem, name = "values nested too deeply, or within themselves,", _deepest(values)
         raise EncodeError(
-            f"Session key {key!r} holds {problem} which the JSON codec cannot keep. It keeps str, int,"
+            f"Session key {name!r} holds {problem} which the JSON codec cannot keep. It keeps str, int,"
             " float, bool, None, bytes, aware datetime, list, and dict with str keys."
         )
 
-    def decode(self, data: bytes) -> tuple[datetime, dict[str, Any]]:
+    def decode(self, data: bytes, key: str = "") -> tuple[datetime, dict[str, Any]]:
         """Implement Codec.decode."""
         try:
             loads = _decode_marked if b'"$' in data else _decode_unmarked
