@@ -1,15 +1,23 @@
 """The errors that django_scs raises itself. Imports nothing."""
 
 
-class DecodeError(ValueError):
+class SessionError(Exception):
+    """Base of all of them."""
+
+
+class DecodeError(SessionError, ValueError):
     """Raised by a codec for bytes that it did not write, or that were damaged since."""
 
 
-class EncodeError(TypeError):
-    """Raised by a codec for a value that it cannot keep exactly; names the session key and the type."""
+class EncodeError(SessionError, TypeError):
+    """Raised by a codec for a value that it cannot keep; names the session key and the type."""
 
 
-class SessionTooLarge(ValueError):
+class EncodeValueError(EncodeError, ValueError):
+    """The EncodeError of a value whose type is kept: a number out of range, too many levels of dicts."""
+
+
+class SessionTooLarge(SessionError, ValueError):
     """Raised before a session is sent that its column cannot hold.
 
     ``size`` and ``limit`` are bytes; ``largest`` lists (session key, encoded bytes), largest first.
@@ -25,5 +33,15 @@ class SessionTooLarge(ValueError):
         )
 
 
-class SessionBusy(Exception):
-    """Raised when a session could not be saved because others saved it again and again meanwhile."""
+class SessionBusy(SessionError):
+    """Raised when a session could not be saved because others saved it again and again meanwhile.
+
+    ``fingerprint`` stands for the token; ``seconds`` is for how long it was tried.
+    """
+
+    def __init__(self, fingerprint: str, seconds: float) -> None:
+        self.fingerprint = fingerprint
+        self.seconds = seconds
+        super().__init__(
+            f"Session {fingerprint} was changed by others on each try for {seconds:g} seconds."
+        )
