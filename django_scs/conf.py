@@ -191,9 +191,7 @@ def _codec(read: _Reader) -> Codec:
 def _cookie(read: _Reader) -> CookieOptions:
     name = read("SESSION_COOKIE_NAME")
     taken = {settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME}
-    others = {
-        entry.get("COOKIE_NAME") for kind, entry in _entries().items() if kind != read.kind
-    }
+    others = {entry.get("COOKIE_NAME") for kind, entry in _entries().items() if kind != read.kind}
     if not (isinstance(name, str) and name):
         raise ImproperlyConfigured(
             f"{read.label('SESSION_COOKIE_NAME')} is {name!r}, and must be the name of a cookie."

@@ -49,7 +49,7 @@ EVENTS: Final = {
     "destroyed": Event(session_destroyed, logging.INFO, "Session %(session)s was destroyed"),
     "lost": Event(
         session_lost,
-        logging.WARNING,
+        logging.INFO,
         "Session %(session)s was destroyed or renewed by another request, or expired, during this one",
     ),
     "dropped": Event(
@@ -85,7 +85,9 @@ EVENTS: Final = {
         unknown_token, logging.INFO, "A token without a session was presented: %(session)s"
     ),
     "expired": Event(
-        expired_token, logging.INFO, "The token of session %(session)s, which has expired, was presented"
+        expired_token,
+        logging.INFO,
+        "The token of session %(session)s, which has expired, was presented",
     ),
     "malformed": Event(malformed_token, logging.INFO, "A malformed token was presented"),
     "swept": Event(

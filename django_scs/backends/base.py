@@ -2,6 +2,7 @@
 
 import weakref
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Any, Self
 
 from asgiref.sync import sync_to_async
@@ -22,6 +23,7 @@ from .values import TypedAccess
 
 __all__ = ["CreateError", "Outcome", "SessionStore", "Status", "UpdateError"]
 
+
 @hide_from_templates
 class SessionStore(AllSessions, Ending):
     """A session with scs's rules behind Django's interface.
@@ -38,7 +40,10 @@ class SessionStore(AllSessions, Ending):
     def __init__(self, session_key: str | None = None) -> None:
         super().__init__(session_key)
         self._presented = self.session_key or ""
-        self._life = Lifecycle(
+
+    @cached_property
+    def _life(self) -> Lifecycle:
+        return Lifecycle(
             self.get_store(),
             self._options().codec,
             ttl=self._ttl,
@@ -66,7 +71,13 @@ class SessionStore(AllSessions, Ending):
         values = vars(self).get("_session_cache") or {}
         request = None if self._request is None else self._request()
         signals.tell(
-            event, type(self), key, session=self, request=request, user=values.get(SESSION_KEY), **info
+            event,
+            type(self),
+            key,
+            session=self,
+            request=request,
+            user=values.get(SESSION_KEY),
+            **info,
         )
 
     # Loading
@@ -100,9 +111,11 @@ class SessionStore(AllSessions, Ending):
         try:
             return self._session_cache
         except AttributeError:
-            loads = self.session_key and not no_load
-            self._session_cache: dict[str, Any] = self.load() if loads else {}
-            self._see_end()
+            if no_load or not self.session_key:
+                self._session_cache = {}
+            else:
+                self._session_cache = self.load()
+                self._see_end()
             return self._session_cache
 
     async def _aget_session(self, no_load: bool = False) -> dict[str, Any]:
@@ -120,9 +133,9 @@ class SessionStore(AllSessions, Ending):
             self._begin_login()
         super().__setitem__(key, value)
 
-    def update(self, dict_: Any) -> None:
+    def update(self, *args: Any, **kwargs: Any) -> None:
         """Set several values. Django: update."""
-        for key, value in dict(dict_).items():
+        for key, value in dict(*args, **kwargs).items():
             self[key] = value
 
     def clear(self) -> None:
@@ -138,9 +151,9 @@ class SessionStore(AllSessions, Ending):
         with what a visitor had; what belongs to a user who was logged in stays behind.
         Source: OWASP Session Management, "Renew the Session ID After Any Privilege Level Change".
         """
-        self._get_session()
+        again = SESSION_KEY in self._get_session()
         state = self._life.state
-        if isinstance(state, Stored) and not state.origin.is_new_key:
+        if isinstance(state, Stored) and (again or not state.origin.is_new_key):
             self.cycle_key()
             state = self._life.state
         if isinstance(state, Lost):
@@ -293,8 +306,8 @@ class SessionStore(AllSessions, Ending):
     aexists = in_thread(Keyed.exists)
     acreate = in_thread(create)
     asave = in_thread(save)
-    adelete = in_thread(Keyed.delete)
-    aflush = in_thread(flush)
+    adelete = in_thread(Keyed.delete)  # type: ignore[arg-type]
+    aflush = in_thread(flush)  # type: ignore[arg-type]
     acycle_key = in_thread(cycle_key)
     arenew_token = in_thread(renew_token)
     atake = in_thread(take)

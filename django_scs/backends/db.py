@@ -73,4 +73,6 @@ class SessionStore(base.SessionStore):
         if not store.extra_fields:
             return store
         instance = self.create_model_instance(values)
-        return store.with_columns([field.pre_save(instance, adding) for field in store.extra_fields])
+        return store.with_columns(
+            [field.pre_save(instance, adding) for field in store.extra_fields]
+        )

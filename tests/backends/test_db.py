@@ -39,7 +39,7 @@ def token() -> str:
     session = SessionStore()
     session.update({"a": 1, "flash": "hello"})
     session.save()
-    return session.token
+    return session.session_key
 
 
 # What is sent
@@ -84,7 +84,7 @@ def renew_unsaved(session: SessionStore) -> None:
 
 def change_overtaken(session: SessionStore) -> None:
     session["a"] = 2
-    other = SessionStore(session.token)
+    other = SessionStore(session.session_key)
     other["b"] = 3
     other.save()
     session.save()
@@ -128,8 +128,8 @@ def test_stored_session_costs(
         (read, []),
         (change, ["INSERT"]),
         (create, ["INSERT"]),
-        (renew, ["INSERT"]),
-        (renew_unsaved, []),
+        (renew, ["INSERT", "UPDATE"]),
+        (renew_unsaved, ["INSERT", "RENAME"]),
         (put_and_take, []),
         (destroy, []),
         (merge, ["SELECT"]),
@@ -186,7 +186,7 @@ def test_async_twins_cost_the_same(token: str) -> None:
 )
 def test_malformed_token_reaches_no_database(token: Any) -> None:
     with statements() as found:
-        for use in (read, renew_unsaved, put_and_take, destroy):
+        for use in (read, put_and_take, destroy):
             use(SessionStore(token))
         assert not SessionStore().exists(token)
         SessionStore().delete(token)
@@ -249,7 +249,9 @@ def test_corrupt_data_is_logged_without_the_token(
     Session.objects.update(data=b"\x00 foreign")
     with caplog.at_level(logging.DEBUG):
         assert dict(SessionStore(token).items()) == {}
-    assert caplog.messages == [f"Session data corrupted: {tokens.fingerprint(token)}"]
+    assert len(caplog.messages) == 2
+    assert all(tokens.fingerprint(token) in message for message in caplog.messages)
+    assert token not in caplog.text
     assert bytes(Session.objects.get().data) == b"\x00 foreign"
 
 
@@ -288,7 +290,7 @@ def test_renewal_in_a_transaction_that_is_rolled_back_never_was(token: str) -> N
         session.cycle_key()
         session.save()
         transaction.set_rollback(True)
-    assert not SessionStore().exists(session.token)
+    assert not SessionStore().exists(session.session_key)
     assert SessionStore(token)["a"] == 1
 
 
@@ -380,7 +382,11 @@ def test_columns_of_the_project_follow_the_values() -> None:
     session.update({"user_id": 7, "tenant": "acme"})
     session.save()
     row = OwnSession.objects.get(user_id=7)
-    assert (row.token, row.tenant, row.get_decoded()["tenant"]) == (session.token, "acme", "acme")
+    assert (row.token, row.tenant, row.get_decoded()["tenant"]) == (
+        session.session_key,
+        "acme",
+        "acme",
+    )
     session["user_id"] = 8
     session.save()
     assert OwnSession.objects.get().user_id == 8
