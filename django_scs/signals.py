@@ -1,10 +1,11 @@
 """What happens to sessions, in one vocabulary: each event is a Django signal and a record in the log.
 
 Receivers get ``sender``, the session class, and by name: ``session`` (None when it is about many),
-``key`` (the store key, "" if there is none), ``fingerprint`` (what may be shown of it), ``request`` (None
-outside of a request), ``user`` (the id of the logged-in user as Django keeps it, or None), and what
-``EVENTS`` names. A receiver that fails is logged, and harms nobody. A signal that nobody listens to is not
-sent. Records go to the logger ``django_scs`` with ``event``, ``session`` and ``user`` as extra fields.
+``key`` (the store key, "" if there is none), ``fingerprint`` (what may be shown of it), ``request``
+(None outside of a request), ``user`` (the id of the logged-in user as Django keeps it, or None), and
+what ``EVENTS`` names. A receiver that fails is logged, and harms nobody. A signal that nobody listens
+to is not sent. Records go to the logger ``django_scs`` with ``event``, ``session`` and ``user`` as
+extra fields.
 """
 
 import logging
