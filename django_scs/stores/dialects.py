@@ -42,6 +42,9 @@ STATEMENTS = {
         " WHERE {token} > %s AND {now} < {expiry} ORDER BY {token} LIMIT %s"
     ),
     "expired": "SELECT {token} FROM {table} WHERE {expiry} <= {now} ORDER BY {expiry} LIMIT %s",
+    "claim": (
+        "SELECT {token} FROM {table} WHERE {expiry} <= {now} AND {token} IN ({keys}){lock_free}"
+    ),
     "sweep": "DELETE FROM {table} WHERE {expiry} <= {now} AND {token} IN ({among})",
 }
 
@@ -64,6 +67,8 @@ class Dialect:
     if_absent: str
     #: Makes a SELECT inside a transaction see what others have committed since it began.
     lock: str
+    #: Makes a SELECT lock its rows, and leave out those that are locked if it would wait for ever.
+    lock_free: str
     #: Finds in a driver's error what identifies its kind.
     error_code: Callable[[BaseException], Any]
     #: Kinds of errors after which the server has undone the statement, so that it may be sent again.
@@ -98,6 +103,7 @@ DIALECTS = {
         # INSERT IGNORE would also cut data that is too long, without a word.
         if_absent="",
         lock=" FOR UPDATE",
+        lock_free=" FOR UPDATE",
         error_code=lambda error: error.args[0] if error.args else None,
         # Deadlock, or Galera's certification; lock wait; a row newer than the snapshot; Group
         # Replication's certification.
@@ -122,6 +128,7 @@ DIALECTS = {
         graced=f"statement_timestamp() - interval '{GRACE:.0f} seconds' < {{expiry}}",
         if_absent=" ON CONFLICT ({token}) DO NOTHING",
         lock=" FOR UPDATE",
+        lock_free=" FOR UPDATE SKIP LOCKED",
         error_code=lambda error: getattr(error, "sqlstate", None) or getattr(error, "pgcode", None),
         # Serialization failure, deadlock, lock not available.
         transient=frozenset({"40001", "40P01", "55P03"}),
@@ -136,6 +143,7 @@ DIALECTS = {
         graced=f"julianday('now') - {GRACE:.0f} / 86400.0 < {{expiry}}",
         if_absent=" ON CONFLICT ({token}) DO NOTHING",
         lock="",
+        lock_free="",
         # The low byte is the primary result code.
         error_code=lambda error: getattr(error, "sqlite_errorcode", 0) & 0xFF,
         # SQLITE_BUSY, SQLITE_LOCKED.

@@ -6,13 +6,22 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import fields
+from functools import cache, partial
 from hashlib import sha256
 from typing import Any, Final, TypeVar, cast
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import IntegrityError, InterfaceError, OperationalError, connections, router
+from django.db import (
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    connections,
+    router,
+    transaction,
+)
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Field, Model
+from django.db.models import Field, ManyToOneRel, Model
+from django.db.models.signals import post_delete, pre_delete
 
 from ..backoff import paced, pauses
 from ..fields import MYSQL_LAST
@@ -41,6 +50,11 @@ class SqlStore:
     Each operation is one statement, without a transaction of its own. A statement that the server
     undid (deadlock, lock wait, busy) is sent again for up to ``backoff.LIMIT`` seconds; inside a
     transaction of the caller it raises instead, for the server may have undone all of that.
+    Keys are made ``Key`` first: what reports of errors show of our frames is a fingerprint.
+
+    Where other models refer to ``model``, or a receiver listens to its deletion, ``delete`` and
+    ``delete_expired`` go through the ORM and do what Django does, and ``rename`` takes along what
+    refers to the session, in a transaction.
     """
 
     keeps_expired: Final = True
@@ -85,11 +99,14 @@ class SqlStore:
         return Fate(connection) if connection.in_atomic_block else None
 
     def find(self, key: str) -> Record | None:
-        return self._select(connections[router.db_for_read(self._model)], "find", Key(key))
+        key = Key(key)
+        return self._select(connections[router.db_for_read(self._model)], "find", key)
 
     def find_latest(self, key: str) -> Record | None:
-        name = "find_locked" if self.in_transaction else "find_latest"
-        return self._select(self._for_write(), name, Key(key))
+        key = Key(key)
+        connection = self._for_write()
+        name = "find_locked" if connection.in_atomic_block else "find_latest"
+        return self._select(connection, name, key)
 
     def insert(self, key: str, data: bytes, ttl: float) -> bool:
         key = Key(key)
@@ -137,16 +154,21 @@ class SqlStore:
                 connection, "rename_and_replace", [new_key, data, *params], expected
             )
 
+        if _references(self._model):
+            rename = partial(self._rename_with_references, connection, key, new_key, rename)
+        connected = connection.connection is not None
         try:
             return rename()
         except (OperationalError, InterfaceError) as exc:
-            if connection.in_atomic_block or not _is_broken(connection):
+            if connection.in_atomic_block or not _is_broken(connection, connected):
                 raise
             return self._rename_after(exc, connection, rename, new_key)
 
     def delete(self, key: str) -> bool:
         key = Key(key)
         connection = self._for_write()
+        if _concerns_others(self._model):
+            return self._delete_by_orm(connection, key)
         return self._write(connection, "delete", _key(key, connection))
 
     def delete_expired(self, limit: int) -> int:
@@ -155,22 +177,63 @@ class SqlStore:
         # their token on MySQL: each page is then changed once.
         connection = self._for_write()
         sql = self._statements(connection)
-        rows = _execute(connection, sql["expired"], [limit], _all_rows)
-        keys = sorted(Key(key) for (key,) in rows)
-        removed = 0
-        for batch in paced(keys):
-            sweep = sql["sweep"].replace(_KEYS, ", ".join(["%s"] * len(batch)))
-            removed += _execute(connection, sweep, batch, _row_count)
-        return removed
+        keys = sorted(_execute(connection, sql["expired"], [limit], _all_keys))
+        sweep = self._sweep_by_orm if _concerns_others(self._model) else self._sweep
+        return sum(sweep(connection, batch) for batch in paced(keys))
 
     def all(self) -> Iterator[Record]:
         connection = connections[router.db_for_read(self._model)]
         page = self._statements(connection)["page"]
-        last = Key("")
-        while rows := _execute(connection, page, [last, _PAGE], _all_rows):
-            for key, data, left, now in rows:
-                last = Key(key)
-                yield Record(last, bytes(data), left, now)
+        last = ""
+        while records := _execute(connection, page, [last, _PAGE], _all_records):
+            yield from records
+            last = records[-1].key
+
+    def _delete_by_orm(self, connection: BaseDatabaseWrapper, key: str) -> bool:
+        rows = self._model._base_manager.using(connection.alias).select_for_update()
+
+        def delete() -> bool:
+            with transaction.atomic(connection.alias):
+                # A collation may find another key too.
+                found = [row for row in rows.filter(pk=key) if row.pk == key]
+                for row in found:
+                    row.delete(using=connection.alias)
+                return bool(found)
+
+        return _again_if_undone(connection, delete)
+
+    def _sweep(self, connection: BaseDatabaseWrapper, keys: Sequence[str]) -> int:
+        sql = _with_keys(self._statements(connection)["sweep"], keys)
+        return _execute(connection, sql, keys, _row_count)
+
+    def _sweep_by_orm(self, connection: BaseDatabaseWrapper, keys: Sequence[str]) -> int:
+        claim = _with_keys(self._statements(connection)["claim"], keys)
+        rows = self._model._base_manager.using(connection.alias)
+
+        def sweep() -> int:
+            with transaction.atomic(connection.alias):
+                claimed = _execute(connection, claim, keys, _all_keys)
+                rows.filter(pk__in=claimed).delete()
+                return len(claimed)
+
+        return _again_if_undone(connection, sweep)
+
+    def _rename_with_references(
+        self, connection: BaseDatabaseWrapper, key: str, new_key: str, rename: Callable[[], bool]
+    ) -> bool:
+        """Rename a session and what refers to it, in one transaction."""
+
+        def move() -> bool:
+            # MySQL looks at foreign keys after each statement, others when the transaction ends.
+            with transaction.atomic(connection.alias), connection.constraint_checks_disabled():
+                if not rename():
+                    return False
+                for model, name in _references(self._model):
+                    rows = model._base_manager.using(connection.alias).filter(**{name: key})
+                    rows.update(**{name: new_key})
+                return True
+
+        return _again_if_undone(connection, move)
 
     def _rename_after(
         self,
@@ -263,12 +326,20 @@ class Fate:
 def _execute(
     connection: BaseDatabaseWrapper, sql: str, params: Sequence[Any], answer: Callable[[Any], T]
 ) -> T:
+    def execute() -> T:
+        with connection.cursor() as cursor:
+            cursor.execute(sql, params)
+            return answer(cursor)
+
+    return _again_if_undone(connection, execute)
+
+
+def _again_if_undone(connection: BaseDatabaseWrapper, work: Callable[[], T]) -> T:
+    """Do ``work``, and do it again when the server has undone it, outside of transactions only."""
     again = pauses()
     while True:
         try:
-            with connection.cursor() as cursor:
-                cursor.execute(sql, params)
-                return answer(cursor)
+            return work()
         except OperationalError as exc:
             dialect = _dialect(connection)
             undone = dialect.error_code(exc.__cause__ or exc) in dialect.transient
@@ -277,14 +348,46 @@ def _execute(
                 raise
 
 
+def _concerns_others(model: type[Model]) -> bool:
+    """Tell whether the deletion of a session is more than that of a row. Costs no statement."""
+    return (
+        _has_dependants(model)
+        or pre_delete.has_listeners(model)
+        or post_delete.has_listeners(model)
+    )
+
+
+@cache
+def _has_dependants(model: type[Model]) -> bool:
+    generic = (hasattr(field, "bulk_related_objects") for field in model._meta.private_fields)
+    return bool(_references(model)) or any(generic) or model.delete is not Model.delete
+
+
+@cache
+def _references(model: type[Model]) -> "tuple[tuple[type[Model], str], ...]":
+    """Return each model that refers to a session's key, with its attribute that does."""
+    return tuple(_references_to(model._meta.pk))
+
+
+def _references_to(target: "Field[Any, Any]") -> "Iterator[tuple[type[Model], str]]":
+    for relation in target.model._meta.get_fields(include_hidden=True):
+        if isinstance(relation, ManyToOneRel) and target in relation.field.foreign_related_fields:
+            yield relation.field.model, relation.field.attname
+            # One that is the primary key of its model may be referred to in its turn.
+            yield from _references_to(relation.field)
+
+
 def _finite(ttl: float) -> float:
     """Return a time to live that no vendor's arithmetic refuses; what is no number has ended."""
     return max(-_LONGEST, min(ttl, _LONGEST))
 
 
-def _is_broken(connection: BaseDatabaseWrapper) -> bool:
+def _is_broken(connection: BaseDatabaseWrapper, was_connected: bool) -> bool:
     """Tell whether a connection that existed has been cut, unlike one that was never made."""
-    return connection.connection is not None and not connection.is_usable()
+    if connection.connection is None:
+        # The end of a transaction closes a connection that it finds cut.
+        return was_connected
+    return not connection.is_usable()
 
 
 def _counts_found_rows(connection: BaseDatabaseWrapper) -> bool:
@@ -297,7 +400,7 @@ def _column_size(model: type[Model], connection: BaseDatabaseWrapper) -> int | N
     sql = _dialect(connection).column_size
     if not sql:
         return None
-    params = [model._meta.db_table, model._meta.get_field("data").column]
+    params = [model._meta.db_table, _column(model, "data")]
     rows = _execute(connection, sql, params, _all_rows)
     return int(rows[0][0]) if rows else None
 
@@ -316,8 +419,20 @@ def _dialect(connection: BaseDatabaseWrapper) -> Dialect:
         ) from None
 
 
+def _with_keys(sql: str, keys: Sequence[str]) -> str:
+    return sql.replace(_KEYS, ", ".join(["%s"] * len(keys)))
+
+
 def _all_rows(cursor: Any) -> list[Any]:
     return cast("list[Any]", cursor.fetchall())
+
+
+def _all_keys(cursor: Any) -> list[Key]:
+    return [Key(key) for (key,) in cursor.fetchall()]
+
+
+def _all_records(cursor: Any) -> list[Record]:
+    return [Record(Key(key), bytes(data), left, now) for key, data, left, now in cursor.fetchall()]
 
 
 def _row_count(cursor: Any) -> int:
@@ -334,7 +449,7 @@ def _compose(
         # The driver makes one of two.
         return connection.ops.quote_name(name).replace("%", "%%")
 
-    names = {name: quote(model._meta.get_field(name).column) for name in _OUR_FIELDS}
+    names = {name: quote(_column(model, name)) for name in _OUR_FIELDS}
     names["table"] = quote(model._meta.db_table)
     columns = [quote(field.column) for field in own]
     fragments = {
@@ -344,11 +459,16 @@ def _compose(
     }
     for part in _FRAGMENTS:
         fragments[part] = getattr(dialect, part).format(**names, keys=_KEYS)
+    fragments["keys"] = _KEYS
     statements = {name: text.format(**names, **fragments) for name, text in STATEMENTS.items()}
     fragments["is_data"] = fragments["is_digest"]
     for name, text in STATEMENTS.items():
         statements[f"{name} by digest"] = text.format(**names, **fragments)
     return statements
+
+
+def _column(model: type[Model], name: str) -> Any:
+    return cast("Field[Any, Any]", model._meta.get_field(name)).column
 
 
 def _extra_fields(model: type[Model]) -> "list[Field[Any, Any]]":
