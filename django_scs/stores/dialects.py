@@ -6,9 +6,9 @@ for any number of keys, and the other names are fields of the vendor's Dialect. 
 while ``{now} < {expiry}``.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Final
 
 from ..fields import MYSQL_FIRST, MYSQL_LAST
 from .base import GRACE
@@ -150,3 +150,37 @@ DIALECTS = {
         transient=frozenset({5, 6}),
     ),
 }
+
+#: Stands in a composed statement for the keys, of which there may be any number. No name has a NUL.
+KEYS: Final = "\0keys\0"
+_FRAGMENTS: Final = [field.name for field in fields(Dialect) if field.type is str]
+
+
+def compose(
+    dialect: Dialect,
+    quote_name: Callable[[str], str],
+    names: Mapping[str, str],
+    own: Sequence[str] = (),
+) -> dict[str, str]:
+    """Return the statements, each also as "... by digest", which compares digests of data.
+
+    ``names`` are those of the table and of our columns, ``own`` those of the project's columns that
+    writes are to set. Names may be anything: nothing is formatted twice.
+    """
+
+    def quote(name: str) -> str:
+        # The driver makes one of two.
+        return quote_name(name).replace("%", "%%")
+
+    quoted = {part: quote(name) for part, name in names.items()}
+    columns = [quote(name) for name in own]
+    fragments = {part: getattr(dialect, part).format(**quoted, keys=KEYS) for part in _FRAGMENTS}
+    fragments["keys"] = KEYS
+    fragments["columns"] = "".join(f", {column}" for column in columns)
+    fragments["values"] = ", %s" * len(columns)
+    fragments["changes"] = "".join(f", {column} = %s" for column in columns)
+    statements = {name: text.format(**quoted, **fragments) for name, text in STATEMENTS.items()}
+    fragments["is_data"] = fragments["is_digest"]
+    for name, text in STATEMENTS.items():
+        statements[f"{name} by digest"] = text.format(**quoted, **fragments)
+    return statements

@@ -5,13 +5,13 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import fields
 from functools import cache, partial
 from hashlib import sha256
 from typing import Any, Final, TypeVar, cast
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import (
+    DatabaseError,
     IntegrityError,
     InterfaceError,
     OperationalError,
@@ -20,14 +20,15 @@ from django.db import (
     transaction,
 )
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Field, ManyToOneRel, Model
+from django.db.models import Field, ManyToOneRel, Model, QuerySet
 from django.db.models.signals import post_delete, pre_delete
 
 from ..backoff import paced, pauses
 from ..fields import MYSQL_LAST
 from ..tokens import Key
+from . import tombstones
 from .base import Record
-from .dialects import DIALECTS, STATEMENTS, Dialect
+from .dialects import DIALECTS, KEYS, Dialect, compose
 
 T = TypeVar("T")
 
@@ -37,9 +38,6 @@ _OUR_FIELDS = ("token", "data", "expiry")
 _LONGEST: Final = 100 * 365.25 * 24 * 3600
 # In bytes: where a digest of the data becomes cheaper to send and compare than the data.
 _LARGE: Final = 4096
-_FRAGMENTS: Final = [field.name for field in fields(Dialect) if field.type is str]
-# Stands for the keys of a statement that takes any number; no name of a table can contain it.
-_KEYS: Final = "\0keys\0"
 # MySQLdb.constants.CLIENT.FOUND_ROWS, which Django sets unless OPTIONS say otherwise.
 _FOUND_ROWS: Final = 2
 
@@ -155,12 +153,13 @@ class SqlStore:
             )
 
         if _references(self._model):
+            connection.ensure_connection()
             rename = partial(self._rename_with_references, connection, key, new_key, rename)
-        connected = connection.connection is not None
+        before = connection.connection
         try:
             return rename()
         except (OperationalError, InterfaceError) as exc:
-            if connection.in_atomic_block or not _is_broken(connection, connected):
+            if connection.in_atomic_block or not _is_broken(connection, before):
                 raise
             return self._rename_after(exc, connection, rename, new_key)
 
@@ -172,14 +171,39 @@ class SqlStore:
         return self._write(connection, "delete", _key(key, connection))
 
     def delete_expired(self, limit: int) -> int:
+        """Remove at most ``limit`` expired sessions; as many tombstones go along, uncounted."""
+        connection = self._for_write()
+        sweep = self._sweep_by_orm if _concerns_others(self._model) else self._sweep
+        removed = self._delete_oldest(connection, self._statements(connection), limit, sweep)
+        self.sweep_tombstones(limit)
+        return removed
+
+    def sweep_tombstones(self, limit: int) -> int:
+        """Remove at most ``limit`` tombstones whose time is over; return how many were removed."""
+        connection = self._for_write()
+        table = self._model._meta.db_table
+        if not tombstones.are_left(connection, table):
+            return 0
+        sql = tombstones.statements(connection, table)
+        try:
+            return self._delete_oldest(connection, sql, limit, self._sweep)
+        except DatabaseError:
+            # Another process may have removed the table.
+            tombstones.forget(connection, table)
+            raise
+
+    def _delete_oldest(
+        self,
+        connection: BaseDatabaseWrapper,
+        sql: dict[str, str],
+        limit: int,
+        sweep: "Callable[[BaseDatabaseWrapper, dict[str, str], Sequence[Key]], int]",
+    ) -> int:
         # Tokens first, then rows by their token: a DELETE along the index on expiry takes its locks
         # in another order than a save does, and deadlocks with it. Sorted, for rows are stored by
         # their token on MySQL: each page is then changed once.
-        connection = self._for_write()
-        sql = self._statements(connection)
         keys = sorted(_execute(connection, sql["expired"], [limit], _all_keys))
-        sweep = self._sweep_by_orm if _concerns_others(self._model) else self._sweep
-        return sum(sweep(connection, batch) for batch in paced(keys))
+        return sum(sweep(connection, sql, batch) for batch in paced(keys))
 
     def all(self) -> Iterator[Record]:
         connection = connections[router.db_for_read(self._model)]
@@ -190,30 +214,30 @@ class SqlStore:
             last = records[-1].key
 
     def _delete_by_orm(self, connection: BaseDatabaseWrapper, key: str) -> bool:
-        rows = self._model._base_manager.using(connection.alias).select_for_update()
-
         def delete() -> bool:
             with transaction.atomic(connection.alias):
+                found = _rows(self._model, connection).select_for_update().filter(pk=key)
                 # A collation may find another key too.
-                found = [row for row in rows.filter(pk=key) if row.pk == key]
-                for row in found:
+                if row := next((row for row in found if row.pk == key), None):
                     row.delete(using=connection.alias)
-                return bool(found)
+                return row is not None
 
         return _again_if_undone(connection, delete)
 
-    def _sweep(self, connection: BaseDatabaseWrapper, keys: Sequence[str]) -> int:
-        sql = _with_keys(self._statements(connection)["sweep"], keys)
-        return _execute(connection, sql, keys, _row_count)
+    def _sweep(
+        self, connection: BaseDatabaseWrapper, sql: dict[str, str], keys: Sequence[Key]
+    ) -> int:
+        return _execute(connection, _with_keys(sql["sweep"], keys), keys, _row_count)
 
-    def _sweep_by_orm(self, connection: BaseDatabaseWrapper, keys: Sequence[str]) -> int:
-        claim = _with_keys(self._statements(connection)["claim"], keys)
-        rows = self._model._base_manager.using(connection.alias)
+    def _sweep_by_orm(
+        self, connection: BaseDatabaseWrapper, sql: dict[str, str], keys: Sequence[Key]
+    ) -> int:
+        claim = _with_keys(sql["claim"], keys)
 
         def sweep() -> int:
             with transaction.atomic(connection.alias):
                 claimed = _execute(connection, claim, keys, _all_keys)
-                rows.filter(pk__in=claimed).delete()
+                _rows(self._model, connection).filter(pk__in=claimed).delete()
                 return len(claimed)
 
         return _again_if_undone(connection, sweep)
@@ -229,8 +253,7 @@ class SqlStore:
                 if not rename():
                     return False
                 for model, name in _references(self._model):
-                    rows = model._base_manager.using(connection.alias).filter(**{name: key})
-                    rows.update(**{name: new_key})
+                    _rows(model, connection).filter(**{name: key}).update(**{name: new_key})
                 return True
 
         return _again_if_undone(connection, move)
@@ -257,7 +280,13 @@ class SqlStore:
         statements = self._statements_of.get(kind)
         if statements is None:
             own = self.extra_fields if self._own_values is not None else []
-            statements = self._statements_of[kind] = _compose(self._model, connection, own)
+            columns = {name: _column(self._model, name) for name in _OUR_FIELDS}
+            statements = self._statements_of[kind] = compose(
+                _dialect(connection),
+                connection.ops.quote_name,
+                {"table": self._model._meta.db_table, **columns},
+                [str(field.column) for field in own],
+            )
         return statements
 
     def _for_write(self) -> BaseDatabaseWrapper:
@@ -382,12 +411,14 @@ def _finite(ttl: float) -> float:
     return max(-_LONGEST, min(ttl, _LONGEST))
 
 
-def _is_broken(connection: BaseDatabaseWrapper, was_connected: bool) -> bool:
-    """Tell whether a connection that existed has been cut, unlike one that was never made."""
-    if connection.connection is None:
-        # The end of a transaction closes a connection that it finds cut.
-        return was_connected
-    return not connection.is_usable()
+def _is_broken(connection: BaseDatabaseWrapper, before: Any) -> bool:
+    """Tell whether a connection that existed has been cut, unlike one that was never made.
+
+    ``before`` is the driver's connection from before the statement: the end of a transaction puts
+    another one in the place of one that was cut.
+    """
+    replaced = before is not None and connection.connection is not before
+    return replaced or (connection.connection is not None and not connection.is_usable())
 
 
 def _counts_found_rows(connection: BaseDatabaseWrapper) -> bool:
@@ -419,8 +450,12 @@ def _dialect(connection: BaseDatabaseWrapper) -> Dialect:
         ) from None
 
 
+def _rows(model: type[Model], connection: BaseDatabaseWrapper) -> "QuerySet[Model]":
+    return model._base_manager.using(connection.alias)
+
+
 def _with_keys(sql: str, keys: Sequence[str]) -> str:
-    return sql.replace(_KEYS, ", ".join(["%s"] * len(keys)))
+    return sql.replace(KEYS, ", ".join(["%s"] * len(keys)))
 
 
 def _all_rows(cursor: Any) -> list[Any]:
@@ -437,34 +472,6 @@ def _all_records(cursor: Any) -> list[Record]:
 
 def _row_count(cursor: Any) -> int:
     return cast(int, cursor.rowcount)
-
-
-def _compose(
-    model: type[Model], connection: BaseDatabaseWrapper, own: "Sequence[Field[Any, Any]]"
-) -> dict[str, str]:
-    """Return the statements for the table of ``model`` that also write the columns of ``own``."""
-    dialect = _dialect(connection)
-
-    def quote(name: Any) -> str:
-        # The driver makes one of two.
-        return connection.ops.quote_name(name).replace("%", "%%")
-
-    names = {name: quote(_column(model, name)) for name in _OUR_FIELDS}
-    names["table"] = quote(model._meta.db_table)
-    columns = [quote(field.column) for field in own]
-    fragments = {
-        "columns": "".join(f", {column}" for column in columns),
-        "values": ", %s" * len(columns),
-        "changes": "".join(f", {column} = %s" for column in columns),
-    }
-    for part in _FRAGMENTS:
-        fragments[part] = getattr(dialect, part).format(**names, keys=_KEYS)
-    fragments["keys"] = _KEYS
-    statements = {name: text.format(**names, **fragments) for name, text in STATEMENTS.items()}
-    fragments["is_data"] = fragments["is_digest"]
-    for name, text in STATEMENTS.items():
-        statements[f"{name} by digest"] = text.format(**names, **fragments)
-    return statements
 
 
 def _column(model: type[Model], name: str) -> Any:

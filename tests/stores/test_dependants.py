@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, connection, models, transaction
+from django.db import IntegrityError, OperationalError, connection, models, transaction
 from django.db.models.signals import post_delete, pre_delete
 from django.test.utils import CaptureQueriesContext, isolate_apps
 
@@ -14,6 +14,7 @@ from django_scs.stores.sql import SqlStore
 from tests.contracts.store import HOUR, MINUTE, StoreContract
 from tests.contracts.tools import in_parallel
 from tests.database import in_autocommit
+from tests.stores.reports import shown_by
 
 # In a registry of their own: otherwise they would refer to our sessions in every other test.
 with isolate_apps("django_scs"):
@@ -230,3 +231,48 @@ def test_nothing_that_refers_to_a_session_costs_a_session_nothing(key: str) -> N
         assert store.delete(key[::-1]) is True
         assert store.delete_expired(10) == 1
     assert [each["sql"].split()[0] for each in found] == ["UPDATE", "DELETE", "SELECT", "DELETE"]
+
+
+@in_autocommit
+@pytest.mark.parametrize("verb", ["UPDATE", "DELETE"])
+def test_no_frame_of_ours_shows_a_key(store: SqlStore, key: str, verb: str) -> None:
+    def write() -> None:
+        if verb == "DELETE":
+            store.delete(key)
+        else:
+            store.rename(key, new_key, HOUR)
+
+    def fail(execute: Any, sql: str, *args: Any) -> Any:
+        if sql.startswith(verb) and "visits" not in sql:
+            raise OperationalError("no such luck")
+        return execute(sql, *args)
+
+    new_key = tokens.new()
+    store.insert(key, b"data", HOUR)
+    refer_to(key)
+    with connection.execute_wrapper(fail), pytest.raises(OperationalError) as caught:
+        write()
+    shown = shown_by(caught.value, "django_scs")
+    assert [line for line in shown if tokens.fingerprint(key) in line]
+    assert not [line for line in shown if key in line or new_key in line]
+
+
+@in_autocommit
+@pytest.mark.parametrize("landed", [True, False])
+def test_lost_reply_of_a_rename_is_looked_up(
+    store: SqlStore, key: str, landed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose() -> None:
+        monkeypatch.undo()
+        if landed:
+            connection.commit()
+        connection.close()
+        raise OperationalError("server has gone away")
+
+    new_key = tokens.new()
+    store.insert(key, b"data", HOUR)
+    refer_to(key)
+    monkeypatch.setattr(connection, "commit", lose)
+    assert store.rename(key, new_key, HOUR) is True
+    assert [record.key for record in store.all()] == [new_key]
+    assert Badge.objects.get().profile_id == new_key

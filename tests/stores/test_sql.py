@@ -1,7 +1,6 @@
 """The store in a table: what it adds to the contract, and the contract on tables of other makes."""
 
 import sqlite3
-import traceback
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -29,6 +28,7 @@ from django_scs.tokens import Key
 from tests.contracts.store import HOUR, YEAR, StoreContract
 from tests.contracts.tools import in_parallel
 from tests.database import in_autocommit, scs_table
+from tests.stores.reports import shown_by
 from tests.support import statements, verbs
 
 __all__ = ["scs_table"]
@@ -633,17 +633,6 @@ def test_max_data_has_no_end(store: SqlStore) -> None:
 
 
 # Keys stay out of reports of errors
-
-
-def shown_by(error: BaseException, package: str) -> list[str]:
-    """Return what a reporter of errors shows of the frames of a package: all local variables."""
-    shown = []
-    while error:
-        for frame, _ in traceback.walk_tb(error.__traceback__):
-            if frame.f_globals["__name__"].startswith(f"{package}."):
-                shown += [f"{name} = {value!r}" for name, value in frame.f_locals.items()]
-        error = error.__cause__ or error.__context__
-    return shown
 
 
 @in_autocommit
