@@ -36,9 +36,31 @@ __all__ = ["scs_table"]
 OTHER_ZONES = {"mysql": "SET time_zone = '-08:00'", "postgresql": "SET TIME ZONE 'Asia/Kolkata'"}
 
 
+REPEATABLE_READ = {
+    "mysql": "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+    "postgresql": "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+}
+
+
 def set_other_zone(connection: Any, **kwargs: Any) -> None:
     with connection.cursor() as cursor:
         cursor.execute(OTHER_ZONES[connection.vendor])
+
+
+def set_repeatable_read(connection: Any, **kwargs: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(REPEATABLE_READ[connection.vendor])
+        set_snapshot_isolation(cursor, "ON")
+
+
+def set_snapshot_isolation(cursor: Any, value: str) -> bool:
+    """Set what MariaDB has had for some time, and has on from 11.6; tell whether there is that."""
+    if cursor.db.vendor != "mysql":
+        return False
+    known = cursor.execute("SHOW VARIABLES LIKE 'innodb_snapshot_isolation'")
+    if known:
+        cursor.execute(f"SET SESSION innodb_snapshot_isolation = {value}")
+    return bool(known)
 
 
 @in_autocommit
@@ -61,6 +83,19 @@ class TestSqlStoreInAnotherTimeZone(TestSqlStore):
         connection_created.connect(set_other_zone)
         yield
         connection_created.disconnect(set_other_zone)
+        connection.close()
+
+
+@pytest.mark.vendors("mysql", "postgresql")
+class TestSqlStoreUnderRepeatableRead(TestSqlStore):
+    """Each statement is a transaction, which the server undoes when another was faster."""
+
+    @pytest.fixture(autouse=True)
+    def level(self, transactional_db: None) -> Iterator[None]:
+        connection.close()
+        connection_created.connect(set_repeatable_read)
+        yield
+        connection_created.disconnect(set_repeatable_read)
         connection.close()
 
 
@@ -324,7 +359,8 @@ def test_find_latest_sees_what_was_committed_since_the_transaction_began(
     store.insert(key, b"old", HOUR)
     if vendor == "mysql":
         with connection.cursor() as cursor:
-            cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            cursor.execute(REPEATABLE_READ[vendor])
+            set_snapshot_isolation(cursor, "OFF")
     with transaction.atomic():
         assert store.find(key) is not None
         assert in_parallel(lambda: store.replace(key, b"new", HOUR, b"old")) == [True]
@@ -334,6 +370,28 @@ def test_find_latest_sees_what_was_committed_since_the_transaction_began(
         assert latest.data == b"new"
         assert store.replace(key, b"mine", HOUR, latest.data) is True
     connection.close()
+
+
+@in_autocommit
+@pytest.mark.vendors("mysql", "postgresql")
+def test_write_over_what_was_committed_since_the_transaction_began_may_raise(
+    store: SqlStore, key: str
+) -> None:
+    store.insert(key, b"old", HOUR)
+    with connection.cursor() as cursor:
+        cursor.execute(REPEATABLE_READ[connection.vendor])
+        known = set_snapshot_isolation(cursor, "ON")
+    with transaction.atomic():
+        assert store.find(key) is not None
+        assert in_parallel(lambda: store.replace(key, b"new", HOUR, b"old")) == [True]
+        if known or connection.vendor == "postgresql":
+            with pytest.raises(OperationalError):
+                store.replace(key, b"mine", HOUR, b"old")
+        else:
+            assert store.replace(key, b"mine", HOUR, b"old") is False
+        transaction.set_rollback(True)
+    connection.close()
+    assert store.replace(key, b"mine", HOUR, b"new") is True
 
 
 @in_autocommit
