@@ -5,10 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connections, router
 from django.utils.functional import cached_property
 
-from ..stores import tombstones
 from ..stores.sql import SqlStore
 from . import base
 from .base import CreateError, UpdateError
@@ -54,14 +52,6 @@ class SessionStore(base.SessionStore):
         return self.model(
             token=self._key() or "", data=self.encode(data), expiry=self.get_expiry_date()
         )
-
-    @classmethod
-    def clear_expired(cls) -> None:
-        super().clear_expired()
-        model = cls.get_model_class()
-        connection, table = connections[router.db_for_write(model)], model._meta.db_table
-        if tombstones.has_table(connection, table):
-            tombstones.sweep(connection, table)
 
     @classmethod
     def sweep(cls) -> bool:
