@@ -20,13 +20,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from ...exceptions import DecodeError, EncodeError
+from ...exceptions import DecodeError, EncodeError, EncodeValueError
 
 Raw = Any
 _Field = tuple[int, bytes, Raw]
 
-# Levels of nesting; reading takes two Python frames for each, of the thousand that Python allows.
-MAX_DEPTH = 200
+# Levels of nesting, of which a dict or list in an interface takes two. Reading takes two Python frames
+# for each, of the thousand that Python allows.
+MAX_DEPTH = 210
 # encoding/gob decodeInterface.
 MAX_NAME = 1024
 FIRST_FREE_NUMBER = 64
@@ -84,7 +85,7 @@ def text(data: bytes) -> str:
 
 
 def utf8(string: str) -> bytes:
-    """Return the bytes of a Go string. Raise EncodeError if ``text`` would return another str."""
+    """Return the bytes of a Go string. Raise EncodeValueError if ``text`` would return another str."""
     try:
         return string.encode()
     except UnicodeEncodeError:
@@ -94,7 +95,7 @@ def utf8(string: str) -> bytes:
     except UnicodeEncodeError:
         data = b""
     if text(data) != string:
-        raise EncodeError("a str with lone surrogates has no UTF-8 form")
+        raise EncodeValueError("a str with lone surrogates has no UTF-8 form")
     return data
 
 
@@ -240,7 +241,7 @@ class Writer:
     def value(self, type_: Type, raw: Raw) -> None:
         self._depth += 1
         if self._depth > MAX_DEPTH:
-            raise EncodeError("nested too deeply")
+            raise EncodeValueError("nested too deeply")
         type_.kind.write(self, type_, raw)
         self._depth -= 1
 
@@ -342,15 +343,31 @@ def _read_array(reader: Reader, type_: Type) -> tuple[Raw, ...]:
     return tuple(elements)
 
 
+def _hashable(type_: Type, raw: Raw) -> bool:
+    """Tell whether Go can hash a value; it panics where a map has another one as a key.
+
+    A type that is registered as a pointer, whatever it points to, can be hashed.
+    """
+    if type_ is INTERFACE and raw is not None:
+        return raw.go_type.startswith("*") or _hashable(raw.wire, raw.raw)
+    if type_ is BYTES or type_.kind in (SLICE, MAP):
+        return False
+    if type_.kind is ARRAY:
+        return all(_hashable(type_.elems[0], each) for each in raw)
+    try:
+        hash(raw)
+    except TypeError:
+        return False
+    return True
+
+
 def _read_map(reader: Reader, type_: Type) -> dict[Raw, Raw]:
     key_type, elem_type = type_.elems
     entries = {}
     for _ in range(reader.uint()):
         key = reader.value(key_type)
-        try:
-            hash(key)
-        except TypeError as exc:
-            raise DecodeError("a map or slice as a map's key") from exc
+        if not _hashable(key_type, key):
+            raise DecodeError("a map or slice as a map's key")
         entries[key] = reader.value(elem_type)
     return entries
 
@@ -358,6 +375,8 @@ def _read_map(reader: Reader, type_: Type) -> dict[Raw, Raw]:
 def _write_map(writer: Writer, type_: Type, raw: dict[Raw, Raw]) -> None:
     writer.out += uint(len(raw))
     for key, element in raw.items():
+        if not _hashable(type_.elems[0], key):
+            raise EncodeError(f"Go takes no {key.go_type} as a map's key: store a text instead")
         writer.value(type_.elems[0], key)
         writer.value(type_.elems[1], element)
 
