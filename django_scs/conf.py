@@ -293,6 +293,14 @@ NAMES: Final = {name for name in _ENTRY_NAMES if name.startswith("SCS_")} | {
     "SCS_SESSIONS",
     "SCS_AUTH_USER_ID_KEY",
     "SCS_AUTH_USER_ID_TYPE",
+    # django_scs.devices reads these.
+    "SCS_DEVICES_ADDRESS",
+    "SCS_DEVICES_SHORTEN_ADDRESS",
+    "SCS_DEVICES_END_OTHERS_ON",
+    "SCS_DEVICES_END_WITH_USER",
+    "SCS_DEVICES_LIMIT",
+    "SCS_DEVICES_REFUSE_OVER_LIMIT",
+    "SCS_DEVICES_MAIL_NEW",
 }
 
 

@@ -20,6 +20,8 @@ _log: Final = logging.getLogger("django_scs")
 session_created = Signal()
 session_renewed = Signal()
 session_destroyed = Signal()
+session_loaded = Signal()
+session_saved = Signal()
 session_lost = Signal()
 session_merged = Signal()
 session_corrupt = Signal()
@@ -48,6 +50,8 @@ EVENTS: Final = {
         session_renewed, logging.INFO, "Session %(session)s has a new token", ("old_key",)
     ),
     "destroyed": Event(session_destroyed, logging.INFO, "Session %(session)s was destroyed"),
+    "loaded": Event(session_loaded, logging.DEBUG, "Session %(session)s was read"),
+    "saved": Event(session_saved, logging.DEBUG, "Session %(session)s was saved"),
     "lost": Event(
         session_lost,
         logging.INFO,

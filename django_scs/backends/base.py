@@ -116,6 +116,9 @@ class SessionStore(AllSessions, Ending):
             else:
                 self._session_cache = self.load()
                 self._see_end()
+                if self._life.key:
+                    # A receiver may put values into the session.
+                    self._tell("loaded", self._life.key)
             return self._session_cache
 
     async def _aget_session(self, no_load: bool = False) -> dict[str, Any]:
@@ -194,6 +197,7 @@ class SessionStore(AllSessions, Ending):
             self._session_key = self._get_new_session_key()
         if not self._life.insert(self.store_key(self.token()), self._content()):
             raise CreateError
+        self._tell("saved", self._life.last_key)
         # So that the cookie goes out, whichever middleware is in use.
         self.modified = True
 
@@ -201,6 +205,7 @@ class SessionStore(AllSessions, Ending):
         saved = self._life.save(self._key() or "", self._content())
         if saved is not None:
             self._deadline, self._session_cache = saved
+            self._tell("saved", self._life.last_key)
         return saved is not None
 
     def flush(self) -> bool:  # type: ignore[override]
