@@ -1,5 +1,6 @@
 """Django's and scs's interface of a session, over one lifecycle, which knows the rules."""
 
+import time
 import weakref
 from collections.abc import Iterable
 from functools import cached_property
@@ -40,6 +41,8 @@ class SessionStore(AllSessions, Ending):
     def __init__(self, session_key: str | None = None) -> None:
         super().__init__(session_key)
         self._presented = self.session_key or ""
+        # For those who ask whether something happened since the request began.
+        self._opened = time.monotonic()
 
     @cached_property
     def _life(self) -> Lifecycle:

@@ -6,6 +6,7 @@ Another key or user, or no device, means that another application renewed or ope
 """
 
 import hashlib
+import time
 import uuid
 from contextvars import ContextVar
 from typing import Any, Final, NamedTuple
@@ -22,7 +23,7 @@ from django.utils import timezone
 
 from .. import signals, tokens
 from ..manager import session_class
-from . import clients, rows
+from . import clients, insertion, rows
 from .models import Device
 from .signals import signed_in
 
@@ -35,7 +36,7 @@ _SWEEP: Final = 200
 class _Owner(NamedTuple):
     """A row that is a session's, and the user that it is about, as sessions name users."""
 
-    device_id: uuid.UUID
+    device_id: uuid.UUID | None
     user: str
 
 
@@ -104,7 +105,7 @@ def _on_login(request: HttpRequest | None, user: Any, **kwargs: Any) -> None:
     _of_this_request.set(ref(session))
     user_id = user._meta.pk.value_to_string(user)
     owner = _owners.get(session)
-    if owner is not None and owner.user == user_id:
+    if owner is not None and owner == _Owner(device_id(session), user_id):
         # The same user again, with a new token: the row has followed.
         return
     device = _new_device(session, user.pk, request)
@@ -130,7 +131,10 @@ def _insert(session: Any, sign_in: _SignIn, key: str, user: str) -> None:
     device = sign_in.device
     device.key, device.fingerprint = key, tokens.fingerprint(key)
     device.ends = session.deadline()
-    device.save(force_insert=True)
+    if not insertion.insert(device, time.monotonic() - session._opened):
+        # All sessions of the user were ended since this request began.
+        session_class().destroy_keys([key])
+        return
     sign_in.written, sign_in.fate = True, session.get_store().fate()
     _owners[session] = _Owner(device.pk, user)
     signed_in.send_robust(Device, device=device, request=sign_in.request)

@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from .. import conf
-from ..fields import TokenField
+from ..fields import ExpiryField, TokenField
 from .clients import describe
 
 
@@ -61,3 +61,19 @@ class Device(models.Model):
             return self.last_seen
         touched = self.expiry - timedelta(seconds=idle)
         return max(self.last_seen, touched) if touched <= timezone.now() else self.last_seen
+
+
+class Revocation(models.Model):
+    """When all sessions of a user were last ended: a login that was under way then has to end too."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="+"
+    )
+    #: By the clock of the database.
+    at = ExpiryField()
+
+    class Meta:
+        db_table = "scs_revocations"
+
+    def __str__(self) -> str:
+        return f"{self.user_id} at {self.at}"

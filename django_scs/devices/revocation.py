@@ -14,7 +14,7 @@ from .. import conf
 from ..backoff import LIMIT
 from ..exceptions import SessionBusy
 from ..manager import session_class
-from . import follow
+from . import follow, insertion
 from .models import Device
 from .rows import with_expiry
 
@@ -39,6 +39,9 @@ def revoke_others(user: Any, kept: Any, *, scan: bool = False) -> int:
     if kept is not None:
         rows = rows.exclude(pk=follow.device_id(kept)).exclude(key=_key_of(kept))
     ended = _revoke(rows)
+    # From here on nobody is signed in any more, but for logins that are under way.
+    insertion.note_revocation(user.pk)
+    ended += _revoke(rows)
     return ended + _scan(user, kept) if scan else ended
 
 

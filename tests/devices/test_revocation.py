@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.contrib.auth import login
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.test import RequestFactory
 
 from django_scs import devices, signals
 from django_scs.backends.db import SessionStore
@@ -61,7 +63,7 @@ def test_revoke_user_takes_few_statements(sign_in: Any, ada: User) -> None:
     for _ in range(5):
         sign_in()
     found = statements_of(lambda: devices.revoke_user(ada), "s")
-    assert found == ["SELECT", "DELETE", "UPDATE", "SELECT"]
+    assert found == ["SELECT", "DELETE", "UPDATE", "SELECT", "INSERT", "SELECT"]
 
 
 def test_revoked_sessions_are_told_as_destroyed(sign_in: Any, ada: User) -> None:
@@ -157,3 +159,34 @@ def test_revocation_that_is_rolled_back(sign_in: Any, ada: User) -> None:
         raise ZeroDivisionError
     assert is_alive(client)
     assert len(devices.of(ada)) == 1
+
+
+def test_a_login_that_is_under_way_ends_too(sign_in: Any, ada: User) -> None:
+    """Its session is stored, and its row is not, when the revocation looks for the last time."""
+    request: Any = RequestFactory().get("/")
+    request.session = SessionStore()
+    login(request, ada)
+    devices.revoke_user(ada)
+    request.session.save()
+    assert devices.of(ada) == []
+    assert list(SessionStore.iterate()) == []
+
+
+def test_a_login_after_the_revocation_stays(sign_in: Any, ada: User) -> None:
+    devices.revoke_user(ada)
+    devices.revoke_user(ada)
+    client = sign_in()
+    assert is_alive(client)
+    assert len(devices.of(ada)) == 1
+
+
+def test_the_same_user_again_in_a_session_that_was_revoked_meanwhile(
+    sign_in: Any, ada: User
+) -> None:
+    request: Any = RequestFactory().get("/")
+    request.session = SessionStore(token_of(sign_in()))
+    request.session.get("color")
+    devices.revoke_user(ada)
+    login(request, ada)
+    request.session.save()
+    assert list(SessionStore.iterate()) == []

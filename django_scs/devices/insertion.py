@@ -1,0 +1,52 @@
+"""The one statement of a login: the row of a device, unless the user's sessions were just ended."""
+
+from typing import Final
+
+from django.db import connections, router
+from django.db.models import Field
+
+from ..expressions import StoreNow
+from ..stores.dialects import DIALECTS
+from .models import Device, Revocation
+
+_INSERT: Final = (
+    "INSERT INTO {devices} ({columns}) SELECT {values} FROM (SELECT 1) AS one"
+    " WHERE NOT EXISTS (SELECT 1 FROM {revocations} WHERE {user} = %s AND {at} > {then})"
+)
+
+
+def insert(device: Device, seconds: float) -> bool:
+    """Write a new row; False if all sessions of its user were ended within the last ``seconds``.
+
+    A revocation is written down before its last look for rows, and this looks for a revocation
+    while it writes the row: one of the two sees the other.
+    """
+    connection = connections[router.db_for_write(Device)]
+    dialect, quote = DIALECTS[connection.vendor], connection.ops.quote_name
+    fields: list[Field[object, object]] = list(Device._meta.concrete_fields)
+    sql = _INSERT.format(
+        devices=quote(Device._meta.db_table),
+        columns=", ".join(quote(str(field.column)) for field in fields),
+        values=", ".join(["%s"] * len(fields)),
+        revocations=quote(Revocation._meta.db_table),
+        user=quote("user_id"),
+        at=quote("at"),
+        then=dialect.then,
+    )
+    values = [field.get_db_prep_save(field.pre_save(device, True), connection) for field in fields]
+    user = values[[field.name for field in fields].index("user")]
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [*values, user, dialect.adapt_ttl(-seconds)])
+        return cursor.rowcount > 0
+
+
+def note_revocation(user_id: object) -> None:
+    """Write down that all sessions of a user end now."""
+    alias = router.db_for_write(Revocation)
+    target = connections[alias].features.supports_update_conflicts_with_target
+    Revocation.objects.using(alias).bulk_create(
+        [Revocation(user_id=user_id, at=StoreNow())],
+        update_conflicts=True,
+        update_fields=["at"],
+        unique_fields=["user"] if target else None,
+    )
