@@ -131,7 +131,13 @@ def _insert(session: Any, sign_in: _SignIn, key: str, user: str) -> None:
     device = sign_in.device
     device.key, device.fingerprint = key, tokens.fingerprint(key)
     device.ends = session.deadline()
-    if not insertion.insert(device, time.monotonic() - session._opened):
+    try:
+        written = insertion.insert(device, time.monotonic() - session._opened)
+    except Exception:
+        # A session that is not listed could not be revoked.
+        session_class().destroy_keys([key])
+        raise
+    if not written:
         # All sessions of the user were ended since this request began.
         session_class().destroy_keys([key])
         return

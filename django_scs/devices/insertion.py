@@ -1,11 +1,13 @@
 """The one statement of a login: the row of a device, unless the user's sessions were just ended."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from django.db import connections, router
 from django.db.models import Field
 
 from ..expressions import StoreNow
+from ..fields import adapt_expiry
 from ..stores.dialects import DIALECTS
 from .models import Device, Revocation
 
@@ -22,7 +24,8 @@ def insert(device: Device, seconds: float) -> bool:
     while it writes the row: one of the two sees the other.
     """
     connection = connections[router.db_for_write(Device)]
-    dialect, quote = DIALECTS[connection.vendor], connection.ops.quote_name
+    then, began = _since(connection.vendor, seconds)
+    quote = connection.ops.quote_name
     fields: list[Field[object, object]] = list(Device._meta.concrete_fields)
     sql = _INSERT.format(
         devices=quote(Device._meta.db_table),
@@ -31,13 +34,22 @@ def insert(device: Device, seconds: float) -> bool:
         revocations=quote(Revocation._meta.db_table),
         user=quote("user_id"),
         at=quote("at"),
-        then=dialect.then,
+        then=then,
     )
     values = [field.get_db_prep_save(field.pre_save(device, True), connection) for field in fields]
     user = values[[field.name for field in fields].index("user")]
     with connection.cursor() as cursor:
-        cursor.execute(sql, [*values, user, dialect.adapt_ttl(-seconds)])
+        cursor.execute(sql, [*values, user, began])
         return cursor.rowcount > 0
+
+
+def _since(vendor: str, seconds: float) -> tuple[str, object]:
+    """Return the SQL of the moment ``seconds`` ago, and its parameter."""
+    if vendor == "sqlite":
+        # Its clock is ours, and is read when the statement has waited for the lock.
+        return "%s", adapt_expiry(datetime.now(UTC) - timedelta(seconds=seconds), vendor)
+    dialect = DIALECTS[vendor]
+    return dialect.then, dialect.adapt_ttl(-seconds)
 
 
 def note_revocation(user_id: object) -> None:

@@ -9,13 +9,13 @@ import pytest
 from django.contrib.auth import login
 from django.contrib.auth.models import User
 from django.core.management import call_command
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.test import AsyncClient, Client, RequestFactory
 from django.utils import timezone
 
 from django_scs import devices, testing
 from django_scs.backends.db import SessionStore
-from django_scs.devices import follow, rows
+from django_scs.devices import follow, insertion, rows
 from django_scs.devices.models import Device
 from django_scs.manager import SessionManager
 
@@ -279,3 +279,14 @@ def test_current_is_the_one_of_the_request(sign_in: Any, ada: User) -> None:
     found = devices.current(request)
     assert found is not None
     assert found.pk == row_of(mine).pk
+
+
+def test_a_session_whose_device_cannot_be_written_ends(
+    client: Client, ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: Any) -> bool:
+        raise OperationalError("locked")
+
+    monkeypatch.setattr(insertion, "insert", fail)
+    client.get("/log_in/?user=ada")
+    assert not is_alive(client)
