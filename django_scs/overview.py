@@ -1,6 +1,7 @@
 """Questions about all sessions in a table, for the admin and the commands; no request asks them."""
 
 from collections.abc import Callable, Collection, Iterable
+from datetime import datetime
 from typing import Any, Final
 
 from django.apps import apps
@@ -8,6 +9,7 @@ from django.db import connections, router
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from . import tokens
+from .expressions import StoreNow
 from .models import AbstractSession
 
 _FINGERPRINT: Final = {
@@ -86,3 +88,29 @@ def destroy(
         device: Any = apps.get_model("scs_devices", "Device")
         device._default_manager.filter(key__in=found, revoked_at=None).delete()
     return removed
+
+
+def count_expired(model: type[AbstractSession]) -> int:
+    """Return how many sessions have expired and are still in the table."""
+    return model._base_manager.filter(expiry__lte=StoreNow()).count()
+
+
+def count_live(model: type[AbstractSession]) -> int:
+    """Return how many sessions are alive."""
+    return model._base_manager.filter(expiry__gt=StoreNow()).count()
+
+
+def next_to_expire(model: type[AbstractSession]) -> datetime | None:
+    """Return when the live session expires that does so first; None if there is none."""
+    live = model._base_manager.filter(expiry__gt=StoreNow()).order_by("expiry")
+    return live.values_list("expiry", flat=True).first()
+
+
+def oldest_sign_in() -> datetime | None:
+    """Return when the session was signed in that is the oldest; None without devices."""
+    if not apps.is_installed("django_scs.devices"):
+        return None
+    device: Any = apps.get_model("scs_devices", "Device")
+    rows = device._default_manager.filter(revoked_at=None).order_by("signed_in")
+    found: datetime | None = rows.values_list("signed_in", flat=True).first()
+    return found

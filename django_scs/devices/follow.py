@@ -29,8 +29,6 @@ from .signals import signed_in
 
 #: Under which key a session names its device.
 MARKER: Final = "_scs_device"
-#: How many rows a sweep removes at most.
-_SWEEP: Final = 200
 
 
 class _Owner(NamedTuple):
@@ -266,9 +264,9 @@ def _on_destroyed(sender: Any, session: Any, key: str, **kwargs: Any) -> None:
         mine.filter(key=key).delete()
 
 
-def _on_swept(sender: Any, **kwargs: Any) -> None:
+def _on_swept(sender: Any, count: int, **kwargs: Any) -> None:
     if _is_ours(sender):
-        rows.sweep(_SWEEP)
+        rows.sweep(max(count, 1))
 
 
 def _on_request_finished(**kwargs: Any) -> None:

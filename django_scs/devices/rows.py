@@ -1,12 +1,19 @@
 """Rows of devices beside the sessions that they are about."""
 
+from datetime import timedelta
+from typing import Final
+
 from django.db import router
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
+from .. import conf
 from ..expressions import StoreNow
 from ..manager import session_class
 from .models import Device
+
+#: How many rows a statement removes at most.
+_SWEEP: Final = 200
 
 
 def with_expiry(rows: "QuerySet[Device]") -> "QuerySet[Device] | None":
@@ -37,11 +44,23 @@ def alive(rows: "QuerySet[Device]") -> list[Device]:
 
 
 def sweep(limit: int) -> int:
-    """Remove at most ``limit`` rows that no living session can name; return how many were removed."""
-    over = list(Device.objects.filter(ends__lt=timezone.now()).order_by("ends")[:limit])
-    if not over:
+    """Remove about ``limit`` rows that no living session can name; return how many were removed."""
+    removed = 0
+    while (count := _sweep_batch()) and (removed := removed + count) < limit:
+        pass
+    return removed
+
+
+def _sweep_batch() -> int:
+    now = timezone.now()
+    over = Device.objects.filter(ends__lt=now).order_by("ends").values_list("pk", flat=True)
+    keys = list(over[:_SWEEP])
+    if not keys:
         return 0
-    # A deadline can be moved.
-    keys = [row.pk for row in over]
-    living = {row.pk for row in alive(Device.objects.filter(pk__in=keys, revoked_at=None))}
-    return Device.objects.filter(pk__in=set(keys) - living).delete()[0]
+    rows = Device.objects.filter(pk__in=keys)
+    living = [row.pk for row in alive(rows.filter(revoked_at=None))]
+    if living:
+        # A session whose deadline was moved.
+        later = now + timedelta(seconds=conf.options().lifetime)
+        rows.filter(pk__in=living).update(ends=later)
+    return rows.exclude(pk__in=living).delete()[0]

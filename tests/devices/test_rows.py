@@ -13,7 +13,7 @@ from django.db import OperationalError, transaction
 from django.test import AsyncClient, Client, RequestFactory
 from django.utils import timezone
 
-from django_scs import devices, testing
+from django_scs import devices, testing, tokens
 from django_scs.backends.db import SessionStore
 from django_scs.devices import follow, insertion, rows
 from django_scs.devices.models import Device
@@ -182,6 +182,18 @@ def test_sweep_leaves_rows_whose_session_lives(sign_in: Any, ada: User) -> None:
     Device.objects.update(ends=timezone.now() - timedelta(seconds=1))
     assert rows.sweep(10) == 0
     assert len(devices.of(ada)) == 1
+    assert Device.objects.get().ends > timezone.now()
+
+
+def test_sweep_goes_on_until_its_limit(ada: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "_SWEEP", 10)
+    past = timezone.now() - timedelta(days=1)
+    Device.objects.bulk_create(
+        Device(user=ada, key=tokens.new(), signed_in=past, last_seen=past, ends=past)
+        for _ in range(45)
+    )
+    assert rows.sweep(25) == 30
+    assert rows.sweep(100) == 15
 
 
 def test_a_session_that_go_opened_is_listed_after_its_first_request(ada: User) -> None:
