@@ -76,7 +76,9 @@ def fill(vendor: str) -> None:
         Device._meta.pk.db_type(connection)
     )
     uuid = "MD5(seq)" if not native else (
-        "INSERT(INSERT(INSERT(INSERT(MD5(seq), 21, 0, '-'), 17, 0, '-'), 13, 0, '-'), 9, 0, '-')"
+        # Of version 4: others are refused, or sorted otherwise.
+        "INSERT(INSERT(INSERT(INSERT(INSERT(INSERT(MD5(seq), 13, 1, '4'), 17, 1, '8'), 21, 0, '-'),"
+        " 17, 0, '-'), 13, 0, '-'), 9, 0, '-')"
     )
     agent = "Mozilla/5.0 (X11; Linux x86_64; rv:132.0) Gecko/20100101 Firefox/132.0"
     with connection.cursor() as cursor:
@@ -116,7 +118,7 @@ def measure(vendor: str) -> None:
     follow.connect()
     ratio = report("login with devices", logins[True]) / report("login without", logins[False])
     print(f"{'ratio':44} {ratio:9.2f}")
-    root = User.objects.create_superuser("root", "", "x")
+    root = User.objects.create_superuser("root", "", "x", id=2 * USERS)
     admin = Client()
     admin.force_login(root)
     page = "/admin/django_scs/session/"
