@@ -16,6 +16,7 @@ from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory
 
 from django_scs import flash
+from django_scs.backends.db import SessionStore
 from django_scs.middleware import SessionMiddleware
 
 from .models import DjangosSession
@@ -38,6 +39,7 @@ class Browser:
     def __init__(self, engine: str) -> None:
         self.engine = engine
         self.cookie = ""
+        self._tokens: set[str] = set()
 
     def send(self, view: View, cookie: str | None = None) -> tuple[int, Any]:
         """Send a request; return the status and what the view returned."""
@@ -51,11 +53,17 @@ class Browser:
             return HttpResponse()
 
         response = convert_exception_to_response(self._middleware(respond))(request)
-        response.close()
         morsel = response.cookies.get(settings.SESSION_COOKIE_NAME)
         if morsel is not None:
             self.cookie = morsel.value
+            self._tokens.add(morsel.value)
         return response.status_code, answers[0]
+
+    def clean_up(self) -> None:
+        """Remove the sessions of all tokens that the browser has had."""
+        store = SessionStore if self.engine == OURS else DjangosStore
+        for token in filter(None, self._tokens):
+            store().delete(token)
 
     def _middleware(self, respond: Callable[[HttpRequest], HttpResponse]) -> Any:
         if self.engine == OURS:
@@ -225,7 +233,7 @@ def run(name: str) -> dict[str, Result]:
     for engine in (OURS, DJANGOS):
         browser = Browser(engine)
         results[engine] = EXPERIMENTS[name].run(browser)
-        browser.send(lambda request: request.session.flush())
+        browser.clean_up()
     return results
 
 
