@@ -118,7 +118,7 @@ class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         content_type = ContentType.objects.get_for_model(self.model)
         LogEntry.objects.bulk_create(
             LogEntry(
-                user_id=request.user.pk,
+                user=request.user,  # type: ignore[misc]
                 content_type=content_type,
                 object_id=fingerprint,
                 object_repr=fingerprint,
@@ -143,9 +143,7 @@ class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             "list_url": self._url("changelist"),
             "may_end": self.has_delete_permission(request),
         }
-        return TemplateResponse(
-            request, f"django_scs/admin/{template}.html", {**common, **context}
-        )
+        return TemplateResponse(request, f"django_scs/admin/{template}.html", {**common, **context})
 
     def _url(self, name: str) -> str:
         return reverse(

@@ -14,6 +14,7 @@ from django.utils.module_loading import import_string
 
 from . import conf, go_login
 from .backends.base import SessionStore
+from .devices import settings as device_settings
 from .middleware import SessionMiddleware
 
 
@@ -21,7 +22,7 @@ def check_settings(**kwargs: Any) -> list[checks.CheckMessage]:
     """Refuse SCS_* settings that do not exist or that have a wrong value."""
     messages = [_unknown_setting(name) for name in dir(settings) if _is_unknown(name)]
     problems = conf.problems()
-    for read in (go_login.user_id_key, go_login.user_id_type):
+    for read in (go_login.user_id_key, go_login.user_id_type, *device_settings.READERS):
         try:
             read()
         except ImproperlyConfigured as exc:

@@ -15,5 +15,7 @@ class StoreNow(Func):
     def __init__(self) -> None:
         super().__init__(output_field=ExpiryField())
 
-    def as_sql(self, compiler: Any, connection: BaseDatabaseWrapper, **kwargs: Any) -> Any:
+    def as_sql(  # type: ignore[override]
+        self, compiler: Any, connection: BaseDatabaseWrapper, **kwargs: Any
+    ) -> tuple[str, tuple[()]]:
         return DIALECTS[connection.vendor].now, ()

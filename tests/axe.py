@@ -1,4 +1,4 @@
-"""axe-core, which looks for what makes a page inaccessible; kept under .cache, not in the repository."""
+"""axe-core, which finds what makes a page inaccessible; kept under .cache."""
 
 import io
 import subprocess
@@ -28,7 +28,7 @@ def source() -> str:
 
 
 def look_at(browser: Any, url: str) -> list[str]:
-    """Return what axe finds wrong with a page, at three widths, light and dark; too wide is wrong too."""
+    """Return what is wrong with a page, at three widths, light and dark."""
     found = []
     for width in WIDTHS:
         for scheme in ("light", "dark"):

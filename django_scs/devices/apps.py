@@ -11,8 +11,7 @@ class DevicesConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import checks, follow, policy
+        from . import follow, policy
 
-        checks.register()
         follow.connect()
         policy.connect()

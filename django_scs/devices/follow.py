@@ -34,7 +34,7 @@ MARKER: Final = "_scs_device"
 class _Owner(NamedTuple):
     """A row that is a session's, and the user that it is about, as sessions name users."""
 
-    device_id: uuid.UUID | None
+    device_id: uuid.UUID
     user: str
 
 
@@ -103,7 +103,7 @@ def _on_login(request: HttpRequest | None, user: Any, **kwargs: Any) -> None:
     _of_this_request.set(ref(session))
     user_id = user._meta.pk.value_to_string(user)
     owner = _owners.get(session)
-    if owner is not None and owner == _Owner(device_id(session), user_id):
+    if owner is not None and (device_id(session), user_id) == owner:
         # The same user again, with a new token: the row has followed.
         return
     device = _new_device(session, user.pk, request)

@@ -1,12 +1,11 @@
 """The one statement of a login: the row of a device, unless the user's sessions were just ended."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from django.db import connections, router
 from django.db.models import Field
 
-from ..expressions import StoreNow
 from ..fields import adapt_expiry
 from ..stores.dialects import DIALECTS
 from .models import Device, Revocation
@@ -15,6 +14,12 @@ _INSERT: Final = (
     "INSERT INTO {devices} ({columns}) SELECT {values} FROM (SELECT 1) AS one"
     " WHERE NOT EXISTS (SELECT 1 FROM {revocations} WHERE {user} = %s AND {at} > {then})"
 )
+
+_NOTE: Final = "INSERT INTO {revocations} ({user}, {at}) VALUES (%s, {now}) {or_update}"
+_OR_UPDATE: Final = {
+    True: "ON DUPLICATE KEY UPDATE at = VALUES(at)",
+    False: "ON CONFLICT (user_id) DO UPDATE SET at = excluded.at",
+}
 
 
 def insert(device: Device, seconds: float) -> bool:
@@ -40,10 +45,10 @@ def insert(device: Device, seconds: float) -> bool:
     user = values[[field.name for field in fields].index("user")]
     with connection.cursor() as cursor:
         cursor.execute(sql, [*values, user, began])
-        return cursor.rowcount > 0
+        return bool(cursor.rowcount > 0)
 
 
-def _since(vendor: str, seconds: float) -> tuple[str, object]:
+def _since(vendor: str, seconds: float) -> tuple[str, Any]:
     """Return the SQL of the moment ``seconds`` ago, and its parameter."""
     if vendor == "sqlite":
         # Its clock is ours, and is read when the statement has waited for the lock.
@@ -52,13 +57,16 @@ def _since(vendor: str, seconds: float) -> tuple[str, object]:
     return dialect.then, dialect.adapt_ttl(-seconds)
 
 
-def note_revocation(user_id: object) -> None:
+def note_revocation(user_id: Any) -> None:
     """Write down that all sessions of a user end now."""
-    alias = router.db_for_write(Revocation)
-    target = connections[alias].features.supports_update_conflicts_with_target
-    Revocation.objects.using(alias).bulk_create(
-        [Revocation(user_id=user_id, at=StoreNow())],
-        update_conflicts=True,
-        update_fields=["at"],
-        unique_fields=["user"] if target else None,
+    connection = connections[router.db_for_write(Revocation)]
+    pk = Revocation._meta.pk
+    sql = _NOTE.format(
+        revocations=connection.ops.quote_name(Revocation._meta.db_table),
+        user=connection.ops.quote_name("user_id"),
+        at=connection.ops.quote_name("at"),
+        now=DIALECTS[connection.vendor].now,
+        or_update=_OR_UPDATE[connection.vendor == "mysql"],
     )
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [pk.get_db_prep_save(user_id, connection)])

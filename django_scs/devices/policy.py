@@ -16,6 +16,7 @@ from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 
+from ..manager import session_class
 from . import follow, revocation, settings
 from .clients import families
 from .models import Device
@@ -44,7 +45,9 @@ def _uid(receiver: Callable[..., None]) -> str:
 
 
 def _before_save(instance: Any, raw: bool = False, update_fields: Any = None, **kw: Any) -> None:
-    watched = [name for name in _watched(instance) if update_fields is None or name in update_fields]
+    watched = [
+        name for name in _watched(instance) if update_fields is None or name in update_fields
+    ]
     if raw or instance._state.adding or not watched:
         return
     manager = type(instance)._base_manager.using(router.db_for_write(type(instance)))
@@ -82,7 +85,7 @@ def _before_delete(instance: Any, **kwargs: Any) -> None:
 def _after_delete(instance: Any, **kwargs: Any) -> None:
     keys = instance.__dict__.pop(_KEYS, [])
     if keys:
-        _when_committed(instance, partial(follow.session_class().destroy_keys, keys))
+        _when_committed(instance, partial(session_class().destroy_keys, keys))
 
 
 def _when_committed(user: Model, work: Callable[[], object]) -> None:
@@ -98,12 +101,14 @@ def _refuse(request: HttpRequest | None, user: Any, **kwargs: Any) -> None:
     if request is None or limit is None or not settings.refuse_over_limit():
         return
     session: Any = request.session
-    others = Device.objects.filter(user=user, revoked_at=None)
-    others = others.exclude(pk=follow.device_id(session))
-    if len(alive(others)) >= limit:
+    mine = follow.device_id(session)
+    others = alive(Device.objects.filter(user=user, revoked_at=None))
+    if sum(device.pk != mine for device in others) >= limit:
         session.flush()
         request.user = AnonymousUser()
-        raise PermissionDenied(_("You are signed in on too many devices. Sign out on another first."))
+        raise PermissionDenied(
+            _("You are signed in on too many devices. Sign out on another first.")
+        )
 
 
 def _end_oldest(device: Device, **kwargs: Any) -> None:

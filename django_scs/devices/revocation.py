@@ -1,7 +1,9 @@
 """Ends sessions so that none escapes by a new token."""
 
 import time
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 from django.contrib.auth import SESSION_KEY
@@ -37,33 +39,45 @@ def revoke_others(user: Any, kept: Any, *, scan: bool = False) -> int:
     """Do what ``revoke_user`` does, given the session to be kept, or None."""
     rows = Device.objects.filter(user=user)
     if kept is not None:
-        rows = rows.exclude(pk=follow.device_id(kept)).exclude(key=_key_of(kept))
-    ended = _revoke(rows)
-    # From here on nobody is signed in any more, but for logins that are under way.
-    insertion.note_revocation(user.pk)
-    ended += _revoke(rows)
+        rows = rows.exclude(key=_key_of(kept))
+        if (device_id := follow.device_id(kept)) is not None:
+            rows = rows.exclude(pk=device_id)
+    ended = _revoke(rows, partial(insertion.note_revocation, user.pk))
     return ended + _scan(user, kept) if scan else ended
 
 
-def _revoke(rows: "QuerySet[Device]") -> int:
+def _revoke(rows: "QuerySet[Device]", note: Callable[[], None] | None = None) -> int:
     """Destroy the sessions of some rows, and mark the rows, until none is unmarked.
 
     Both go by the keys that were just read: a row that moved to a new key meanwhile is met again. A
-    renewal moves its row after its session, and destroys the session if the row is marked.
+    renewal moves its row after its session, and destroys the session if the row is marked. ``note`` is
+    called before each look but the first: who signs in after the last one signs in afterwards.
     """
     ended, until = 0, time.monotonic() + LIMIT
-    while batch := _unmarked(rows):
+    batch = _unmarked(rows)
+    while batch or note is not None:
         if time.monotonic() > until:
             raise SessionBusy(batch[0].fingerprint, LIMIT)
-        keys = [row.key for row in batch]
-        dead = [row.key for row in batch if row.expiry is None]
-        ended += session_class().destroy_keys(keys, dead=dead)
-        now = timezone.now()
-        Device.objects.filter(key__in=keys, revoked_at=None).update(
-            # Until then a session that another application has renewed can name the row.
-            revoked_at=now,
-            ends=now + timedelta(seconds=conf.options().lifetime),
-        )
+        if batch:
+            ended += _end(batch)
+        if note is not None:
+            note()
+        batch = _unmarked(rows)
+        if not batch:
+            break
+    return ended
+
+
+def _end(batch: list[Device]) -> int:
+    keys = [row.key for row in batch]
+    dead = [row.key for row in batch if row.expiry is None]
+    ended = session_class().destroy_keys(keys, dead=dead)
+    now = timezone.now()
+    Device.objects.filter(key__in=keys, revoked_at=None).update(
+        # Until then a session that another application has renewed can name the row.
+        revoked_at=now,
+        ends=now + timedelta(seconds=conf.options().lifetime),
+    )
     return ended
 
 

@@ -1,4 +1,4 @@
-"""The settings of the devices, each read when it is needed. A wrong value raises ImproperlyConfigured."""
+"""The settings of the devices, each read when needed. A wrong one raises ImproperlyConfigured."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -99,7 +99,9 @@ def _imported(path: str) -> Any:
     try:
         found = import_string(path)
     except ImportError as exc:
-        raise ImproperlyConfigured(f"{ADDRESS} is {path!r}, which cannot be imported: {exc}") from exc
+        raise ImproperlyConfigured(
+            f"{ADDRESS} is {path!r}, which cannot be imported: {exc}"
+        ) from exc
     if not callable(found):
         raise _wrong(ADDRESS, path, "the dotted path of a callable that takes a request")
     return found

@@ -178,7 +178,8 @@ class SqlStore:
             return sum(self._delete_by_orm(connection, key) for key in found)
         sql = self._statements(connection)["delete_many"]
         return sum(
-            _execute(connection, _with_keys(sql, batch), batch, _row_count) for batch in paced(found)
+            _execute(connection, _with_keys(sql, batch), batch, _row_count)
+            for batch in paced(found)
         )
 
     def delete_expired(self, limit: int) -> int:

@@ -52,7 +52,7 @@ class Browser:
             answers.append(view(request))
             return HttpResponse()
 
-        response = convert_exception_to_response(self._middleware(respond))(request)
+        response: Any = convert_exception_to_response(self._middleware(respond))(request)
         morsel = response.cookies.get(settings.SESSION_COOKIE_NAME)
         if morsel is not None:
             self.cookie = morsel.value
@@ -74,7 +74,7 @@ class Browser:
 
 
 class Result(NamedTuple):
-    """What happened, a line for each step ("A", "B" or "" before it), how it ended, and whether well."""
+    """What happened: steps, each with its tab ("A", "B" or ""), the end, and whether it is good."""
 
     steps: list[tuple[str, str]]
     end: str
@@ -222,7 +222,9 @@ EXPERIMENTS: Final = {
         "The late request", "A picture arrives after the login. Who is signed in?", late_request
     ),
     "destroyed": Experiment(
-        "The destroyed session", "One tab logs out while the other saves. What does it show?", destroyed
+        "The destroyed session",
+        "One tab logs out while the other saves. What does it show?",
+        destroyed,
     ),
 }
 

@@ -6,9 +6,9 @@ from typing import Any, cast
 
 from django.contrib.auth import views as auth_views
 from django.contrib.auth.mixins import LoginRequiredMixin
+from django.contrib.sessions.backends.base import UpdateError
 from django.db.models import QuerySet
 from django.forms import BaseForm
-from django.contrib.sessions.backends.base import UpdateError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse, reverse_lazy
 from django.views import generic
@@ -181,7 +181,9 @@ class Basket(generic.View):
         response = HttpResponseRedirect(f"{reverse('try')}#hands")
         with suppress(UpdateError):
             sessions[1].save()
-        response.set_cookie(DJANGOS_COOKIE, sessions[1].session_key or "", httponly=True, samesite="Lax")
+        response.set_cookie(
+            DJANGOS_COOKIE, sessions[1].session_key or "", httponly=True, samesite="Lax"
+        )
         return response
 
 

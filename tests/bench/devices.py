@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from tests.servers import SERVERS, interruptible
@@ -72,16 +73,20 @@ def fill(vendor: str) -> None:
     from django_scs.devices.models import Device
 
     data = SessionStore().encode({SESSION_KEY: "17", "text": "x" * 200})
-    native = connection.vendor == "mysql" and "uuid" in str(
-        Device._meta.pk.db_type(connection)
-    )
-    uuid = "MD5(seq)" if not native else (
+    native = connection.vendor == "mysql" and "uuid" in str(Device._meta.pk.db_type(connection))
+    uuid = (
+        "MD5(seq)"
+        if not native
         # Of version 4: others are refused, or sorted otherwise.
-        "INSERT(INSERT(INSERT(INSERT(INSERT(INSERT(MD5(seq), 13, 1, '4'), 17, 1, '8'), 21, 0, '-'),"
-        " 17, 0, '-'), 13, 0, '-'), 9, 0, '-')"
+        else (
+            "INSERT(INSERT(INSERT(INSERT(INSERT(INSERT(MD5(seq), 13, 1, '4'), 17, 1, '8'), 21, 0, '-'),"
+            " 17, 0, '-'), 13, 0, '-'), 9, 0, '-')"
+        )
     )
     agent = "Mozilla/5.0 (X11; Linux x86_64; rv:132.0) Gecko/20100101 Firefox/132.0"
     with connection.cursor() as cursor:
+        if vendor == "mysql":
+            cursor.execute("SET GLOBAL innodb_buffer_pool_size = 1 << 30")
         for sql in FILL[vendor]:
             parameter = data if "INTO sessions" in sql else agent
             text = sql.format(users=USERS, rows=USERS * EACH, uuid=uuid)
@@ -108,13 +113,15 @@ def measure(vendor: str) -> None:
     picks = random.sample(range(1, USERS), 5 * TIMES)
     users = iter(User.objects.filter(pk__in=picks))
     report("devices.of(user)", [timed(lambda: devices.of(next(users))) for _ in range(TIMES)])
-    report("revoke_user, 10 sessions", [timed(lambda: devices.revoke_user(next(users))) for _ in range(TIMES)])
+    report(
+        "revoke_user, 10 sessions",
+        [timed(lambda: devices.revoke_user(next(users))) for _ in range(TIMES)],
+    )
     logins: dict[bool, list[float]] = {True: [], False: []}
     for number in range(2 * TIMES):
         name, on = next(users).username, number % 2 == 0
         (follow.connect if on else follow.disconnect)()
-        client = Client()
-        logins[on].append(timed(lambda: client.get(f"/log_in/?user={name}")))
+        logins[on].append(timed(partial(Client().get, f"/log_in/?user={name}")))
     follow.connect()
     ratio = report("login with devices", logins[True]) / report("login without", logins[False])
     print(f"{'ratio':44} {ratio:9.2f}")
@@ -127,19 +134,31 @@ def measure(vendor: str) -> None:
     following = admin.get(page).context["following"]
     for _ in range(20):
         following = admin.get(page, {"after": following}).context["following"]
-    report("admin: page 21", [timed(lambda: admin.get(page, {"after": following})) for _ in range(20)])
-    report("admin: search that scans", [timed(lambda: admin.get(page, {"q": "0" * 12})) for _ in range(3)])
-    report("admin: sessions of a user", [timed(lambda: admin.get(page, {"user": "u77"})) for _ in range(20)])
+    report(
+        "admin: page 21", [timed(lambda: admin.get(page, {"after": following})) for _ in range(20)]
+    )
+    report(
+        "admin: search that scans",
+        [timed(lambda: admin.get(page, {"q": "0" * 12})) for _ in range(3)],
+    )
+    report(
+        "admin: sessions of a user",
+        [timed(lambda: admin.get(page, {"user": "u77"})) for _ in range(20)],
+    )
 
 
 def run_command(*arguments: str) -> None:
     started = time.monotonic()
-    child = subprocess.Popen([sys.executable, "-m", "django", *arguments], stdout=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        [sys.executable, "-m", "django", *arguments], stdout=subprocess.PIPE, text=True
+    )
     assert child.stdout is not None
     text = child.stdout.read()
     _, status, usage = os.wait4(child.pid, 0)
     seconds = time.monotonic() - started
-    print(f"{' '.join(arguments)}: {seconds:.1f} s, {usage.ru_maxrss / 1024:.0f} MB, status {status}")
+    print(
+        f"{' '.join(arguments)}: {seconds:.1f} s, {usage.ru_maxrss / 1024:.0f} MB, status {status}"
+    )
     print("   ", text.strip()[-300:], flush=True)
 
 

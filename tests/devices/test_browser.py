@@ -33,9 +33,7 @@ def open_page(browser: Chrome, live_server: Any, client: Client) -> None:
     browser.get(live_server.url + PAGE)
 
 
-def test_axe_finds_nothing(
-    browser: Chrome, live_server: Any, sign_in: Any, ada: User
-) -> None:
+def test_axe_finds_nothing(browser: Chrome, live_server: Any, sign_in: Any, ada: User) -> None:
     sign_in(agent=CHROME)
     sign_in(agent="x" * 300)
     open_page(browser, live_server, sign_in())

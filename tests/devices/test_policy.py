@@ -88,9 +88,9 @@ def test_an_administrator_who_changes_it_keeps_no_session_of_the_user(
 def test_a_change_that_is_rolled_back_ends_nothing(sign_in: Any, ada: User, settings: Any) -> None:
     settings.SCS_DEVICES_END_OTHERS_ON = ["email"]
     sign_in()
-    with pytest.raises(ZeroDivisionError), transaction.atomic():
+    with transaction.atomic():
         set_email(ada)
-        raise ZeroDivisionError
+        transaction.set_rollback(True)
     assert len(devices.of(ada)) == 1
 
 
@@ -110,9 +110,7 @@ def test_a_deactivated_users_sessions_end(sign_in: Any, ada: User, settings: Any
 
 
 @pytest.mark.parametrize("many", [False, True])
-def test_a_deleted_users_sessions_end(
-    sign_in: Any, ada: User, settings: Any, many: bool
-) -> None:
+def test_a_deleted_users_sessions_end(sign_in: Any, ada: User, settings: Any, many: bool) -> None:
     settings.SCS_DEVICES_END_WITH_USER = True
     client = sign_in()
     (User.objects.filter(pk=ada.pk) if many else ada).delete()
@@ -189,7 +187,7 @@ def test_nobody_is_mailed_by_default(sign_in: Any) -> None:
     ],
 )
 def test_a_wrong_setting_is_found(settings: Any, name: str, value: Any, choices: str) -> None:
-    from django_scs.devices.checks import check_settings
+    from django_scs.checks import check_settings
 
     assert check_settings() == []
     setattr(settings, name, value)

@@ -63,7 +63,7 @@ def test_revoke_user_takes_few_statements(sign_in: Any, ada: User) -> None:
     for _ in range(5):
         sign_in()
     found = statements_of(lambda: devices.revoke_user(ada), "s")
-    assert found == ["SELECT", "DELETE", "UPDATE", "SELECT", "INSERT", "SELECT"]
+    assert found == ["SELECT", "DELETE", "UPDATE", "INSERT", "SELECT"]
 
 
 def test_revoked_sessions_are_told_as_destroyed(sign_in: Any, ada: User) -> None:
@@ -154,9 +154,9 @@ def test_revocation_inside_a_transaction(sign_in: Any, ada: User) -> None:
 
 def test_revocation_that_is_rolled_back(sign_in: Any, ada: User) -> None:
     client = sign_in()
-    with pytest.raises(ZeroDivisionError), transaction.atomic():
+    with transaction.atomic():
         devices.revoke_user(ada)
-        raise ZeroDivisionError
+        transaction.set_rollback(True)
     assert is_alive(client)
     assert len(devices.of(ada)) == 1
 

@@ -1,4 +1,4 @@
-"""``manage.py clearsessions``: without options what Django's does, for a session engine of ours or not."""
+"""``manage.py clearsessions``: without options what Django's does, for any session engine."""
 
 import signal
 import sys
@@ -29,7 +29,9 @@ class Command(clearsessions.Command):
             type=_positive,
             help=f"how many sessions to remove between two pauses; default: {_BATCH}",
         )
-        parser.add_argument("--pause", type=_seconds, help="seconds between two batches; default: 0")
+        parser.add_argument(
+            "--pause", type=_seconds, help="seconds between two batches; default: 0"
+        )
         parser.add_argument(
             "--dry-run", action="store_true", help="only count the sessions that have expired"
         )

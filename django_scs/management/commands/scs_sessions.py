@@ -137,7 +137,9 @@ class _Seen:
         self.users[user_id] += 1
         if len(self.users) > _USERS:
             # Misra and Gries: who has many sessions stays.
-            self.users = Counter({user: count - 1 for user, count in self.users.items() if count > 1})
+            self.users = Counter(
+                {user: count - 1 for user, count in self.users.items() if count > 1}
+            )
 
 
 def _iso(moment: Any) -> str | None:

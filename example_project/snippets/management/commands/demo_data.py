@@ -21,9 +21,9 @@ class Command(BaseCommand):
         user = _user()
         for text in demo.TEXTS:
             _add(user, text)
+        login = f"{demo.EMAIL} / {demo.PASSWORD}"
         self.stdout.write(
-            f"Try first: open /try/ in two tabs. Then log in as {demo.EMAIL} / {demo.PASSWORD}, and look"
-            " at your account."
+            f"Try first: open /try/ in two tabs; then log in as {login}, and look at your account."
         )
 
 
