@@ -55,7 +55,7 @@ class SqlStore:
     refers to the session, in a transaction.
     """
 
-    keeps_expired: Final = True
+    keeps_expired = True
 
     def __init__(self, model: type[Model]) -> None:
         self._model = model
