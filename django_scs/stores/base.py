@@ -81,7 +81,7 @@ class Store(Protocol):
         ...
 
     def insert(self, key: str, data: bytes, ttl: float) -> bool:
-        """Add a session; False, and nothing changes, if ``key`` is taken or was destroyed."""
+        """Add a session; False, and nothing changes, if ``key`` is taken."""
         ...
 
     def replace(self, key: str, data: bytes, ttl: float, expected: bytes) -> bool:

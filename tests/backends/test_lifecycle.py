@@ -426,9 +426,9 @@ def test_insertion_whose_reply_was_lost_is_recognised(
 def test_merge_session_destroys_nothing_that_it_cannot_keep(
     engine: type[SessionStore], store: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = saved(engine, large="x" * 300)
+    other = saved(engine, large="x" * 50_000)
     session = loaded(engine)
-    monkeypatch.setattr(store, "max_data", 200)
+    monkeypatch.setattr(store, "max_data", 40_000)
     with pytest.raises(ValueError, match="'large'"):
         session.merge_session(other)
     assert engine(other).load()["large"]

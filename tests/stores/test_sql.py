@@ -22,6 +22,7 @@ from django.test import TestCase
 from django.test.utils import CaptureQueriesContext
 
 from django_scs import backoff, tokens
+from django_scs.backends import all_sessions
 from django_scs.models import AbstractSession, Session
 from django_scs.stores import sql
 from django_scs.stores.base import Fate
@@ -423,10 +424,9 @@ def test_write_over_what_was_committed_since_the_transaction_began_may_raise(
 def test_clear_expired_ends_where_others_have_deleted_the_rows(
     store: SqlStore, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from django_scs.backends import base
     from django_scs.backends.db import SessionStore
 
-    monkeypatch.setattr(base, "_SWEEP_BATCH", 1)
+    monkeypatch.setattr(all_sessions, "_SWEEP_BATCH", 1)
     store.insert(key, b"data", -1.0)
     with connection.cursor() as cursor:
         cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
