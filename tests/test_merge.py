@@ -10,6 +10,7 @@ from django.utils.safestring import mark_safe
 from hypothesis import given
 from hypothesis import strategies as st
 
+from django_scs.codecs.values import key_text
 from django_scs.merge import merge, same
 
 ABSENT = object()
@@ -288,3 +289,8 @@ def test_same_takes_a_copy_for_the_value(value):
 def test_same_takes_what_is_stored_alike_for_the_same(left, right):
     assert same(left, right)
     assert same(right, left)
+
+
+@given(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3))
+def test_keys_are_the_same_if_json_writes_them_alike(key):
+    assert same({key: 0}, {key_text(key): 0})

@@ -260,7 +260,7 @@ def test_codec_that_seals_is_refused_within(kind, inner):
 @pytest.mark.parametrize("inner", ["no.such.Codec", "json.dumps", 5])
 def test_wrong_codec_within_is_refused(kind, inner):
     path, codec_name, _ = names(kind)
-    with pytest.raises(ImproperlyConfigured, match=str(inner)):
+    with pytest.raises(ImproperlyConfigured, match=f"^{codec_name}: .*{inner}"):
         load(path, settings(**{codec_name: inner}))
 
 
