@@ -10,18 +10,25 @@ class EncodeError(TypeError):
 
 
 class SessionTooLarge(ValueError):
-    """Raised before a session is sent that its column cannot hold.
+    """Raised before a session is sent that its column, or its cookie, cannot hold.
 
-    ``size`` and ``limit`` are bytes; ``largest`` lists (session key, encoded bytes), largest first.
+    ``size`` and ``limit`` are bytes; ``largest`` lists (session key, encoded bytes), largest first;
+    ``holder`` says in the message what it is that is too small.
     """
 
-    def __init__(self, size: int, limit: int, largest: list[tuple[str, int]]) -> None:
+    def __init__(
+        self,
+        size: int,
+        limit: int,
+        largest: list[tuple[str, int]],
+        holder: str = "its column",
+    ) -> None:
         self.size = size
         self.limit = limit
         self.largest = largest
         keys = ", ".join(f"{key!r} ({length} bytes)" for key, length in largest)
         super().__init__(
-            f"The session takes {size} bytes, its column holds {limit}. Largest keys: {keys}."
+            f"The session takes {size} bytes, {holder} holds {limit}. Largest keys: {keys}."
         )
 
 

@@ -1,0 +1,118 @@
+"""What the format of a session in a cookie promises, and how one is chosen by SCS_COOKIE_FORMAT."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol, cast
+
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
+
+from ..exceptions import SessionTooLarge
+from .base import Codec, ReadSetting
+
+#: Bytes that a browser keeps of a cookie's name and value together. Chromium drops a longer cookie
+#: without a word.
+LIMIT = 4096
+
+_FORMATS = {
+    "scs": "django_scs.codecs.sealed.SealedCookie",
+    "gorilla": "django_scs.codecs.gorilla.GorillaCookie",
+}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """A session as a cookie carries it.
+
+    ``id`` names the session, "" if a Go application wrote the cookie first; ``deadline`` is its
+    absolute end (aware), None in that case; ``written_at`` is when the cookie was sealed (aware).
+    ``original`` is what the values were read from, as bytes: sealing takes from it what Python does
+    not show. ``rewrite`` tells that the cookie should be sealed anew though nothing has changed: an
+    old key had sealed it, or it lacks the id or the deadline.
+    """
+
+    id: str
+    deadline: datetime | None
+    values: dict[Any, Any] = field(repr=False)
+    written_at: datetime | None = None
+    original: bytes | None = field(default=None, repr=False)
+    rewrite: bool = False
+
+
+class CookieFormat(Protocol):
+    """Turns a session into the value of a cookie, and back.
+
+    One object is shared by all threads. A value consists of characters that need no quotes.
+    """
+
+    def seal(self, name: str, content: Content) -> str:
+        """Return the value of the cookie ``name``, written now.
+
+        ``content.written_at`` and ``content.rewrite`` do not matter. Raises EncodeError for a value
+        that ``open`` could not give back, and SessionTooLarge if name and value together have more
+        than 4096 bytes.
+        """
+        ...
+
+    def open(self, name: str, cookie: str) -> Content:
+        """Return what ``seal`` was given for the cookie ``name``.
+
+        Raises CookieError, and nothing else, for anything else. Deadline and idle timeout are the
+        caller's to check.
+        """
+        ...
+
+
+def load(name: object, read: ReadSetting, codec: Codec) -> CookieFormat:
+    """Return the format of that name, made from the project's settings.
+
+    ``codec`` is for the formats that leave the values to one. Raises ImproperlyConfigured, with the
+    choices, for another name, and for keys that cannot work.
+    """
+    if not isinstance(name, str) or name not in _FORMATS:
+        raise ImproperlyConfigured(
+            f"SCS_COOKIE_FORMAT is {name!r}, and must be one of: {', '.join(map(repr, _FORMATS))}."
+        )
+    try:
+        made = import_string(_FORMATS[name]).from_settings(read, codec)
+    except (ImportError, ValueError) as exc:
+        raise ImproperlyConfigured(f"SCS_COOKIE_FORMAT is {name!r}: {exc}") from exc
+    return cast(CookieFormat, made)
+
+
+def new_id() -> str:
+    """Return the id of a new session: 128 random bits as 22 characters of base64url."""
+    return secrets.token_urlsafe(16)
+
+
+def check_size(
+    name: str, cookie: str, keys: list[Any], measure: Callable[[list[Any]], int]
+) -> None:
+    """Raise SessionTooLarge for a cookie that a browser would drop.
+
+    ``measure`` returns the bytes that the values under some of the ``keys`` take.
+    """
+    size = len(name.encode()) + len(cookie)
+    if size <= LIMIT:
+        return
+    empty = measure([])
+    sizes = [(str(key), measure([key]) - empty) for key in keys]
+    sizes.sort(key=lambda each: each[1], reverse=True)
+    raise SessionTooLarge(size, LIMIT, sizes[:3], holder="a cookie")
+
+
+def to_microseconds(moment: datetime) -> int:
+    """Return an aware datetime as microseconds since 1970."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def from_microseconds(number: int) -> datetime:
+    """Return an aware datetime; the nearest one for a number past those that Python has."""
+    try:
+        return _EPOCH + timedelta(microseconds=number)
+    except OverflowError:
+        return (datetime.max if number > 0 else datetime.min).replace(tzinfo=UTC)

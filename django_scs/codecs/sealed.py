@@ -1,0 +1,183 @@
+"""The own format of a session in a cookie: encrypted and authenticated, whatever the codec.
+
+=================  ==================================================================
+1 byte             version, 1
+4 bytes            id of the key
+16 bytes           salt, random
+the rest           AES-256-GCM of the plain text, tag included
+=================  ==================================================================
+
+The plain text is the session's id (16 bytes), when it was written (microseconds since 1970, 8 bytes)
+and what the codec wrote. Key and nonce are derived from the key and the salt by HKDF-SHA256, so no
+two cookies share them. Header and cookie name are associated data: a cookie renamed is a cookie
+forged. Nothing is compressed, for then the length would tell of the content. The whole is base64url
+without padding. Needs the extra ``crypto``.
+"""
+
+import hmac
+import re
+import secrets
+import time
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from ..exceptions import DecodeError
+from .base import Codec, ReadSetting
+from .cookie import LIMIT, Content, check_size, from_microseconds
+from .crypto import AESGCM, InvalidTag
+from .securecookie import BadBase64, BadMac, BadPayload, Clock, TooLong
+
+_VERSION = b"\x01"
+_LABEL = b"django_scs cookie v1 "
+_SALT_SIZE = 16
+_HEADER_SIZE = 1 + 4 + _SALT_SIZE
+_ID_SIZE = 16
+_TIME_SIZE = 8
+_TAG_SIZE = 16
+_LEAST_KEY_SIZE = 32
+_ALPHABET = re.compile(r"[\w-]*", re.ASCII)
+
+
+class _Key(NamedTuple):
+    id: bytes
+    master: bytes
+
+
+class SealedCookie:
+    """Seals sessions with the first of several keys, and opens them with all.
+
+    ``keys`` are secrets of any length, ``codec`` writes the values, ``clock`` returns Unix seconds.
+    Implements CookieFormat.
+    """
+
+    def __init__(self, keys: Sequence[bytes], codec: Codec, *, clock: Clock = time.time) -> None:
+        if not keys or not all(keys):
+            raise ValueError("There must be one key at least, and none may be empty.")
+        self._keys = [
+            _Key(hkdf(key, b"", _LABEL + b"key id", 4), hkdf(key, b"", _LABEL + b"master", 32))
+            for key in keys
+        ]
+        self._codec = codec
+        self._clock = clock
+
+    @classmethod
+    def from_settings(cls, read: ReadSetting, codec: Codec) -> "SealedCookie":
+        """Return the format with the keys of ``SCS_COOKIE_KEYS``, or else of Django's SECRET_KEY and
+        SECRET_KEY_FALLBACKS."""
+        keys = read("SCS_COOKIE_KEYS", None)
+        if keys is None:
+            return cls(
+                [
+                    _secret(key)
+                    for key in (read("SECRET_KEY", ""), *read("SECRET_KEY_FALLBACKS", []))
+                ],
+                codec,
+            )
+        if not isinstance(keys, list | tuple) or not all(
+            isinstance(key, bytes | str) for key in keys
+        ):
+            raise ValueError("SCS_COOKIE_KEYS must be a list of keys, each of them bytes or a str.")
+        secret_keys = [_secret(key) for key in keys]
+        for number, key in enumerate(secret_keys, 1):
+            if len(key) < _LEAST_KEY_SIZE:
+                raise ValueError(
+                    f"Key {number} of SCS_COOKIE_KEYS has {len(key)} bytes, and must have at least"
+                    f" {_LEAST_KEY_SIZE}: secrets.token_hex(32) makes one."
+                )
+        return cls(secret_keys, codec)
+
+    def seal(self, name: str, content: Content) -> str:
+        """Implement CookieFormat.seal. The id is one that ``new_id`` made; a deadline is needed."""
+        session_id, deadline = _id_bytes(content.id), content.deadline
+        if session_id is None or deadline is None:
+            raise ValueError("A session in a cookie needs an id of new_id() and a deadline.")
+        data = self._codec.encode(deadline, content.values, content.original)
+        written_at = int(self._clock() * 1_000_000).to_bytes(_TIME_SIZE, "big")
+        key = self._keys[0]
+        header = _VERSION + key.id + secrets.token_bytes(_SALT_SIZE)
+        aead, nonce = _cipher(key, header)
+        sealed = aead.encrypt(nonce, session_id + written_at + data, header + name.encode())
+        cookie = _base64(header + sealed)
+
+        def measure(keys: list[Any]) -> int:
+            part = {key: content.values[key] for key in keys}
+            return len(self._codec.encode(deadline, part, content.original))
+
+        check_size(name, cookie, list(content.values), measure)
+        return cookie
+
+    def open(self, name: str, cookie: str) -> Content:
+        """Implement CookieFormat.open."""
+        raw = _unbase64(cookie)
+        header, sealed = raw[:_HEADER_SIZE], raw[_HEADER_SIZE:]
+        number, plain = self._decrypt(header, sealed, header + name.encode())
+        stop = _ID_SIZE + _TIME_SIZE
+        data = plain[stop:]
+        try:
+            deadline, values = self._codec.decode(data)
+        except DecodeError as exc:
+            raise BadPayload(str(exc)) from exc
+        return Content(
+            id=_base64(plain[:_ID_SIZE]),
+            deadline=deadline,
+            values=values,
+            written_at=from_microseconds(int.from_bytes(plain[_ID_SIZE:stop], "big")),
+            original=data,
+            rewrite=number > 0,
+        )
+
+    def _decrypt(self, header: bytes, sealed: bytes, associated: bytes) -> tuple[int, bytes]:
+        """Return which key it was, and the plain text."""
+        if header.startswith(_VERSION) and len(sealed) >= _ID_SIZE + _TIME_SIZE + _TAG_SIZE:
+            for number, key in enumerate(self._keys):
+                if hmac.compare_digest(key.id, header[1:5]):
+                    aead, nonce = _cipher(key, header)
+                    try:
+                        return number, aead.decrypt(nonce, sealed, associated)
+                    except InvalidTag:
+                        continue
+        raise BadMac("The cookie was not sealed under this name by any of the keys.")
+
+
+def hkdf(secret: bytes, salt: bytes, info: bytes, size: int) -> bytes:
+    """Return ``size`` bytes derived from a secret by HKDF-SHA256. Source: RFC 5869."""
+    extracted = hmac.digest(salt, secret, "sha256")
+    block = derived = b""
+    for number in range(1, -(-size // 32) + 1):
+        block = hmac.digest(extracted, block + info + bytes((number,)), "sha256")
+        derived += block
+    return derived[:size]
+
+
+def _cipher(key: _Key, header: bytes) -> tuple[AESGCM, bytes]:
+    derived = hkdf(key.master, header[5:], _LABEL + b"cookie", 44)
+    return AESGCM(derived[:32]), derived[32:]
+
+
+def _secret(key: bytes | str) -> bytes:
+    return key.encode() if isinstance(key, str) else key
+
+
+def _base64(raw: bytes) -> str:
+    return urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
+
+
+def _unbase64(cookie: str) -> bytes:
+    """Return the bytes of a cookie, of which there is one spelling only."""
+    if len(cookie) > LIMIT:
+        raise TooLong(f"The cookie has {len(cookie)} characters of {LIMIT}.")
+    if not _ALPHABET.fullmatch(cookie) or len(cookie) % 4 == 1:
+        raise BadBase64("The cookie is no base64.")
+    raw = urlsafe_b64decode(cookie + "=" * (-len(cookie) % 4))
+    if _base64(raw) != cookie:
+        raise BadBase64("The cookie is no base64 of the one spelling that we write.")
+    return raw
+
+
+def _id_bytes(session_id: str) -> bytes | None:
+    try:
+        raw = _unbase64(session_id)
+    except DecodeError:
+        return None
+    return raw if len(raw) == _ID_SIZE else None
