@@ -45,7 +45,7 @@ class SessionMiddleware(middleware.SessionMiddleware):
         for kind, manager in self._managers.items():
             if kind in sessions:
                 response = manager.close(sessions[kind], request, response)
-        session = getattr(request, "session", None)
+        session: Any = getattr(request, "session", None)
         if is_ours(session) and self._default is not None:
             return self._default.close(session, request, response)
         return super().process_response(request, response)

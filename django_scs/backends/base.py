@@ -101,7 +101,7 @@ class SessionStore(AllSessions, Ending):
             return self._session_cache
         except AttributeError:
             loads = self.session_key and not no_load
-            self._session_cache: dict[str, Any] = self.load() if loads else {}
+            self._session_cache = self.load() if loads else {}
             self._see_end()
             return self._session_cache
 
@@ -120,9 +120,9 @@ class SessionStore(AllSessions, Ending):
             self._begin_login()
         super().__setitem__(key, value)
 
-    def update(self, dict_: Any) -> None:
+    def update(self, *args: Any, **kwargs: Any) -> None:
         """Set several values. Django: update."""
-        for key, value in dict(dict_).items():
+        for key, value in dict(*args, **kwargs).items():
             self[key] = value
 
     def clear(self) -> None:
@@ -293,8 +293,8 @@ class SessionStore(AllSessions, Ending):
     aexists = in_thread(Keyed.exists)
     acreate = in_thread(create)
     asave = in_thread(save)
-    adelete = in_thread(Keyed.delete)
-    aflush = in_thread(flush)
+    adelete = in_thread(Keyed.delete)  # type: ignore[arg-type]
+    aflush = in_thread(flush)  # type: ignore[arg-type]
     acycle_key = in_thread(cycle_key)
     arenew_token = in_thread(renew_token)
     atake = in_thread(take)

@@ -16,6 +16,7 @@ class Keyed(SessionBase):
     #: Which entry of SCS_SESSIONS this class serves; "default" is ``request.session``.
     _kind: str = conf.DEFAULT
     _life: Lifecycle
+    _session_cache: dict[str, Any]
 
     @classmethod
     def _options(cls) -> conf.Options:
