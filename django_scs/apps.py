@@ -9,7 +9,7 @@ class DjangoScsConfig(AppConfig):
     verbose_name = _("Sessions")
 
     def ready(self) -> None:
-        from . import checks, signals
+        from . import checks, go_login
 
         checks.register()
-        signals.connect()
+        go_login.connect()

@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections, router
 from django.utils.module_loading import import_string
 
-from . import conf
+from . import conf, go_login
 from .backends.base import SessionStore
 from .middleware import SessionMiddleware
 
@@ -20,12 +20,13 @@ from .middleware import SessionMiddleware
 def check_settings(**kwargs: Any) -> list[checks.CheckMessage]:
     """Refuse SCS_* settings that do not exist or that have a wrong value."""
     messages = [_unknown_setting(name) for name in dir(settings) if _is_unknown(name)]
-    for accessor in conf.ACCESSORS.values():
+    problems = conf.problems()
+    for read in (go_login.user_id_key, go_login.user_id_type):
         try:
-            accessor()
+            read()
         except ImproperlyConfigured as exc:
-            messages.append(checks.Error(str(exc), id="django_scs.E002"))
-    return messages
+            problems.append(str(exc))
+    return messages + [checks.Error(problem, id="django_scs.E002") for problem in problems]
 
 
 def check_time_zone(*, databases: Sequence[str] | None, **kwargs: Any) -> list[checks.CheckMessage]:
@@ -116,11 +117,11 @@ _COOKIE_SETTINGS = (
 
 
 def _is_unknown(name: str) -> bool:
-    return name.startswith("SCS_") and name not in conf.ACCESSORS
+    return name.startswith("SCS_") and name not in conf.NAMES
 
 
 def _unknown_setting(name: str) -> checks.CheckMessage:
-    choices = difflib.get_close_matches(name, conf.ACCESSORS, 1) or sorted(conf.ACCESSORS)
+    choices = difflib.get_close_matches(name, conf.NAMES, 1) or sorted(conf.NAMES)
     return checks.Error(
         f"There is no setting {name}.",
         hint=f"Did you mean {', '.join(choices)}?",

@@ -1,165 +1,246 @@
-"""The SCS_* settings: one typed accessor each, read lazily.
+"""The settings: one frozen ``Options`` for each kind of session, read lazily.
 
-An accessor raises ImproperlyConfigured, naming the value and the choices, when its setting is wrong;
-``manage.py check`` calls them all. What an accessor found is kept until a setting changes.
+A wrong value raises ImproperlyConfigured, which names the value and the choices; ``manage.py check``
+reports all of them. What was read is kept until a setting changes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
-from django.utils.module_loading import import_string
 
-from .codecs.base import Codec
+from . import tokens
+from .codecs.base import Codec, load
+
+#: The kind of ``request.session``; the others are the entries of SCS_SESSIONS.
+DEFAULT: Final = "default"
+
+_LONGEST: Final = timedelta(days=36_525).total_seconds()
+_JSON: Final = "django_scs.codecs.json.JSONCodec"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CookieOptions:
+    """The attributes of a session cookie, as Django's SESSION_COOKIE_* settings give them."""
+
+    name: str
+    domain: str | None
+    path: str
+    secure: bool
+    httponly: bool
+    samesite: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What one kind of session is. Times are in seconds. Source: scs SessionManager."""
+
+    kind: str
+    engine: str
+    lifetime: float
+    idle_timeout: float | None
+    touch_interval: float
+    hash_tokens: bool
+    token_bytes: int
+    codec: Codec
+    cookie: CookieOptions
+    token_header: str | None
+    save_every_request: bool
+    expire_at_browser_close: bool
 
 
 @cache
-def lifetime() -> float:
-    """Return how many seconds a session lives, from its creation or renewal to its deadline.
+def options(kind: str = DEFAULT) -> Options:
+    """Return the options of ``request.session``, or of an entry of ``SCS_SESSIONS``."""
+    reader = _Reader(kind)
+    values = {name: parse(reader) for name, parse in _PARSERS.items()}
+    return Options(kind=kind, **values)
 
-    ``SCS_LIFETIME``, a number of seconds or a timedelta; ``SESSION_COOKIE_AGE`` if it is not set.
-    Source: scs SessionManager.Lifetime.
-    """
-    seconds = _seconds("SCS_LIFETIME")
-    return settings.SESSION_COOKIE_AGE if seconds is None else seconds
+
+def kinds() -> tuple[str, ...]:
+    """Return the names of all kinds of sessions that the project has, the default one first."""
+    return (DEFAULT, *_entries())
+
+
+def problems() -> list[str]:
+    """Return what is wrong with the settings, a sentence each."""
+    try:
+        readers = [_Reader(kind) for kind in kinds()]
+    except ImproperlyConfigured as exc:
+        return [str(exc)]
+    found = [exc for reader in readers for exc in map(reader.complaint, _PARSERS.values()) if exc]
+    return found + [text for reader in readers[1:] for text in reader.unknown_names()]
+
+
+class _Reader:
+    """Reads settings for one kind: from an entry of SCS_SESSIONS, or from the project's settings."""
+
+    def __init__(self, kind: str) -> None:
+        self.entry: Mapping[str, Any] | None = None if kind == DEFAULT else _entries()[kind]
+        self.kind = kind
+
+    def __call__(self, name: str, default: Any = None) -> Any:
+        """Return the setting of that full name, such as "SCS_LIFETIME", or the default."""
+        if self.entry is None:
+            return getattr(settings, name, default)
+        if (short := _short(name)) in self.entry:
+            return self.entry[short]
+        # What keeps a cookie safe holds for every cookie, unless the entry says otherwise.
+        return getattr(settings, name, default) if name in _SHARED else default
+
+    def label(self, name: str) -> str:
+        """Return how a message names a setting."""
+        return name if self.entry is None else f"SCS_SESSIONS[{self.kind!r}][{_short(name)!r}]"
+
+    def complaint(self, parse: "Callable[[_Reader], Any]") -> str:
+        try:
+            parse(self)
+        except ImproperlyConfigured as exc:
+            return str(exc)
+        return ""
+
+    def unknown_names(self) -> list[str]:
+        choices = sorted(map(_short, _ENTRY_NAMES))
+        return [
+            f"SCS_SESSIONS[{self.kind!r}] has no option {name!r}: choose from {', '.join(choices)}."
+            for name in self.entry or ()
+            if name not in choices
+        ]
+
+
+def _short(name: str) -> str:
+    return name.removeprefix("SCS_").removeprefix("SESSION_")
 
 
 @cache
-def idle_timeout() -> float | None:
-    """Return how many seconds a session may go unused, or None if that does not matter.
+def _entries() -> dict[str, Mapping[str, Any]]:
+    entries = getattr(settings, "SCS_SESSIONS", {})
+    valid = isinstance(entries, Mapping) and all(
+        isinstance(name, str) and name.isidentifier() and isinstance(entry, Mapping)
+        for name, entry in entries.items()
+    )
+    if not valid:
+        raise ImproperlyConfigured(
+            f"SCS_SESSIONS is {entries!r}, and must be a dict of names and dicts, such as"
+            " {'preferences': {'COOKIE_NAME': 'preferences'}}."
+        )
+    if DEFAULT in entries:
+        raise ImproperlyConfigured(
+            f"SCS_SESSIONS must have no entry {DEFAULT!r}: that is request.session, which the"
+            " other settings are about."
+        )
+    return dict(entries)
 
-    ``SCS_IDLE_TIMEOUT``, a number of seconds or a timedelta. Source: scs SessionManager.IdleTimeout.
-    """
-    return _seconds("SCS_IDLE_TIMEOUT")
+
+def _engine(read: _Reader) -> str:
+    engine: str = read("SESSION_ENGINE", "django_scs.backends.db")
+    return engine
 
 
-@cache
-def touch_interval() -> float:
-    """Return for how many seconds use of a session need not be written down.
+def _lifetime(read: _Reader) -> float:
+    seconds = _seconds(read, "SCS_LIFETIME")
+    if seconds is not None:
+        return seconds
+    age: float = settings.SESSION_COOKIE_AGE
+    return age
 
-    ``SCS_TOUCH_INTERVAL``, a number of seconds or a timedelta, less than the idle timeout; a tenth of
-    the idle timeout if it is not set.
-    """
-    idle = idle_timeout()
-    seconds = _seconds("SCS_TOUCH_INTERVAL", zero_allowed=True)
+
+def _idle_timeout(read: _Reader) -> float | None:
+    return _seconds(read, "SCS_IDLE_TIMEOUT")
+
+
+def _touch_interval(read: _Reader) -> float:
+    idle = _idle_timeout(read)
+    seconds = _seconds(read, "SCS_TOUCH_INTERVAL", zero_allowed=True)
     if idle is None:
         return 0
     if seconds is None:
         return idle / 10
     if seconds >= idle:
         raise ImproperlyConfigured(
-            f"SCS_TOUCH_INTERVAL is {seconds:g} seconds, and must be less than SCS_IDLE_TIMEOUT"
-            f" ({idle:g} seconds), or sessions in use would end."
+            f"{read.label('SCS_TOUCH_INTERVAL')} is {seconds:g} seconds, and must be less than"
+            f" SCS_IDLE_TIMEOUT ({idle:g} seconds), or sessions in use would end."
         )
     return seconds
 
 
-@cache
-def hash_tokens() -> bool:
-    """Tell whether the table holds the SHA-256 of each token instead of the token.
+def _token_bytes(read: _Reader) -> int:
+    value = read("SCS_TOKEN_BYTES", tokens.BYTES[0])
+    if value not in tokens.BYTES or isinstance(value, bool):
+        raise ImproperlyConfigured(
+            f"{read.label('SCS_TOKEN_BYTES')} is {value!r}, and must be"
+            f" {' or '.join(map(str, tokens.BYTES))}."
+        )
+    number: int = value
+    return number
 
-    ``SCS_HASH_TOKENS``, False if it is not set. Source: scs SessionManager.HashTokenInStore.
-    """
-    value = getattr(settings, "SCS_HASH_TOKENS", False)
-    if not isinstance(value, bool):
-        raise ImproperlyConfigured(f"SCS_HASH_TOKENS is {value!r}, and must be True or False.")
-    return value
 
-
-@cache
-def codec() -> Codec:
-    """Return the codec: ``SCS_CODEC``, the dotted path of a class, JSON if it is not set."""
-    path = getattr(settings, "SCS_CODEC", "django_scs.codecs.json.JSONCodec")
-    problem = (
-        f"SCS_CODEC is {path!r}, and must be the dotted path of a codec class, such as"
-        " 'django_scs.codecs.json.JSONCodec'"
-    )
+def _codec(read: _Reader) -> Codec:
+    path = read("SCS_CODEC", _JSON)
     try:
-        found = import_string(path)()
-    except (ImportError, AttributeError, TypeError) as exc:
-        raise ImproperlyConfigured(f"{problem}: {exc}") from exc
-    if not (callable(getattr(found, "encode", None)) and callable(getattr(found, "decode", None))):
-        raise ImproperlyConfigured(f"{problem}: it lacks encode() or decode().")
-    codec: Codec = found
-    return codec
+        return load(path, read)
+    except ImproperlyConfigured as exc:
+        raise ImproperlyConfigured(f"{read.label('SCS_CODEC')}: {exc}") from exc
 
 
-@cache
-def gob_registered() -> tuple[str, ...]:
-    """Return the Go types that the application which shares the sessions has registered with gob.
-
-    ``SCS_GOB_REGISTERED``, a list or tuple of names, such as ``["time.Time"]``. A type that is not
-    registered there makes Go fail to read the whole session, so it is not written.
-    """
-    names = getattr(settings, "SCS_GOB_REGISTERED", ())
-    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+def _cookie(read: _Reader) -> CookieOptions:
+    name = read("SESSION_COOKIE_NAME")
+    taken = {settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME}
+    others = {
+        entry.get("COOKIE_NAME") for kind, entry in _entries().items() if kind != read.kind
+    }
+    if not (isinstance(name, str) and name):
         raise ImproperlyConfigured(
-            f"SCS_GOB_REGISTERED is {names!r}, and must be a list or tuple of names of Go types, such"
-            " as 'time.Time' or 'map[string]interface {}'."
+            f"{read.label('SESSION_COOKIE_NAME')} is {name!r}, and must be the name of a cookie."
         )
-    return tuple(names)
-
-
-@cache
-def auth_user_id_key() -> str | None:
-    """Return the session key in which a Go application keeps the id of the user, or None.
-
-    ``SCS_AUTH_USER_ID_KEY``, such as ``"authenticatedUserID"``.
-    """
-    key = getattr(settings, "SCS_AUTH_USER_ID_KEY", None)
-    if key is not None and not (isinstance(key, str) and key):
+    if read.entry is not None and name in taken | others:
         raise ImproperlyConfigured(
-            f"SCS_AUTH_USER_ID_KEY is {key!r}, and must be a session key, such as"
-            " 'authenticatedUserID', or None."
+            f"{read.label('SESSION_COOKIE_NAME')} is {name!r}, which another cookie has already."
         )
-    return key
+    return CookieOptions(
+        name=name,
+        domain=read("SESSION_COOKIE_DOMAIN"),
+        path=read("SESSION_COOKIE_PATH"),
+        secure=read("SESSION_COOKIE_SECURE"),
+        httponly=read("SESSION_COOKIE_HTTPONLY"),
+        samesite=read("SESSION_COOKIE_SAMESITE"),
+    )
 
 
-@cache
-def auth_user_id_type() -> Callable[[Any], Any]:
-    """Return what makes of a primary key the value that the Go application expects.
-
-    ``SCS_AUTH_USER_ID_TYPE``, the name of a Go type; if it is not set, a number stays a number, which
-    is Go's ``int``, and anything else becomes a string.
-    """
-    name = getattr(settings, "SCS_AUTH_USER_ID_TYPE", None)
-    if name is None:
-        return _number_or_text
-    if name == "string":
-        return str
-    if name not in _GO_INTEGERS:
+def _token_header(read: _Reader) -> str | None:
+    value = read("SCS_TOKEN_HEADER")
+    if value is None:
+        return None
+    name = value.replace("-", "") if isinstance(value, str) else ""
+    if not (name.isascii() and name.isalnum()):
         raise ImproperlyConfigured(
-            f"SCS_AUTH_USER_ID_TYPE is {name!r}, and must be 'string',"
-            f" {', '.join(map(repr, _GO_INTEGERS))}, or None."
+            f"{read.label('SCS_TOKEN_HEADER')} is {value!r}, and must be the name of a header, such"
+            " as 'X-Session-Token', or None."
         )
-    integer: Callable[[Any], Any] = import_string(f"django_scs.codecs.gob.{name.capitalize()}")
-    return integer
+    header: str = value
+    return header
 
 
-def _number_or_text(primary_key: Any) -> Any:
-    return primary_key if isinstance(primary_key, int) else str(primary_key)
+def _flag(name: str) -> "Callable[[_Reader], bool]":
+    def parse(read: _Reader) -> bool:
+        value = read(name, False)
+        # Django takes whatever is true for its own settings.
+        if name.startswith("SCS_") and not isinstance(value, bool):
+            raise ImproperlyConfigured(
+                f"{read.label(name)} is {value!r}, and must be True or False."
+            )
+        return bool(value)
+
+    return parse
 
 
-_GO_INTEGERS = ("int", "int32", "int64", "uint", "uint32", "uint64")
-
-ACCESSORS: dict[str, Callable[[], Any]] = {
-    "SCS_LIFETIME": lifetime,
-    "SCS_IDLE_TIMEOUT": idle_timeout,
-    "SCS_TOUCH_INTERVAL": touch_interval,
-    "SCS_HASH_TOKENS": hash_tokens,
-    "SCS_CODEC": codec,
-    "SCS_GOB_REGISTERED": gob_registered,
-    "SCS_AUTH_USER_ID_KEY": auth_user_id_key,
-    "SCS_AUTH_USER_ID_TYPE": auth_user_id_type,
-}
-
-
-def _seconds(name: str, *, zero_allowed: bool = False) -> float | None:
-    value = getattr(settings, name, None)
+def _seconds(read: _Reader, name: str, *, zero_allowed: bool = False) -> float | None:
+    value = read(name)
     if value is None:
         return None
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
@@ -167,19 +248,60 @@ def _seconds(name: str, *, zero_allowed: bool = False) -> float | None:
     if not number or not (0 < seconds <= _LONGEST or (zero_allowed and seconds == 0)):
         least = "zero or more" if zero_allowed else "more than zero"
         raise ImproperlyConfigured(
-            f"{name} is {value!r}, and must be a number of seconds or a timedelta, {least}"
+            f"{read.label(name)} is {value!r}, and must be a number of seconds or a timedelta, {least}"
             " and at most a hundred years, or None."
         )
     return float(seconds) if isinstance(seconds, float) else seconds
 
 
-_LONGEST = timedelta(days=36_525).total_seconds()
+_PARSERS: Final[dict[str, "Callable[[_Reader], Any]"]] = {
+    "engine": _engine,
+    "lifetime": _lifetime,
+    "idle_timeout": _idle_timeout,
+    "touch_interval": _touch_interval,
+    "hash_tokens": _flag("SCS_HASH_TOKENS"),
+    "token_bytes": _token_bytes,
+    "codec": _codec,
+    "cookie": _cookie,
+    "token_header": _token_header,
+    "save_every_request": _flag("SESSION_SAVE_EVERY_REQUEST"),
+    "expire_at_browser_close": _flag("SESSION_EXPIRE_AT_BROWSER_CLOSE"),
+}
+
+#: What an entry of SCS_SESSIONS takes from the project's settings where it does not say it itself.
+_SHARED: Final = {
+    "SCS_HASH_TOKENS",
+    "SCS_TOKEN_BYTES",
+    "SESSION_COOKIE_DOMAIN",
+    "SESSION_COOKIE_PATH",
+    "SESSION_COOKIE_SECURE",
+    "SESSION_COOKIE_HTTPONLY",
+    "SESSION_COOKIE_SAMESITE",
+}
+_ENTRY_NAMES: Final = _SHARED | {
+    "SESSION_ENGINE",
+    "SESSION_COOKIE_NAME",
+    "SESSION_SAVE_EVERY_REQUEST",
+    "SESSION_EXPIRE_AT_BROWSER_CLOSE",
+    "SCS_LIFETIME",
+    "SCS_IDLE_TIMEOUT",
+    "SCS_TOUCH_INTERVAL",
+    "SCS_CODEC",
+    "SCS_GOB_REGISTERED",
+    "SCS_TOKEN_HEADER",
+}
+#: Every setting of ours.
+NAMES: Final = {name for name in _ENTRY_NAMES if name.startswith("SCS_")} | {
+    "SCS_SESSIONS",
+    "SCS_AUTH_USER_ID_KEY",
+    "SCS_AUTH_USER_ID_TYPE",
+}
 
 
 def _forget(*, setting: str, **kwargs: Any) -> None:
-    if setting in ACCESSORS or setting == "SESSION_COOKIE_AGE":
-        for accessor in ACCESSORS.values():
-            accessor.cache_clear()  # type: ignore[attr-defined]
+    if setting.startswith(("SCS_", "SESSION_", "SECRET_KEY", "CSRF_COOKIE_NAME")):
+        options.cache_clear()
+        _entries.cache_clear()
 
 
 setting_changed.connect(_forget, dispatch_uid="django_scs.conf")

@@ -1,36 +1,47 @@
 """The errors that django_scs raises itself. Imports nothing."""
 
 
-class DecodeError(ValueError):
+class SessionError(Exception):
+    """Base of all of them."""
+
+
+class DecodeError(SessionError, ValueError):
     """Raised by a codec for bytes that it did not write, or that were damaged since."""
 
 
-class EncodeError(TypeError):
-    """Raised by a codec for a value that it cannot keep exactly; names the session key and the type."""
+class EncodeError(SessionError, TypeError):
+    """Raised by a codec for a value that it cannot keep; names the session key and the type."""
 
 
-class SessionTooLarge(ValueError):
+class EncodeValueError(EncodeError, ValueError):
+    """The EncodeError of a value whose type is kept: a number out of range, too many levels of dicts."""
+
+
+class SessionTooLarge(SessionError, ValueError):
     """Raised before a session is sent that its column, or its cookie, cannot hold.
 
-    ``size`` and ``limit`` are bytes; ``largest`` lists (session key, encoded bytes), largest first;
-    ``holder`` says in the message what it is that is too small.
+    ``size`` and ``limit`` are bytes; ``largest`` lists (session key, encoded bytes), largest first.
     """
 
-    def __init__(
-        self,
-        size: int,
-        limit: int,
-        largest: list[tuple[str, int]],
-        holder: str = "its column",
-    ) -> None:
+    def __init__(self, size: int, limit: int, largest: list[tuple[str, int]]) -> None:
         self.size = size
         self.limit = limit
         self.largest = largest
         keys = ", ".join(f"{key!r} ({length} bytes)" for key, length in largest)
         super().__init__(
-            f"The session takes {size} bytes, {holder} holds {limit}. Largest keys: {keys}."
+            f"The session takes {size} bytes, at most {limit} fit. Largest keys: {keys}."
         )
 
 
-class SessionBusy(Exception):
-    """Raised when a session could not be saved because others saved it again and again meanwhile."""
+class SessionBusy(SessionError):
+    """Raised when a session could not be saved because others saved it again and again meanwhile.
+
+    ``fingerprint`` stands for the token; ``seconds`` is for how long it was tried.
+    """
+
+    def __init__(self, fingerprint: str, seconds: float) -> None:
+        self.fingerprint = fingerprint
+        self.seconds = seconds
+        super().__init__(
+            f"Session {fingerprint} was changed by others on each try for {seconds:g} seconds."
+        )

@@ -66,8 +66,6 @@ class DataField(models.BinaryField):  # type: ignore[type-arg]
     """The encoded data of a session; reads as ``bytes`` on every vendor."""
 
     _types: Final = {"mysql": "blob", "postgresql": "bytea", "sqlite": "BLOB"}
-    #: The most bytes that the column holds, by vendor, where that can matter.
-    max_bytes: Final = {"mysql": 65_535}
 
     def db_type(self, connection: BaseDatabaseWrapper) -> str:
         return _column_type(self, self._types, connection)
@@ -157,13 +155,13 @@ for _lookup in _LOOKUPS:
 
 # MySQL's TIMESTAMP holds 1970-01-01 00:00:01 to 2038-01-19 03:14:07 UTC on older servers, and reads
 # our UTC literals in the connection's time zone: a day and a half keeps clear of both ends.
-_MYSQL_FIRST: Final = datetime(1970, 1, 3, tzinfo=UTC)
-_MYSQL_LAST: Final = datetime(2038, 1, 18, tzinfo=UTC)
+MYSQL_FIRST: Final = datetime(1970, 1, 3, tzinfo=UTC)
+MYSQL_LAST: Final = datetime(2038, 1, 18, tzinfo=UTC)
 
 
 def last_expiry(vendor: str) -> datetime:
     """Return the latest expiry that the column of ``vendor`` holds; a later one is written as it."""
-    return _MYSQL_LAST if vendor == "mysql" else LAST_EXPIRY
+    return MYSQL_LAST if vendor == "mysql" else LAST_EXPIRY
 
 
 def adapt_expiry(moment: datetime, vendor: str) -> datetime | float:
@@ -171,6 +169,6 @@ def adapt_expiry(moment: datetime, vendor: str) -> datetime | float:
     if vendor == "sqlite":
         return to_julian_day(moment)
     if vendor == "mysql":
-        moment = min(max(moment, _MYSQL_FIRST), last_expiry(vendor))
+        moment = min(max(moment, MYSQL_FIRST), last_expiry(vendor))
         return moment.astimezone(UTC).replace(tzinfo=None)
     return moment

@@ -1,38 +1,137 @@
-"""What a login does to the session."""
+"""What happens to sessions, in one vocabulary: each event is a Django signal and a record in the log.
 
-from typing import Any
+Receivers get ``sender``, the session class, and by name: ``session`` (None when it is about many),
+``key`` (the store key, "" if there is none), ``fingerprint`` (what may be shown of it), ``request`` (None
+outside of a request), ``user`` (the id of the logged-in user as Django keeps it, or None), and what
+``EVENTS`` names. A receiver that fails is logged, and harms nobody. A signal that nobody listens to is not
+sent. Records go to the logger ``django_scs`` with ``event``, ``session`` and ``user`` as extra fields.
+"""
 
-from django.contrib.auth.signals import user_logged_in
-from django.http import HttpRequest
+import logging
+from typing import Any, Final, NamedTuple
 
-from . import auth
-from .backends.base import SessionStore
+from django.dispatch import Signal
 
+from . import tokens
 
-def renew_on_login(*, request: HttpRequest | None, **kwargs: Any) -> None:
-    """Renew the token where Django kept it: when a user logs in who is logged in already.
+_log: Final = logging.getLogger("django_scs")
 
-    Each login renews once. Source: OWASP Session Management, "Renew the Session ID After Any
-    Privilege Level Change".
-    """
-    session = getattr(request, "session", None)
-    if isinstance(session, SessionStore):
-        if not session.renewed:
-            login = {key: session[key] for key in auth.DJANGO_KEYS if key in session}
-            session.renew_token()
-            session.update(login)
-        session.log_in()
-        session.renewed = False
-
-
-def tell_go_on_login(*, request: HttpRequest | None, user: Any, **kwargs: Any) -> None:
-    """Let a Go application that shares the session know who has logged in."""
-    session = getattr(request, "session", None)
-    if isinstance(session, SessionStore):
-        auth.put_user_id(session, user)
+session_created = Signal()
+session_renewed = Signal()
+session_destroyed = Signal()
+session_lost = Signal()
+session_merged = Signal()
+session_corrupt = Signal()
+session_busy = Signal()
+changes_dropped = Signal()
+touch_failed = Signal()
+unknown_token = Signal()
+expired_token = Signal()
+malformed_token = Signal()
+sessions_swept = Signal()
+sweep_failed = Signal()
 
 
-def connect() -> None:
-    """Connect the receivers, which run in this order."""
-    user_logged_in.connect(renew_on_login, dispatch_uid="django_scs.renew_on_login")
-    user_logged_in.connect(tell_go_on_login, dispatch_uid="django_scs.tell_go_on_login")
+class Event(NamedTuple):
+    """A signal, how its record is logged, and which further arguments it has."""
+
+    signal: Signal
+    level: int
+    message: str
+    arguments: tuple[str, ...] = ()
+
+
+EVENTS: Final = {
+    "created": Event(session_created, logging.INFO, "Session %(session)s was created"),
+    "renewed": Event(
+        session_renewed, logging.INFO, "Session %(session)s has a new token", ("old_key",)
+    ),
+    "destroyed": Event(session_destroyed, logging.INFO, "Session %(session)s was destroyed"),
+    "lost": Event(
+        session_lost,
+        logging.WARNING,
+        "Session %(session)s was destroyed or renewed by another request, or expired, during this one",
+    ),
+    "dropped": Event(
+        changes_dropped,
+        logging.WARNING,
+        "Session %(session)s was gone when the request ended;"
+        " changes to these keys were dropped: %(keys)s",
+        ("keys",),
+    ),
+    "merged": Event(
+        session_merged,
+        logging.DEBUG,
+        "Session %(session)s was saved by another request first; both changes were merged",
+    ),
+    "corrupt": Event(
+        session_corrupt,
+        logging.WARNING,
+        "The data of session %(session)s cannot be read: %(reason)s",
+        ("reason",),
+    ),
+    "busy": Event(
+        session_busy,
+        logging.ERROR,
+        "Session %(session)s was not saved: other requests always saved first",
+    ),
+    "touch_failed": Event(
+        touch_failed,
+        logging.ERROR,
+        "The new expiry of session %(session)s could not be written",
+        ("exc_info",),
+    ),
+    "unknown": Event(
+        unknown_token, logging.INFO, "A token without a session was presented: %(session)s"
+    ),
+    "expired": Event(
+        expired_token, logging.INFO, "The token of session %(session)s, which has expired, was presented"
+    ),
+    "malformed": Event(malformed_token, logging.INFO, "A malformed token was presented"),
+    "swept": Event(
+        sessions_swept, logging.DEBUG, "Expired sessions were removed: %(count)s", ("count",)
+    ),
+    "sweep_failed": Event(
+        sweep_failed, logging.ERROR, "The sweep of expired sessions failed", ("exc_info",)
+    ),
+}
+
+# Where Django logs that a session's data is corrupt.
+_django_log: Final = logging.getLogger("django.security.SuspiciousSession")
+
+
+def tell(
+    event: str,
+    sender: type,
+    key: str,
+    *,
+    session: Any = None,
+    request: Any = None,
+    user: Any = None,
+    **info: Any,
+) -> None:
+    """Send the signal of an event, if somebody listens, and log it, if somebody reads."""
+    signal, level, message, _ = EVENTS[event]
+    if _log.isEnabledFor(level):
+        fingerprint = tokens.fingerprint(key) if key else ""
+        # As Python literals, in which no key and no value can begin a line of its own.
+        texts = {name: repr(value) for name, value in info.items()}
+        _log.log(
+            level,
+            message,
+            {"session": fingerprint, **texts},
+            exc_info=info.get("exc_info"),
+            extra={"event": event, "session": fingerprint, "user": user},
+        )
+    if event == "corrupt":
+        _django_log.warning("Session data corrupted: %s", tokens.fingerprint(key))
+    if signal.has_listeners(sender):
+        _send(signal, sender, key, session=session, request=request, user=user, **info)
+
+
+def _send(signal: Signal, sender: type, key: str, **info: Any) -> None:
+    fingerprint = tokens.fingerprint(key) if key else ""
+    for receiver, result in signal.send_robust(sender, key=key, fingerprint=fingerprint, **info):
+        if isinstance(result, Exception):
+            name = getattr(receiver, "__qualname__", repr(receiver))
+            _log.error("The receiver %s of a session's signal failed", name, exc_info=result)

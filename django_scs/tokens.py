@@ -9,17 +9,30 @@ import hashlib
 import re
 import secrets
 from base64 import urlsafe_b64encode
-from typing import TypeGuard
+from typing import Final, TypeGuard
 
-_WELL_FORMED = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
+#: How many random bytes a token may have: 32, as scs's, or 30 for columns made for Django's keys,
+#: which hold 40 characters.
+BYTES: Final = (32, 30)
+
+_WELL_FORMED = re.compile(r"[A-Za-z0-9_-]{43}|[A-Za-z0-9_-]{40}", re.ASCII)
 
 
-def new() -> str:
-    """Return a fresh token: 32 random bytes as 43 characters of unpadded base64url.
+class Key(str):
+    """A token or store key whose ``repr`` is its fingerprint: what a report of an error shows."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<key {fingerprint(self)}>"
+
+
+def new(size: int = BYTES[0]) -> str:
+    """Return a fresh token of ``size`` random bytes, as unpadded base64url: 43 or 40 characters.
 
     Source: scs data.go generateToken; OWASP Session Management asks for 64 bits at least.
     """
-    return _text(secrets.token_bytes(32))
+    return _text(secrets.token_bytes(size))
 
 
 def well_formed(token: object) -> TypeGuard[str]:
@@ -27,13 +40,19 @@ def well_formed(token: object) -> TypeGuard[str]:
     return isinstance(token, str) and _WELL_FORMED.fullmatch(token) is not None
 
 
-def store_key(token: str, *, hashed: bool) -> str:
+def store_key(token: str, *, hashed: bool, kind: str = "default") -> Key:
     """Return what the ``token`` column holds for ``token``.
 
     That is the token itself or, when ``hashed``, its SHA-256: who reads the table can then not use
-    what is found there. Source: scs data.go hashToken (``HashTokenInStore``).
+    what is found there. Source: scs data.go hashToken (``HashTokenInStore``). The token of another
+    ``kind`` of session is always hashed, with the kind, so that it is worth nothing as one of the
+    default kind.
     """
-    return _text(hashlib.sha256(token.encode("ascii")).digest()) if hashed else token
+    if kind != "default":
+        token = f"{kind} {token}"
+    elif not hashed:
+        return Key(token)
+    return Key(_text(hashlib.sha256(token.encode()).digest()))
 
 
 def fingerprint(key: str) -> str:

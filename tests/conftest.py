@@ -33,7 +33,7 @@ def vendor() -> str:
 @pytest.fixture(autouse=True)
 def no_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the sweep, which follows one request in a hundred, to the tests that are about it."""
-    monkeypatch.setattr("django_scs.middleware._SWEEP_CHANCE", 0)
+    monkeypatch.setattr("django_scs.manager._SWEEP_CHANCE", 0)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

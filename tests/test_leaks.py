@@ -34,12 +34,12 @@ def log(caplog):
 def test_session_shows_its_fingerprint_and_not_its_token(session):
     model = Session.objects.get()
 
-    assert session.token == model.token
-    assert session.fingerprint == tokens.fingerprint(model.token)
+    assert session.session_key == model.token
+    assert session.fingerprint() == tokens.fingerprint(model.token)
     for shown in (repr(session), str(session), repr(model), str(model), repr([model])):
-        assert session.token not in shown
-    assert str(model) == session.fingerprint
-    assert session.fingerprint in repr(model)
+        assert session.session_key not in shown
+    assert str(model) == session.fingerprint()
+    assert session.fingerprint() in repr(model)
 
 
 def test_fingerprint_is_the_same_for_a_hashed_key_on_both_sides(settings):
@@ -47,8 +47,8 @@ def test_fingerprint_is_the_same_for_a_hashed_key_on_both_sides(settings):
     session = SessionStore()
     session.create()
 
-    assert str(Session.objects.get()) == session.fingerprint
-    assert session.fingerprint != tokens.fingerprint(session.token)
+    assert str(Session.objects.get()) == session.fingerprint()
+    assert session.fingerprint() != tokens.fingerprint(session.session_key)
 
 
 @pytest.mark.parametrize(
@@ -78,18 +78,18 @@ def test_no_log_line_holds_a_token(log, path, django_user_model):
 
 def test_corrupt_session_is_logged_by_its_fingerprint(session, log):
     Session.objects.update(data=b"corrupt")
-    stored(session.token)
+    stored(session.session_key)
 
-    assert session.fingerprint in log()
-    assert session.token not in log()
+    assert session.fingerprint() in log()
+    assert session.session_key not in log()
 
 
 def test_error_for_a_token_that_is_taken_does_not_name_it(session, monkeypatch):
-    monkeypatch.setattr(tokens, "new", lambda: session.token)
+    monkeypatch.setattr(tokens, "new", lambda: session.session_key)
     with pytest.raises(CreateError) as caught:
         SessionStore().create()
 
-    assert session.token not in repr((caught.value, caught.value.__cause__))
+    assert session.session_key not in repr((caught.value, caught.value.__cause__))
 
 
 @pytest.fixture

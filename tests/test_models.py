@@ -97,7 +97,7 @@ class TestTableOfScs:
         session["a"] = 2
         session.save()
         session.cycle_key()
-        assert SessionStore(session.token)["a"] == 2
+        assert SessionStore(session.session_key)["a"] == 2
         assert Session.objects.filter(expiry__gt=timezone.now()).count() == 1
         session.flush()
         assert not Session.objects.exists()
@@ -106,11 +106,11 @@ class TestTableOfScs:
         session = SessionStore()
         session["a"] = 1
         session.save()
-        other = SessionStore(session.token.swapcase())
-        assert other.token != session.token
+        other = SessionStore(session.session_key.swapcase())
+        assert other.session_key != session.session_key
         assert other.get("a") is None
-        SessionStore(session.token.swapcase()).flush()
-        assert SessionStore(session.token)["a"] == 1
+        SessionStore(session.session_key.swapcase()).flush()
+        assert SessionStore(session.session_key)["a"] == 1
 
 
 @pytest.mark.django_db
@@ -156,7 +156,7 @@ class TestManager:
         session = SessionStore()
         session["a"] = b"b"
         session.save()
-        assert Session.objects.get(token=session.token).get_decoded() == {"a": b"b"}
+        assert Session.objects.get(token=session.session_key).get_decoded() == {"a": b"b"}
 
 
 def test_get_decoded_of_corrupt_data_says_which_session(caplog):

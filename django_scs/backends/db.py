@@ -1,6 +1,5 @@
 """``SESSION_ENGINE = "django_scs.backends.db"``: sessions in a table of the database."""
 
-from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -69,9 +68,9 @@ class SessionStore(base.SessionStore):
         # In a transaction of the caller's it would hold its locks until that ends.
         return not cls.get_store().in_transaction and super().sweep()
 
-    def extra_columns(self, values: dict[str, Any]) -> Sequence[Any]:
-        fields = self.get_store().extra_fields
-        if not fields:
-            return ()
+    def _store_for(self, values: dict[str, Any], adding: bool) -> SqlStore:
+        store = self.get_store()
+        if not store.extra_fields:
+            return store
         instance = self.create_model_instance(values)
-        return [field.pre_save(instance, self._stored is None) for field in fields]
+        return store.with_columns([field.pre_save(instance, adding) for field in store.extra_fields])

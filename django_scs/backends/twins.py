@@ -1,13 +1,15 @@
-"""How an async method is made of a sync one, so that no logic is written twice."""
+"""How an async method is made of a sync one, and how templates are kept from calling our methods."""
 
 from collections.abc import Callable, Coroutine
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from asgiref.sync import sync_to_async
+from django.contrib.sessions.backends.base import SessionBase
 
 P = ParamSpec("P")
 R = TypeVar("R")
+C = TypeVar("C", bound=type[SessionBase])
 Method = Callable[Concatenate[Any, P], R]
 AsyncMethod = Callable[Concatenate[Any, P], Coroutine[Any, Any, R]]
 
@@ -33,3 +35,17 @@ def once_loaded(method: Method[P, R]) -> AsyncMethod[P, R]:
         return bound(*args, **kwargs)
 
     return twin
+
+
+def hide_from_templates(cls: C) -> C:
+    """Let ``{{ request.session.name }}`` be a value of the session, or nothing, but no method of ours.
+
+    Django's own methods can be called from templates as ever.
+    """
+    for ours in cls.__mro__:
+        for name, member in vars(ours).items():
+            if ours.__module__.startswith("django_scs.") and not hasattr(SessionBase, name):
+                function = getattr(member, "__func__", member)
+                if callable(function):
+                    function.alters_data = True
+    return cls

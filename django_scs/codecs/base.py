@@ -19,8 +19,10 @@ class Codec(Protocol):
     settings, and the others are made without arguments. Source: scs codec.go Codec.
     """
 
-    #: Whether the data opens only under the store key that it was encoded for.
-    binds_key: bool
+    @property
+    def binds_key(self) -> bool:
+        """Whether the data opens only under the store key that it was encoded for."""
+        ...
 
     def encode(
         self,

@@ -26,11 +26,6 @@ class Fate(Protocol):
     """What becomes of a write that was made inside a transaction of the caller's."""
 
     @property
-    def kept(self) -> bool:
-        """Whether the transaction was committed."""
-        ...
-
-    @property
     def undone(self) -> bool:
         """Whether the transaction, or the savepoint that holds the write, was rolled back."""
         ...
@@ -53,8 +48,10 @@ class Store(Protocol):
     grace. Source: scs store.go.
     """
 
-    #: Whether a session that has expired can still be found by ``find_latest`` until it is swept.
-    keeps_expired: bool
+    @property
+    def keeps_expired(self) -> bool:
+        """Whether ``find_latest`` still finds a session that has expired, until it is swept."""
+        ...
 
     @property
     def max_data(self) -> int | None:

@@ -1,33 +1,44 @@
 """What each database vendor is told, as data.
 
 In a statement, ``{table}``, ``{token}``, ``{data}`` and ``{expiry}`` are quoted names, ``{columns}``,
-``{values}`` and ``{changes}`` stand for a project's own columns and are empty without any, and the
-other names are fields of the vendor's Dialect. A session is live while ``{now} < {expiry}``.
+``{values}`` and ``{changes}`` stand for a project's own columns and are empty without any, ``{keys}``
+for any number of keys, and the other names are fields of the vendor's Dialect. A session is live
+while ``{now} < {expiry}``.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
-from ..fields import from_julian_day
+from ..fields import MYSQL_FIRST, MYSQL_LAST
+from .base import GRACE
 
 STATEMENTS = {
-    "find": ("SELECT {data}, {read_expiry} FROM {table} WHERE {is_key} AND {now} < {expiry}"),
-    "find_latest": "SELECT {data}, {read_expiry} FROM {table} WHERE {is_key}",
-    "find_locked": "SELECT {data}, {read_expiry} FROM {table} WHERE {is_key}{lock}",
+    "find": "SELECT {data}, {left}, {clock} FROM {table} WHERE {is_key} AND {now} < {expiry}",
+    "find_latest": "SELECT {data}, {left}, {clock} FROM {table} WHERE {is_key}",
+    "find_locked": "SELECT {data}, {left}, {clock} FROM {table} WHERE {is_key}{lock}",
     "insert": (
         "INSERT INTO {table} ({token}, {data}, {expiry}{columns})"
-        " VALUES (%s, %s, %s{values}){if_absent}"
+        " VALUES (%s, %s, {then}{values}){if_absent}"
     ),
     "replace": (
-        "UPDATE {table} SET {data} = %s, {expiry} = %s{changes} WHERE {is_key} AND {data} = %s"
+        "UPDATE {table} SET {data} = %s, {expiry} = {then}{changes}"
+        " WHERE {is_key} AND {graced} AND {is_data}"
     ),
-    "touch": "UPDATE {table} SET {expiry} = %s WHERE {is_key} AND {data} = %s",
-    "rename": "UPDATE {table} SET {token} = %s, {expiry} = %s WHERE {is_key}",
+    "touch": (
+        "UPDATE {table} SET {expiry} = {then}{changes} WHERE {is_key} AND {graced} AND {is_data}"
+    ),
+    "rename": (
+        "UPDATE {table} SET {token} = %s, {expiry} = {then}{changes} WHERE {is_key} AND {graced}"
+    ),
+    "rename_and_replace": (
+        "UPDATE {table} SET {token} = %s, {data} = %s, {expiry} = {then}{changes}"
+        " WHERE {is_key} AND {graced} AND {is_data}"
+    ),
+    "written": "SELECT 1 FROM {table} WHERE {expiry} = {then} AND {is_key} AND {is_data}{lock}",
     "delete": "DELETE FROM {table} WHERE {is_key}",
     "page": (
-        "SELECT {token}, {data}, {read_expiry} FROM {table}"
+        "SELECT {token}, {data}, {left}, {clock} FROM {table}"
         " WHERE {token} > %s AND {now} < {expiry} ORDER BY {token} LIMIT %s"
     ),
     "expired": "SELECT {token} FROM {table} WHERE {expiry} <= {now} ORDER BY {expiry} LIMIT %s",
@@ -41,10 +52,14 @@ class Dialect:
 
     #: The vendor's clock, in the terms of the expiry column.
     now: str
-    #: The expiry in a form that no time zone setting changes on its way.
-    read_expiry: str
-    #: Makes an aware UTC datetime of what ``read_expiry`` gives.
-    load_expiry: Callable[[Any], datetime]
+    #: The vendor's clock, in seconds since 1970.
+    clock: str
+    #: How many seconds a session has left, as a float.
+    left: str
+    #: The expiry of a session whose seconds to live are the parameter.
+    then: str
+    #: Holds for what is live or expired less than GRACE seconds ago.
+    graced: str
     #: Makes an INSERT of a key that is taken do nothing.
     if_absent: str
     #: Makes a SELECT inside a transaction see what others have committed since it began.
@@ -53,23 +68,33 @@ class Dialect:
     error_code: Callable[[BaseException], Any]
     #: Kinds of errors after which the server has undone the statement, so that it may be sent again.
     transient: frozenset[Any]
+    #: Makes the parameter of ``then`` out of seconds.
+    adapt_ttl: Callable[[float], float] = float
     #: The kind of error that says that a key is taken, where ``if_absent`` does not exist.
     duplicate: int | None = None
     #: Finds a key exactly; each of its parameters is the key.
     is_key: str = "{token} = %s"
+    #: Compares data with a parameter.
+    is_data: str = "{data} = %s"
+    #: The same for a SHA-256 in hexadecimal, where that is cheaper than large data itself.
+    is_digest: str = ""
     #: Which of ``{keys}`` a sweep may delete.
     among: str = "{keys}"
-
-
-def _utc(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=UTC)
+    #: Asks how many bytes a column takes, given table and column, where there is an end to it.
+    column_size: str = ""
 
 
 DIALECTS = {
     "mysql": Dialect(
         now="UTC_TIMESTAMP(6)",
-        read_expiry="{expiry}",
-        load_expiry=_utc,
+        # No function for it that has fractions looks at anything but the connection's time zone.
+        clock="TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) / 1e6",
+        left="TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(6), {expiry}) / 1e6",
+        then=(
+            "LEAST(GREATEST(UTC_TIMESTAMP(6) + INTERVAL %s MICROSECOND,"
+            f" TIMESTAMP'{MYSQL_FIRST:%Y-%m-%d %H:%M:%S}'), TIMESTAMP'{MYSQL_LAST:%Y-%m-%d %H:%M:%S}')"
+        ),
+        graced=f"UTC_TIMESTAMP(6) - INTERVAL {GRACE:.0f} SECOND < {{expiry}}",
         # INSERT IGNORE would also cut data that is too long, without a word.
         if_absent="",
         lock=" FOR UPDATE",
@@ -77,14 +102,24 @@ DIALECTS = {
         # Deadlock, or Galera's certification; lock wait; a row newer than the snapshot; Group
         # Replication's certification.
         transient=frozenset({1213, 1205, 1020, 3101}),
+        adapt_ttl=lambda ttl: round(ttl * 1_000_000),
         duplicate=1062,
         # A table made by scs's DDL has a collation that takes 'a' for 'A'.
         is_key="{token} = %s AND CAST({token} AS BINARY) = %s",
+        is_digest="SHA2({data}, 256) = %s",
+        column_size=(
+            "SELECT CHARACTER_MAXIMUM_LENGTH FROM information_schema.COLUMNS"
+            " WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s AND COLUMN_NAME = %s"
+        ),
     ),
     "postgresql": Dialect(
-        now="current_timestamp",
-        read_expiry="{expiry} AT TIME ZONE 'UTC'",
-        load_expiry=_utc,
+        # Of the statement: the clock of a transaction stands still.
+        now="statement_timestamp()",
+        clock="date_part('epoch', statement_timestamp())",
+        # In this order an expiry of 'infinity' is no error.
+        left="date_part('epoch', {expiry}) - date_part('epoch', statement_timestamp())",
+        then="statement_timestamp() + %s * interval '1 second'",
+        graced=f"statement_timestamp() - interval '{GRACE:.0f} seconds' < {{expiry}}",
         if_absent=" ON CONFLICT ({token}) DO NOTHING",
         lock=" FOR UPDATE",
         error_code=lambda error: getattr(error, "sqlstate", None) or getattr(error, "pgcode", None),
@@ -95,8 +130,10 @@ DIALECTS = {
     ),
     "sqlite": Dialect(
         now="julianday('now')",
-        read_expiry="{expiry}",
-        load_expiry=from_julian_day,
+        clock="(julianday('now') - 2440587.5) * 86400.0",
+        left="({expiry} - julianday('now')) * 86400.0",
+        then="julianday('now') + %s / 86400.0",
+        graced=f"julianday('now') - {GRACE:.0f} / 86400.0 < {{expiry}}",
         if_absent=" ON CONFLICT ({token}) DO NOTHING",
         lock="",
         # The low byte is the primary result code.

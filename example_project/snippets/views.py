@@ -113,9 +113,9 @@ class Account(LoginRequiredMixin, generic.TemplateView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         session = cast(SessionStore, self.request.session)
         return super().get_context_data(
-            fingerprint=session.fingerprint,
+            fingerprint=session.fingerprint(),
             signed_in_at=session[SIGNED_IN_AT],
-            deadline=session.deadline,
+            deadline=session.deadline(),
             idle_until=session.get_expiry_date(),
             **kwargs,
         )

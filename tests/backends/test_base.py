@@ -74,8 +74,8 @@ def test_new_session_asks_nobody_whether_its_token_is_free(
     monkeypatch.setattr(store, "find", None)
     session["a"] = 1
     session.save()
-    assert tokens.well_formed(session.token)
-    assert store.sent[0][0] == session.token
+    assert tokens.well_formed(session.session_key)
+    assert store.sent[0][0] == session.session_key
 
 
 def test_record_goes_to_the_store_as_the_contract_says(
@@ -91,11 +91,11 @@ def test_record_goes_to_the_store_as_the_contract_says(
 def test_repr_shows_no_token(session: SessionStore) -> None:
     session["a"] = 1
     session.save()
-    assert session.token not in repr(session)
+    assert session.session_key not in repr(session)
 
 
 @pytest.mark.parametrize(
-    "read", [lambda session: session.get_deadline(), lambda session: session.deadline]
+    "read", [lambda session: session.deadline(), lambda session: session.deadline()]
 )
 def test_deadline_by_both_names(session: SessionStore, read: Callable[[Any], Any]) -> None:
     session.set_deadline(datetime(2040, 1, 1, tzinfo=UTC))

@@ -39,7 +39,7 @@ def token() -> str:
     session = SessionStore()
     session.update({"a": 1, "flash": "hello"})
     session.save()
-    return session.token
+    return session.session_key
 
 
 # What is sent
@@ -84,7 +84,7 @@ def renew_unsaved(session: SessionStore) -> None:
 
 def change_overtaken(session: SessionStore) -> None:
     session["a"] = 2
-    other = SessionStore(session.token)
+    other = SessionStore(session.session_key)
     other["b"] = 3
     other.save()
     session.save()
@@ -288,7 +288,7 @@ def test_renewal_in_a_transaction_that_is_rolled_back_never_was(token: str) -> N
         session.cycle_key()
         session.save()
         transaction.set_rollback(True)
-    assert not SessionStore().exists(session.token)
+    assert not SessionStore().exists(session.session_key)
     assert SessionStore(token)["a"] == 1
 
 
@@ -380,7 +380,11 @@ def test_columns_of_the_project_follow_the_values() -> None:
     session.update({"user_id": 7, "tenant": "acme"})
     session.save()
     row = OwnSession.objects.get(user_id=7)
-    assert (row.token, row.tenant, row.get_decoded()["tenant"]) == (session.token, "acme", "acme")
+    assert (row.token, row.tenant, row.get_decoded()["tenant"]) == (
+        session.session_key,
+        "acme",
+        "acme",
+    )
     session["user_id"] = 8
     session.save()
     assert OwnSession.objects.get().user_id == 8

@@ -64,7 +64,7 @@ def test_sync_access_in_async_code_says_so_until_the_session_is_loaded():
     session.save()
 
     async def read():
-        again = SessionStore(session.token)
+        again = SessionStore(session.session_key)
         with pytest.raises(SynchronousOnlyOperation):
             again["a"]
         await again.aget("a")

@@ -209,10 +209,10 @@ def test_account_shows_the_session(settings: Any, client: Client, user: User) ->
     client.force_login(user)
     page = text_of(client.get(ACCOUNT))
     session = client.session
-    assert f'<code id="fingerprint">{session.fingerprint}</code>' in page
-    assert len(session.fingerprint) == 12
+    assert f'<code id="fingerprint">{session.fingerprint()}</code>' in page
+    assert len(session.fingerprint()) == 12
     assert f"{session['signed_in_at']:%H:%M} UTC" in page
-    assert f'<time id="deadline" datetime="{session.deadline.isoformat()}">' in page
+    assert f'<time id="deadline" datetime="{session.deadline().isoformat()}">' in page
     assert "In 5\xa0hours, " in page
     assert '<span id="idle">20\xa0minutes</span>' in page
 

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -15,8 +15,8 @@ from django_scs import backoff, tokens
 from django_scs.models import Session
 from django_scs.stores import sql
 from django_scs.stores.sql import SqlStore
-from tests.contracts.store import StoreContract
-from tests.contracts.tools import in_parallel, past, soon
+from tests.contracts.store import HOUR, YEAR, StoreContract
+from tests.contracts.tools import in_parallel
 from tests.database import in_autocommit, scs_table
 from tests.support import statements, verbs
 
@@ -66,10 +66,10 @@ def key() -> str:
 OPERATIONS: dict[str, tuple[Callable[[SqlStore, str], Any], list[str]]] = {
     "find": (lambda store, key: store.find(key), ["SELECT"]),
     "find_latest": (lambda store, key: store.find_latest(key), ["SELECT"]),
-    "insert": (lambda store, key: store.insert(tokens.new(), b"", soon()), ["INSERT"]),
-    "replace": (lambda store, key: store.replace(key, b"new", soon(), b"data"), ["UPDATE"]),
-    "touch": (lambda store, key: store.touch(key, soon(), b"data"), ["UPDATE"]),
-    "rename": (lambda store, key: store.rename(key, tokens.new(), soon()), ["RENAME"]),
+    "insert": (lambda store, key: store.insert(tokens.new(), b"", HOUR), ["INSERT"]),
+    "replace": (lambda store, key: store.replace(key, b"new", HOUR, b"data"), ["UPDATE"]),
+    "touch": (lambda store, key: store.touch(key, HOUR, b"data"), ["UPDATE"]),
+    "rename": (lambda store, key: store.rename(key, tokens.new(), HOUR), ["RENAME"]),
     "delete": (lambda store, key: store.delete(key), ["DELETE"]),
     "nothing expired": (lambda store, key: store.delete_expired(10), ["SELECT"]),
 }
@@ -78,7 +78,7 @@ OPERATIONS: dict[str, tuple[Callable[[SqlStore, str], Any], list[str]]] = {
 @in_autocommit
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_operation_is_one_statement(store: SqlStore, key: str, name: str) -> None:
-    store.insert(key, b"data", soon())
+    store.insert(key, b"data", HOUR)
     operation, expected = OPERATIONS[name]
     with statements() as found:
         operation(store, key)
@@ -90,7 +90,7 @@ def test_all_reads_page_by_page(store: SqlStore, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(sql, "_PAGE", 2)
     keys = {tokens.new() for _ in range(5)}
     for each in keys:
-        store.insert(each, b"data", soon())
+        store.insert(each, b"data", HOUR)
     with statements() as found:
         records = list(store.all())
     assert {record.key for record in records} == keys
@@ -115,7 +115,7 @@ def test_table_that_is_gone_is_an_error_and_no_missing_session(store: SqlStore, 
 def test_connection_that_is_lost_is_an_error_and_no_missing_session(
     store: SqlStore, key: str
 ) -> None:
-    store.insert(key, b"data", soon())
+    store.insert(key, b"data", HOUR)
     connection.connection.close()
     with pytest.raises(DatabaseError):
         store.find(key)
@@ -162,7 +162,7 @@ def test_statement_that_the_server_undid_is_sent_again(
 ) -> None:
     trouble = Trouble(driver_error(vendor), times=2)
     with connection.execute_wrapper(trouble):
-        assert store.insert(key, b"data", soon()) is True
+        assert store.insert(key, b"data", HOUR) is True
     assert trouble.tries == 3
     assert store.find(key) is not None
 
@@ -184,7 +184,7 @@ def test_statement_inside_a_transaction_is_not_sent_again(
 ) -> None:
     trouble = Trouble(driver_error(vendor), times=1)
     with transaction.atomic(), connection.execute_wrapper(trouble), pytest.raises(OperationalError):
-        store.insert(key, b"data", soon())
+        store.insert(key, b"data", HOUR)
     assert trouble.tries == 1
 
 
@@ -192,7 +192,7 @@ def test_statement_inside_a_transaction_is_not_sent_again(
 def test_statement_that_failed_otherwise_is_not_sent_again(store: SqlStore, key: str) -> None:
     trouble = Trouble(sqlite3.OperationalError("disk I/O error"), times=1)
     with connection.execute_wrapper(trouble), pytest.raises(OperationalError):
-        store.insert(key, b"data", soon())
+        store.insert(key, b"data", HOUR)
     assert trouble.tries == 1
 
 
@@ -222,23 +222,23 @@ def test_rename_whose_reply_was_lost_is_finished(store: SqlStore, key: str, land
 
     lost: list[str] = []
     new_key = tokens.new()
-    store.insert(key, b"data", soon())
+    store.insert(key, b"data", HOUR)
     with connection.execute_wrapper(lose):
-        assert store.rename(key, new_key, soon()) is True
+        assert store.rename(key, new_key, HOUR) is True
     assert [record.key for record in store.all()] == [new_key]
-    assert store.rename(key, tokens.new(), soon()) is False
+    assert store.rename(key, tokens.new(), HOUR) is False
 
 
 @in_autocommit
 @pytest.mark.vendors("mysql", "postgresql")
 def test_rename_inside_a_transaction_that_was_lost_fails(store: SqlStore, key: str) -> None:
-    store.insert(key, b"data", soon())
+    store.insert(key, b"data", HOUR)
 
     def rename_in_a_transaction() -> None:
         with transaction.atomic():
-            store.touch(key, soon(), b"data")
+            store.touch(key, HOUR, b"data")
             kill(connection)
-            store.rename(key, tokens.new(), soon())
+            store.rename(key, tokens.new(), HOUR)
 
     with pytest.raises(DatabaseError):
         rename_in_a_transaction()
@@ -252,9 +252,9 @@ def test_rename_inside_a_transaction_that_was_lost_fails(store: SqlStore, key: s
 @in_autocommit
 def test_insert_of_a_taken_key_leaves_the_transaction_usable(store: SqlStore, key: str) -> None:
     with transaction.atomic():
-        assert store.insert(key, b"first", soon()) is True
-        assert store.insert(key, b"second", soon()) is False
-        assert store.replace(key, b"third", soon(), b"first") is True
+        assert store.insert(key, b"first", HOUR) is True
+        assert store.insert(key, b"second", HOUR) is False
+        assert store.replace(key, b"third", HOUR, b"first") is True
     record = store.find(key)
     assert record is not None
     assert record.data == b"third"
@@ -265,18 +265,18 @@ def test_insert_of_a_taken_key_leaves_the_transaction_usable(store: SqlStore, ke
 def test_find_latest_sees_what_was_committed_since_the_transaction_began(
     store: SqlStore, key: str, vendor: str
 ) -> None:
-    store.insert(key, b"old", soon())
+    store.insert(key, b"old", HOUR)
     if vendor == "mysql":
         with connection.cursor() as cursor:
             cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
     with transaction.atomic():
         assert store.find(key) is not None
-        assert in_parallel(lambda: store.replace(key, b"new", soon(), b"old")) == [True]
-        assert store.replace(key, b"mine", soon(), b"old") is False
+        assert in_parallel(lambda: store.replace(key, b"new", HOUR, b"old")) == [True]
+        assert store.replace(key, b"mine", HOUR, b"old") is False
         latest = store.find_latest(key)
         assert latest is not None
         assert latest.data == b"new"
-        assert store.replace(key, b"mine", soon(), latest.data) is True
+        assert store.replace(key, b"mine", HOUR, latest.data) is True
     connection.close()
 
 
@@ -289,7 +289,7 @@ def test_clear_expired_ends_where_others_have_deleted_the_rows(
     from django_scs.backends.db import SessionStore
 
     monkeypatch.setattr(base, "_SWEEP_BATCH", 1)
-    store.insert(key, b"data", past())
+    store.insert(key, b"data", -1.0)
     with connection.cursor() as cursor:
         cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
     batches = 0
@@ -335,7 +335,7 @@ def replica(transactional_db: None, settings: Any) -> Iterator[Any]:
 def test_router_sends_plain_reads_to_a_replica(
     store: SqlStore, key: str, replica: Any, name: str, reads: int
 ) -> None:
-    store.insert(key, b"data", soon())
+    store.insert(key, b"data", HOUR)
     operation = OPERATIONS[name][0]
     with CaptureQueriesContext(replica) as on_replica, statements() as on_primary:
         assert operation(store, key) is not None
@@ -345,7 +345,7 @@ def test_router_sends_plain_reads_to_a_replica(
 
 @in_autocommit
 def test_router_sends_all_to_a_replica(store: SqlStore, key: str, replica: Any) -> None:
-    store.insert(key, b"data", soon())
+    store.insert(key, b"data", HOUR)
     with statements() as on_primary:
         assert [record.key for record in store.all()] == [key]
     assert on_primary == []
@@ -364,10 +364,10 @@ def test_vendor_without_a_dialect_is_refused_by_name(
 @in_autocommit
 @pytest.mark.vendors("mysql")
 def test_expiry_is_clamped_to_what_timestamp_holds(store: SqlStore, key: str) -> None:
-    store.insert(key, b"data", datetime(2100, 1, 1, tzinfo=UTC))
-    record = store.find(key)
-    assert record is not None
-    assert datetime(2038, 1, 17, tzinfo=UTC) < record.expiry < datetime(2038, 1, 20, tzinfo=UTC)
+    store.insert(key, b"data", 100 * YEAR)
+    assert Session.objects.get().expiry == datetime(2038, 1, 18, tzinfo=UTC)
+    store.insert(tokens.new(), b"data", -100 * YEAR)
+    assert Session.objects.earliest("expiry").expiry == datetime(1970, 1, 3, tzinfo=UTC)
 
 
 @in_autocommit
@@ -381,13 +381,13 @@ def test_update_on_an_old_server_s_table_keeps_the_expiry(store: SqlStore, key: 
         )
     try:
         new_key = tokens.new()
-        store.insert(key, b"data", soon())
-        store.replace(key, b"new", soon(), b"data")
-        store.touch(key, soon(), b"new")
-        store.rename(key, new_key, soon())
+        store.insert(key, b"data", HOUR)
+        store.replace(key, b"new", HOUR, b"data")
+        store.touch(key, HOUR, b"new")
+        store.rename(key, new_key, HOUR)
         record = store.find(new_key)
         assert record is not None
-        assert record.expiry - datetime.now(UTC) > timedelta(minutes=55)
+        assert record.ttl > 55 * 60
     finally:
         with connection.cursor() as cursor:
             cursor.execute("ALTER TABLE sessions MODIFY expiry TIMESTAMP(6) NOT NULL")

@@ -23,7 +23,7 @@ def bury():
     session = SessionStore()
     session["user"] = "alice"
     session.save()
-    row = Session.objects.get(token=session.token)
+    row = Session.objects.get(token=session.session_key)
     session.flush()
     return row
 
@@ -37,11 +37,11 @@ def test_destroyed_session_cannot_be_inserted_again():
 def test_renewed_session_cannot_be_inserted_again():
     session = SessionStore()
     session.save()
-    row = Session.objects.get(token=session.token)
+    row = Session.objects.get(token=session.session_key)
     session.renew_token()
     row.save(force_insert=True)
     assert not SessionStore().exists(row.token)
-    assert SessionStore().exists(session.token)
+    assert SessionStore().exists(session.session_key)
 
 
 def test_expired_session_leaves_none():

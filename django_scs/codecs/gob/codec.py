@@ -9,8 +9,10 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from ... import conf
+from django.core.exceptions import ImproperlyConfigured
+
 from ...exceptions import DecodeError, EncodeError
+from ..base import ReadSetting
 from . import wire
 from .types import INT, INTERFACE, TIME, VALUES, Unloadable, fits
 from .wire import Opaque, Reader, Type, Writer, integer, sized, text, uint, utf8
@@ -22,24 +24,49 @@ class GobCodec:
     An ``int`` is Go's ``int``, a ``str`` its ``string``, ``bytes`` its ``[]byte``; None is nil. A key
     that held another width of number keeps it; ``gob.Int64(5)`` chooses one. A Go value that Python
     has no type for is an Opaque. What Go knows only if it is registered there, such as
-    ``map[string]interface {}`` for dicts, must be declared in ``SCS_GOB_REGISTERED``.
+    ``map[string]interface {}`` for dicts, must be ``registered``: a sequence of the names of the types
+    that the Go application registers with gob. A type that is not registered there makes Go fail to
+    read the whole session, so it is not written.
     """
 
+    binds_key = False
+
+    def __init__(self, registered: Sequence[str] = ()) -> None:
+        self._registered = tuple(registered)
+
+    @classmethod
+    def from_settings(cls, read: ReadSetting) -> "GobCodec":
+        """Return the codec with the types of ``SCS_GOB_REGISTERED``, a list or tuple of their names.
+
+        Raises ImproperlyConfigured if the setting is anything else.
+        """
+        names = read("SCS_GOB_REGISTERED", ())
+        if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+            raise ImproperlyConfigured(
+                f"SCS_GOB_REGISTERED is {names!r}, and must be a list or tuple of names of Go types,"
+                " such as 'time.Time' or 'map[string]interface {}'."
+            )
+        return cls(names)
+
     def encode(
-        self, deadline: datetime, values: dict[str, Any], original: bytes | None = None
+        self,
+        deadline: datetime,
+        values: dict[str, Any],
+        original: bytes | None = None,
+        key: str = "",
     ) -> bytes:
         """Implement Codec.encode. What ``original`` holds under a key guides how it is written."""
         old = _EMPTY if original is None else _parse(original)
         packed = _pack_deadline(deadline, old.deadline)
         try:
-            held = _hold(values, old.held)
+            held = _hold(values, old.held, self._registered)
             if original is not None and packed == old.deadline and _same(values, held, old):
                 return original
             return _write(packed, values, held)
         except RecursionError:
             raise EncodeError("The session's values are nested too deeply.") from None
 
-    def decode(self, data: bytes) -> tuple[datetime, dict[str, Any]]:
+    def decode(self, data: bytes, key: str = "") -> tuple[datetime, dict[str, Any]]:
         """Implement Codec.decode."""
         session = _parse(data)
         return _load_deadline(session.deadline), session.values
@@ -131,15 +158,14 @@ def _read_values(reader: Reader, values: dict[str, Any], held: dict[str, Opaque 
             values[key] = INTERFACE.load(sent)
 
 
-def _hold(values: dict[str, Any], old: dict[str, Opaque | None]) -> dict[str, Opaque | None]:
+def _hold(
+    values: dict[str, Any], old: dict[str, Opaque | None], declared: Sequence[str]
+) -> dict[str, Opaque | None]:
     """Return what stands for the values that are not plain, or were not."""
     held: dict[str, Opaque | None] = {}
-    declared: Sequence[str] | None = None
     for key, value in values.items():
         if type(value) in _PLAIN_WRITERS and key not in old:
             continue
-        if declared is None:
-            declared = conf.gob_registered()
         try:
             held[key] = INTERFACE.dump(value, old.get(key), declared)
         except EncodeError as exc:

@@ -19,16 +19,13 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-import django
-from django.conf import settings
-
 from django_scs.codecs.gob import GobCodec
 from django_scs.exceptions import DecodeError, EncodeError
 
-from .cases import BLOBS
+from .cases import BLOBS, REGISTERED
 from .scs import Scs, build
 
-CODEC = GobCodec()
+CODEC = GobCodec(REGISTERED)
 # Bytes that mean something: 0, 1, the longest one-byte number, 8-byte numbers, 1-byte numbers.
 TELLING = b"\x00\x01\x02\x7f\x80\xf7\xf8\xfe\xff"
 # What is likely to fit somewhere: names, definitions, starts of values.
@@ -149,8 +146,6 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=None)
     options = parser.parse_args()
-    settings.configure()
-    django.setup()
     seed = random.randrange(1 << 32) if options.seed is None else options.seed
     with contextlib.ExitStack() as stack:
         scs = None

@@ -7,13 +7,14 @@ import enum
 import math
 import struct
 from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from django.conf import LazySettings
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.safestring import mark_safe
 
 from django_scs.codecs import gob
@@ -23,6 +24,7 @@ from .cases import BLOBS, REGISTERED, strict
 from .scs import Scs
 
 CODEC = gob.GobCodec()
+Register = Callable[[Sequence[str]], None]
 DEADLINE = datetime(2031, 5, 17, 1, 2, 3, 456789, tzinfo=UTC)
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -49,9 +51,14 @@ def go_type(scs: Scs, blob: bytes) -> str:
 
 
 @pytest.fixture
-def registered(settings: LazySettings) -> LazySettings:
-    settings.SCS_GOB_REGISTERED = REGISTERED
-    return settings
+def register(monkeypatch: pytest.MonkeyPatch) -> Callable[[Sequence[str]], None]:
+    """Return what gives `CODEC` the names that the Go application registers."""
+    return lambda names: monkeypatch.setitem(globals(), "CODEC", gob.GobCodec(names))
+
+
+@pytest.fixture
+def registered(register: Register) -> None:
+    register(REGISTERED)
 
 
 # Python value, its Go type, what is read back if not the same.
@@ -211,10 +218,21 @@ def test_keys_that_are_no_go_strings_are_refused(key: Any) -> None:
         CODEC.encode(DEADLINE, {key: "x"})
 
 
-def test_plain_values_need_no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("django_scs.conf.gob_registered", pytest.fail)
-    blob = CODEC.encode(DEADLINE, {"a": "x", "b": 1, "c": True})
-    assert CODEC.encode(DEADLINE, {"a": "x", "b": 1, "c": False}, blob) != blob
+def test_settings_give_the_registered_names() -> None:
+    codec = gob.GobCodec.from_settings({"SCS_GOB_REGISTERED": ["time.Time"]}.get)
+    assert codec.decode(codec.encode(DEADLINE, {"k": NOON})) == (DEADLINE, {"k": NOON})
+    with pytest.raises(EncodeError, match="SCS_GOB_REGISTERED"):
+        codec.encode(DEADLINE, {"k": {}})
+    with pytest.raises(EncodeError, match="SCS_GOB_REGISTERED"):
+        gob.GobCodec.from_settings({}.get).encode(DEADLINE, {"k": NOON})
+
+
+@pytest.mark.parametrize("names", ["time.Time", None, [1], {"time.Time"}])
+def test_settings_that_are_no_names_are_refused(names: Any) -> None:
+    with pytest.raises(ImproperlyConfigured) as refusal:
+        gob.GobCodec.from_settings({"SCS_GOB_REGISTERED": names}.get)
+    assert "SCS_GOB_REGISTERED" in str(refusal.value)
+    assert repr(names) in str(refusal.value)
 
 
 @pytest.mark.parametrize(
@@ -232,9 +250,9 @@ def test_plain_values_need_no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_the_first_registered_type_that_fits_is_taken(
-    names: list[str], value: Any, expected: str, settings: LazySettings, scs: Scs
+    names: list[str], value: Any, expected: str, register: Register, scs: Scs
 ) -> None:
-    settings.SCS_GOB_REGISTERED = names
+    register(names)
     blob = encode(value)
     assert go_type(scs, blob) == expected
     assert strict(decode(blob)) == strict(value)
@@ -370,8 +388,8 @@ def test_what_is_inside_a_list_keeps_its_type(change: Any, expected: list[str], 
     assert [each["type"] for each in described.get("elems", ())] == expected
 
 
-def test_the_keys_of_a_map_keep_their_types(settings: LazySettings, scs: Scs) -> None:
-    settings.SCS_GOB_REGISTERED = ["map[interface {}]interface {}"]
+def test_the_keys_of_a_map_keep_their_types(register: Register, scs: Scs) -> None:
+    register(["map[interface {}]interface {}"])
     original = encode({gob.Int64(1): "a", gob.Uint8(2): gob.Int8(3), "s": 1})
     values = decode(original)
     assert encode(values, original) is original

@@ -6,9 +6,7 @@ import time
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
-import pytest
-from django.conf import LazySettings
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from django_scs.codecs.gob import GobCodec
@@ -16,8 +14,8 @@ from django_scs.codecs.gob import GobCodec
 from . import fuzz
 from .cases import BLOBS, REGISTERED, strict
 
-CODEC = GobCodec()
-ONCE = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+CODEC = GobCodec(REGISTERED)
+ONCE = settings(deadline=None)
 
 blobs = st.sampled_from([blob for blob in BLOBS.values() if len(blob) < 1000])
 # At a place, so many bytes give way to others.
@@ -50,11 +48,6 @@ anything = st.recursive(
     leaves, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4)
 )
 sessions = st.dictionaries(texts, anything, max_size=4)
-
-
-@pytest.fixture(autouse=True)
-def registered(settings: LazySettings) -> None:
-    settings.SCS_GOB_REGISTERED = REGISTERED
 
 
 @settings(ONCE, max_examples=1000)

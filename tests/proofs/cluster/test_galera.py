@@ -27,7 +27,7 @@ def new_session(cluster: Galera, **values: object) -> str:
     session.update(values)
     session.save()
     cluster.settle()
-    return session.token
+    return session.session_key
 
 
 def assert_nodes_are_alike(cluster: Galera) -> None:
@@ -140,13 +140,13 @@ def test_what_another_node_sees_at_once(sync_wait: int, cluster: Galera) -> None
             session.save()
             connections["default"] = there
             started = time.monotonic()
-            absent += "turn" not in SessionStore(session.token)
+            absent += "turn" not in SessionStore(session.session_key)
             seconds.append(time.monotonic() - started)
             connections["default"] = here
             session["turn"] = -turn
             session.save()
             connections["default"] = there
-            stale += SessionStore(session.token).get("turn") != -turn
+            stale += SessionStore(session.session_key).get("turn") != -turn
         here.close()
         return absent, stale, seconds
 
@@ -174,7 +174,7 @@ def test_one_of_many_takers_on_all_nodes_gets_the_value(first_node: Galera) -> N
         use(first_node.nodes[number % NODES])
         taken = []
         for session in sessions:
-            mine = SessionStore(session.token)
+            mine = SessionStore(session.session_key)
             mine.keys()
             together.wait(60)
             taken.append(mine.take("flash", ""))
@@ -215,7 +215,7 @@ def test_one_of_many_renewals_on_all_nodes_wins(first_node: Galera) -> None:
             session.keys()
             together.wait(60)
             session.renew_token()
-            mine.append(session.token if "round" in session else "")
+            mine.append(session.session_key if "round" in session else "")
         return mine
 
     renewed = [list(filter(None, each)) for each in zip(*in_parallel(renewers, renew), strict=True)]

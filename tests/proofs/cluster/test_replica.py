@@ -71,11 +71,11 @@ def new_session(**values: Any) -> SessionStore:
 @override_settings(DATABASE_ROUTERS=[READS_FROM_REPLICA])
 def test_a_replica_does_not_know_a_new_session_and_keeps_a_dead_one(replicated: None) -> None:
     session = new_session(user="alice")
-    assert SessionStore(session.token).get("user") is None
+    assert SessionStore(session.session_key).get("user") is None
     time.sleep(2 * LAG_SECONDS)
-    assert SessionStore(session.token).get("user") == "alice"
-    SessionStore(session.token).flush()
-    assert SessionStore(session.token).get("user") == "alice"
+    assert SessionStore(session.session_key).get("user") == "alice"
+    SessionStore(session.session_key).flush()
+    assert SessionStore(session.session_key).get("user") == "alice"
 
 
 @override_settings(DATABASE_ROUTERS=[READS_FROM_REPLICA])
@@ -83,20 +83,20 @@ def test_what_was_read_from_a_replica_overwrites_nothing(replicated: None) -> No
     session = new_session(log=[0], flash="saved")
     time.sleep(2 * LAG_SECONDS)
     for number in range(1, 6):
-        stale = SessionStore(session.token)
+        stale = SessionStore(session.session_key)
         assert stale["log"] == [0]
         stale["log"] = [*stale["log"], number]
         stale.save()
-    takers = [SessionStore(session.token) for _ in range(5)]
+    takers = [SessionStore(session.session_key) for _ in range(5)]
     assert all("flash" in taker for taker in takers)
     assert sorted(taker.take("flash", "") for taker in takers) == ["", "", "", "", "saved"]
     time.sleep(2 * LAG_SECONDS)
-    assert SessionStore(session.token)["log"] == [0, 1, 2, 3, 4, 5]
+    assert SessionStore(session.session_key)["log"] == [0, 1, 2, 3, 4, 5]
 
 
 @override_settings(DATABASE_ROUTERS=[SESSIONS_FROM_PRIMARY, READS_FROM_REPLICA])
 def test_with_sessions_read_from_the_primary_all_is_as_without_replicas(replicated: None) -> None:
     session = new_session(user="alice")
-    assert SessionStore(session.token)["user"] == "alice"
+    assert SessionStore(session.session_key)["user"] == "alice"
     session.flush()
-    assert SessionStore(session.token).get("user") is None
+    assert SessionStore(session.session_key).get("user") is None

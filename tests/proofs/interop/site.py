@@ -101,7 +101,7 @@ def remember(request: HttpRequest) -> None:
 
 @action
 def deadline(request: HttpRequest) -> int:
-    return (request.session.deadline - EPOCH) // MICROSECOND
+    return (request.session.deadline() - EPOCH) // MICROSECOND
 
 
 @action

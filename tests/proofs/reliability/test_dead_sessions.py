@@ -84,9 +84,9 @@ def test_a_save_that_races_brings_nothing_back(
         for session in sessions:
             if number == 0:
                 together.wait()
-                destroy(session.token)
+                destroy(session.session_key)
             else:
-                mine = SessionStore(session.token)
+                mine = SessionStore(session.session_key)
                 mine["late"] = True
                 together.wait()
                 try:
@@ -95,7 +95,7 @@ def test_a_save_that_races_brings_nothing_back(
                     late.append(session)
 
     in_parallel(2, act)
-    back = sum(session.exists(session.token) for session in sessions)
+    back = sum(session.exists(session.session_key) for session in sessions)
     print(
         f"\n{vendor}, {destroy.__name__}: {back} back of {tries} tries, {len(late)} saves too late"
     )
@@ -155,7 +155,7 @@ def test_one_of_20_parallel_renewals_wins(
         winners = [session for session in in_parallel(LATE, act) if "user" in session]
         assert len(winners) == 1
         assert not Session.objects.filter(token=token).exists()
-        assert SessionStore(winners[0].token)["user"] == "alice"
+        assert SessionStore(winners[0].session_key)["user"] == "alice"
         Session.objects.all().delete()
         connections.close_all()
 

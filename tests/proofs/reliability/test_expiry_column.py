@@ -63,13 +63,15 @@ def test_every_write_sets_the_expiry(
     session = SessionStore()
     session["flash"] = "saved"
     session.save()
-    deadline = session.deadline
-    session = SessionStore(session.token)
+    deadline = session.deadline()
+    session = SessionStore(session.session_key)
     session.keys()
     write(session)
-    assert Session.objects.get(token=session.token).expiry - deadline < timedelta(seconds=30)
-    assert Session.objects.get(token=session.token).expiry > datetime.now(UTC) + timedelta(days=13)
-    assert session.exists(session.token)
+    assert Session.objects.get(token=session.session_key).expiry - deadline < timedelta(seconds=30)
+    assert Session.objects.get(token=session.session_key).expiry > datetime.now(UTC) + timedelta(
+        days=13
+    )
+    assert session.exists(session.session_key)
 
 
 @pytest.mark.vendors("mysql")
@@ -81,4 +83,4 @@ def test_a_write_that_leaves_the_expiry_out_would_end_the_session(
     session.save()
     with connection.cursor() as cursor:
         cursor.execute("UPDATE sessions SET data = CONCAT(data, ' ')")
-    assert not session.exists(session.token)
+    assert not session.exists(session.session_key)

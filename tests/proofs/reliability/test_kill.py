@@ -171,13 +171,13 @@ def test_a_renewal_whose_reply_was_lost_leaves_the_session_with_its_new_token(
     executed: bool, new_session: Callable[..., SessionStore]
 ) -> None:
     old = new_session(user="alice")
-    session = SessionStore(old.token)
+    session = SessionStore(old.session_key)
     session.keys()
     with connection.execute_wrapper(CutConnection(executed=executed)):
         session.renew_token()
     session.save()
-    assert SessionStore(session.token)["user"] == "alice"
-    assert [row.token for row in Session.objects.all()] == [session.token]
+    assert SessionStore(session.session_key)["user"] == "alice"
+    assert [row.token for row in Session.objects.all()] == [session.session_key]
 
 
 @pytest.mark.vendors("mysql", "postgresql")
@@ -185,13 +185,13 @@ def test_a_renewal_that_another_was_faster_with_is_lost_also_without_a_reply(
     new_session: Callable[..., SessionStore],
 ) -> None:
     old = new_session(user="alice")
-    session = SessionStore(old.token)
+    session = SessionStore(old.session_key)
     session.keys()
     old.renew_token()
     with connection.execute_wrapper(CutConnection(executed=False)):
         session.renew_token()
     assert "user" not in session
-    assert SessionStore(old.token)["user"] == "alice"
+    assert SessionStore(old.session_key)["user"] == "alice"
 
 
 @pytest.mark.vendors("mysql", "postgresql")
@@ -211,4 +211,4 @@ def test_a_renewal_without_a_database_fails_in_time(
             session.renew_token()
     assert "Can't connect" not in str(caught.value)
     assert 0.4 < time.monotonic() - started < 3
-    assert SessionStore(session.token)["user"] == "alice"
+    assert SessionStore(session.session_key)["user"] == "alice"

@@ -22,13 +22,13 @@ def overlap(base: dict[str, Any], first: Change, second: Change) -> SessionStore
     session = SessionStore()
     session.update(base)
     session.save()
-    faster, slower = SessionStore(session.token), SessionStore(session.token)
+    faster, slower = SessionStore(session.session_key), SessionStore(session.session_key)
     faster.keys(), slower.keys()
     first(faster)
     faster.save()
     second(slower)
     slower.save()
-    result = SessionStore(session.token)
+    result = SessionStore(session.session_key)
     assert dict(result.items()) == dict(slower.items())
     return result
 
@@ -110,7 +110,7 @@ def test_set_expiry_and_a_change(expiry_first: bool) -> None:
     session = overlap({}, *(changes if expiry_first else reversed(changes)))
     assert session["a"] == 1
     assert session.get_expiry_age() == 300
-    left = Session.objects.get(token=session.token).expiry - datetime.now(UTC)
+    left = Session.objects.get(token=session.session_key).expiry - datetime.now(UTC)
     assert timedelta(seconds=270) < left <= timedelta(seconds=300)
 
 
@@ -120,8 +120,8 @@ def test_set_deadline_and_a_change(deadline_first: bool) -> None:
     changes: list[Change] = [lambda session: session.set_deadline(LATER), put(a=1)]
     session = overlap({}, *(changes if deadline_first else reversed(changes)))
     assert session["a"] == 1
-    assert session.deadline == LATER
-    assert Session.objects.get(token=session.token).expiry == LATER
+    assert session.deadline() == LATER
+    assert Session.objects.get(token=session.session_key).expiry == LATER
 
 
 @pytest.mark.django_db(transaction=True)
@@ -129,13 +129,13 @@ def test_a_change_then_a_renewal() -> None:
     old = SessionStore()
     old["user"] = "alice"
     old.save()
-    renewing, changing = SessionStore(old.token), SessionStore(old.token)
+    renewing, changing = SessionStore(old.session_key), SessionStore(old.session_key)
     renewing["role"] = "admin"
     changing["a"] = 1
     changing.save()
     renewing.renew_token()
     renewing.save()
-    found = dict(SessionStore(renewing.token).items())
+    found = dict(SessionStore(renewing.session_key).items())
     assert found == {"user": "alice", "role": "admin", "a": 1}
 
 
@@ -144,15 +144,15 @@ def test_a_renewal_then_a_change() -> None:
     old = SessionStore()
     old["user"] = "alice"
     old.save()
-    renewing, changing = SessionStore(old.token), SessionStore(old.token)
+    renewing, changing = SessionStore(old.session_key), SessionStore(old.session_key)
     renewing.keys()
     changing["a"] = 1
     renewing.renew_token()
     renewing.save()
     with pytest.raises(UpdateError):
         changing.save()
-    assert dict(SessionStore(renewing.token).items()) == {"user": "alice"}
-    assert not old.exists(old.token)
+    assert dict(SessionStore(renewing.session_key).items()) == {"user": "alice"}
+    assert not old.exists(old.session_key)
 
 
 leaves = st.none() | st.booleans() | st.integers(-2, 2) | st.sampled_from(["", "a", "1"])

@@ -191,9 +191,9 @@ def test_a_storm_of_all_statements_leaves_no_error(
         number = random.randrange(len(shared))
         session = SessionStore(shared[number])
         session.renew_token()
-        if session.token:
+        if session.session_key:
             session.save()
-            shared[number] = session.token
+            shared[number] = session.session_key
 
     def insert() -> None:
         expiry = datetime.now(UTC) + timedelta(milliseconds=random.randrange(-50, 50))

@@ -1,0 +1,225 @@
+"""When a session ends: its deadline, its idle timeout, and Django's ``set_expiry`` in their place."""
+
+import math
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from django.conf import settings
+from django.utils import timezone
+
+from ..fields import LAST_EXPIRY
+from .keys import Keyed
+from .lifecycle import Content
+from .twins import once_loaded
+from .values import TypedAccess
+
+if TYPE_CHECKING:
+    from ..stores.base import Record
+
+#: Where Django keeps what ``set_expiry`` was given.
+CUSTOM_EXPIRY: Final = "_session_expiry"
+_REMEMBER_ME: Final = "__rememberMe"
+# Two clocks that are in step differ by less.
+_CLOCKS_DIFFER: Final = 1.0
+
+
+class _Sighting(NamedTuple):
+    """What the store said of the session's time, and when that was by this process's clock."""
+
+    at: datetime
+    store_now: datetime
+    ttl: float
+    deadline: datetime
+
+
+class Expiry(TypedAccess, Keyed):
+    """Adds the two clocks of a session: see docs/sessions.md.
+
+    Seconds to live go to the store, which counts them by its own clock. A moment, such as the
+    deadline, is compared with the store's clock as it was when the session was loaded: a process
+    whose own clock is wrong ends no session.
+    """
+
+    #: The absolute end; None before there is one, or while ``set_expiry`` says it.
+    _deadline: datetime | None = None
+    _sighting: _Sighting | None = None
+
+    def get_session_cookie_age(self) -> float:  # type: ignore[override]
+        """Return how many seconds a new session lives. Django: get_session_cookie_age."""
+        return self._options().lifetime
+
+    def deadline(self) -> datetime:
+        """Return the absolute end of the session (aware, UTC). Source: scs Deadline."""
+        return self._content().deadline
+
+    def set_deadline(self, deadline: datetime) -> None:
+        """Set the absolute end of the session to an aware datetime. Source: scs SetDeadline.
+
+        Puts an end to what ``set_expiry`` has set.
+        """
+        if timezone.is_naive(deadline):
+            raise ValueError(f"The deadline {deadline!r} must be aware.")
+        self.pop(CUSTOM_EXPIRY, None)
+        self._deadline = deadline.astimezone(UTC)
+        self.modified = True
+
+    def remember_me(self, remember: bool) -> None:
+        """Choose whether the cookie outlives the browser's window. Source: scs RememberMe.
+
+        Matters where SESSION_EXPIRE_AT_BROWSER_CLOSE is True.
+        """
+        self[_REMEMBER_ME] = remember
+
+    def set_expiry(self, value: datetime | timedelta | int | None) -> None:
+        """Replace lifetime and idle timeout for this session. Django: set_expiry.
+
+        None and 0 make the settings rule again, with a lifetime that begins now.
+        """
+        if not value and self.get(CUSTOM_EXPIRY):
+            self._deadline = self._new_deadline()
+        super().set_expiry(value)
+
+    def get_expire_at_browser_close(self) -> bool:
+        """Tell whether the cookie ends with the browser's window."""
+        custom = self.get(CUSTOM_EXPIRY)
+        if custom is not None:
+            return bool(custom == 0)
+        return self._options().expire_at_browser_close and self.get(_REMEMBER_ME) is not True
+
+    def get_expiry_date(self, **kwargs: Any) -> datetime:
+        """Return when the session ends if it is not used again. Django: get_expiry_date.
+
+        ``modification`` and ``expiry`` stand for the time of the last change and for what
+        ``set_expiry`` was given. Naive, as Django's, where USE_TZ is False.
+        """
+        now = _aware(kwargs["modification"]) if "modification" in kwargs else _now()
+        custom = kwargs["expiry"] if "expiry" in kwargs else self.get(CUSTOM_EXPIRY)
+        end = _custom_end(custom, now)
+        if end is None:
+            deadline = self._deadline or _later(now, self.get_session_cookie_age())
+            idle = self._options().idle_timeout
+            end = deadline if idle is None else min(deadline, _later(now, idle))
+        if settings.USE_TZ:
+            return end
+        return timezone.make_naive(end, timezone.get_default_timezone())
+
+    def get_expiry_age(self, **kwargs: Any) -> int:
+        """Return in how many seconds the session ends if it is not used. Django: get_expiry_age."""
+        now = _aware(kwargs["modification"]) if "modification" in kwargs else _now()
+        expiry = _aware(self.get_expiry_date(**{**kwargs, "modification": now}))
+        return math.ceil((expiry - now).total_seconds())
+
+    # For the lifecycle and the cookie
+
+    def _content(self) -> Content:
+        """Return what is to be stored now."""
+        values = self._get_session()
+        custom = _custom_end(values.get(CUSTOM_EXPIRY), _now())
+        if custom is not None:
+            return Content(custom, values)
+        if self._deadline is None:
+            self._deadline = self._new_deadline()
+        return Content(self._deadline, values)
+
+    def _new_deadline(self) -> datetime:
+        return _later(self._store_now(), self.get_session_cookie_age())
+
+    def _ttl(self, content: Content) -> float:
+        """Return for how many seconds a session with this content may go unused from now on."""
+        custom = content.values.get(CUSTOM_EXPIRY)
+        if isinstance(custom, int | float) and custom:
+            return custom
+        left = self._left(content.deadline)
+        if _custom_end(custom, content.deadline) is not None:
+            return left
+        idle = self._options().idle_timeout
+        return left if idle is None else min(idle, left)
+
+    def _is_over(self, deadline: datetime) -> bool:
+        return self._left(deadline) <= 0
+
+    def _left(self, deadline: datetime) -> float:
+        """Return the seconds until ``deadline`` by the store's clock, as far as that is known.
+
+        A session that the store found alive has what the store gave it, whatever a process whose
+        clock was wrong wrote into it as its deadline.
+        """
+        now = _now()
+        seen = self._sighting
+        if seen is None:
+            return (deadline - now).total_seconds()
+        left = (deadline - seen.store_now).total_seconds()
+        if deadline == seen.deadline:
+            left = max(left, seen.ttl)
+        return left - (now - seen.at).total_seconds()
+
+    def _store_now(self) -> datetime:
+        seen = self._sighting
+        return _now() if seen is None else seen.store_now + (_now() - seen.at)
+
+    def _see(self, record: "Record", deadline: datetime) -> None:
+        """Remember what the store said of the session's time."""
+        store_now = datetime.fromtimestamp(record.now, UTC)
+        self._sighting = _Sighting(_now(), store_now, record.ttl, deadline)
+        self._deadline = deadline
+
+    def _is_touch_due(self, ttl: float, content: Content, longest: float) -> bool:
+        """Tell whether a session with ``ttl`` seconds left in the store, just loaded, needs a new expiry.
+
+        Use adds time to it. Time is taken away only where the idle timeout was shortened.
+        """
+        if content.values.get(CUSTOM_EXPIRY):
+            return False
+        options = self._options()
+        idle = options.idle_timeout
+        wanted = min(self._ttl(content), longest)
+        interval = _CLOCKS_DIFFER if idle is None else max(options.touch_interval, 0.001)
+        too_long = idle is not None and ttl - idle >= max(interval, _CLOCKS_DIFFER)
+        return too_long or wanted - ttl >= interval
+
+    def _cookie_age(self) -> int | None:
+        """Return how many seconds the browser keeps the cookie; None until it is closed."""
+        if self.get_expire_at_browser_close():
+            return None
+        content = self._content()
+        custom = content.values.get(CUSTOM_EXPIRY)
+        left = custom if isinstance(custom, int | float) else self._left(content.deadline)
+        return math.ceil(left)
+
+    aget_expiry_age = once_loaded(get_expiry_age)  # type: ignore[arg-type]
+    aget_expiry_date = once_loaded(get_expiry_date)  # type: ignore[arg-type]
+    aset_expiry = once_loaded(set_expiry)
+    aget_expire_at_browser_close = once_loaded(get_expire_at_browser_close)
+    adeadline = once_loaded(deadline)
+    aset_deadline = once_loaded(set_deadline)
+    aremember_me = once_loaded(remember_me)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _aware(moment: datetime) -> datetime:
+    if timezone.is_naive(moment):
+        return timezone.make_aware(moment, timezone.get_default_timezone())
+    return moment
+
+
+def _later(moment: datetime, seconds: float) -> datetime:
+    try:
+        return min(moment + timedelta(seconds=seconds), LAST_EXPIRY)
+    except OverflowError:
+        return LAST_EXPIRY
+
+
+def _custom_end(custom: Any, now: datetime) -> datetime | None:
+    """Return when ``set_expiry`` has the session end; None if it says nothing, or nothing sensible."""
+    if not custom:
+        return None
+    try:
+        moment = datetime.fromisoformat(custom) if isinstance(custom, str) else custom
+        if not isinstance(moment, datetime):
+            return _later(now, moment)
+        return min(_aware(moment), LAST_EXPIRY).astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
+        return None

@@ -1,0 +1,80 @@
+"""Which row is a session's: its token, the key that the store has it under, and what it may show."""
+
+from typing import Any
+
+from django.contrib.sessions.backends.base import SessionBase
+from django.views.decorators.debug import sensitive_variables
+
+from .. import conf, tokens
+from ..stores.base import Store
+from .lifecycle import Lifecycle
+
+
+class Keyed(SessionBase):
+    """Adds scs's tokens to Django's session keys."""
+
+    #: Which entry of SCS_SESSIONS this class serves; "default" is ``request.session``.
+    _kind: str = conf.DEFAULT
+    _life: Lifecycle
+    _session_cache: dict[str, Any]
+
+    @classmethod
+    def _options(cls) -> conf.Options:
+        return conf.options(cls._kind)
+
+    @classmethod
+    def get_store(cls) -> Store:
+        """Return the store that sessions of this class live in."""
+        raise NotImplementedError("A SessionStore must provide a get_store() method.")
+
+    def _store_for(self, values: dict[str, Any], adding: bool) -> Store:
+        """Return the store that writes ``values``, with a project's own columns if it has any."""
+        return self.get_store()
+
+    @classmethod
+    def store_key(cls, token: str) -> str:
+        """Return the key under which the store has the session of ``token``."""
+        return tokens.store_key(token, hashed=cls._options().hash_tokens, kind=cls._kind)
+
+    def _validate_session_key(self, key: Any) -> bool:
+        return tokens.well_formed(key)
+
+    def _get_new_session_key(self) -> str:
+        return tokens.new(self._options().token_bytes)
+
+    def _key(self) -> str | None:
+        """The store key that this session has, or is to get; None while it has no token."""
+        return self.store_key(self.session_key) if self.session_key else self._life.key
+
+    def token(self) -> str:
+        """Return the token, or "" while there is none. Source: scs Token."""
+        return self.session_key or ""
+
+    def fingerprint(self) -> str:
+        """Return what may be shown in place of the token, or "" while there is none."""
+        key = self._key()
+        return tokens.fingerprint(key) if key else ""
+
+    @sensitive_variables()
+    def exists(self, session_key: str | None) -> bool:
+        """Tell whether there is a live session under the token ``session_key``."""
+        if not tokens.well_formed(session_key):
+            return False
+        record = self.get_store().find(self.store_key(session_key))
+        return record is not None and record.ttl > 0
+
+    @sensitive_variables()
+    def is_stored(self) -> bool:
+        """Tell whether this session is alive in the store now, as its last writer would see it."""
+        key = self._life.key or self._key()
+        record = self.get_store().find_latest(key) if key else None
+        return record is not None and record.ttl > 0
+
+    @sensitive_variables()
+    def delete(self, session_key: str | None = None) -> bool:  # type: ignore[override]
+        """Remove a session from the store, this one or that of a token; tell whether it was there."""
+        if session_key is not None:
+            key = self.store_key(session_key) if tokens.well_formed(session_key) else None
+        else:
+            key = self._life.key or self._key()
+        return key is not None and self.get_store().delete(key)

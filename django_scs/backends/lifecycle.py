@@ -1,0 +1,390 @@
+"""The state of a session and what may happen to it. Knows no request, no settings and no Django.
+
+A session is in exactly one state. Every question about it is answered from the state: whether there
+is anything to write, what a merge compares with, what the browser has to know.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import Enum
+from typing import Any, Final, NamedTuple
+
+from .. import tokens
+from ..backoff import LIMIT, pauses
+from ..codecs.base import Codec
+from ..exceptions import DecodeError, SessionBusy, SessionTooLarge
+from ..merge import merge, same
+from ..stores.base import Fate, Record, Store
+
+ABSENT: Final = object()
+
+
+class Content(NamedTuple):
+    """What a codec turns into data: the absolute end (aware, UTC) and the values."""
+
+    deadline: datetime
+    values: dict[str, Any]
+
+
+class Origin(Enum):
+    """How this object came to know what is stored."""
+
+    LOADED = "loaded"
+    WRITTEN = "written"
+    # The row has its key from this object, so the browser has yet to be told.
+    RENAMED = "renamed"
+    INSERTED = "inserted"
+
+    @property
+    def is_new_key(self) -> bool:
+        return self in (Origin.RENAMED, Origin.INSERTED)
+
+
+@dataclass(frozen=True)
+class New:
+    """Not in the store. ``again``: it was, until a transaction was rolled back."""
+
+    again: bool = False
+
+
+@dataclass(frozen=True)
+class Stored:
+    """In the store under ``key``, with ``data``, which is what changes are compared with.
+
+    ``in_doubt`` is what was sent to replace it, as long as the store has not answered: it may have
+    arrived. ``again``: a later write was undone by a rollback, and is due once more.
+    """
+
+    key: str
+    data: bytes
+    deadline: datetime
+    origin: Origin
+    in_doubt: bytes | None = None
+    again: bool = False
+
+    def __repr__(self) -> str:
+        return f"<stored session {tokens.fingerprint(self.key)}>"
+
+
+@dataclass(frozen=True)
+class Lost:
+    """Destroyed, renewed or expired by others: what is changed here is not written any more."""
+
+    was: Stored
+
+
+@dataclass(frozen=True)
+class Destroyed:
+    """Ended by this object, which removed ``key``. ``again``: a rollback brought the row back."""
+
+    key: str | None
+    again: bool = False
+
+    def __repr__(self) -> str:
+        return f"<destroyed session {tokens.fingerprint(self.key or '')}>"
+
+
+State = New | Stored | Lost | Destroyed
+
+
+class Lifecycle:
+    """One session's state, and the operations that change it.
+
+    ``ttl`` returns for a content how many seconds it may live from now on; ``is_over`` tells whether
+    a deadline has passed by the store's clock. ``tell`` takes the name of an event and the store key.
+    ``store_for`` returns the store that writes certain values, which fills in a project's own columns;
+    its second argument is True when they are inserted.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        codec: Codec,
+        *,
+        ttl: Callable[[Content], float],
+        is_over: Callable[[datetime], bool],
+        tell: Callable[..., None],
+        store_for: Callable[[dict[str, Any], bool], Store],
+    ) -> None:
+        self._store = store
+        self._codec = codec
+        self._ttl = ttl
+        self._is_over = is_over
+        self._tell = tell
+        self._store_for = store_for
+        self._state: State = New()
+        # What the state was before each write of a transaction whose end is not known yet.
+        self._history: list[tuple[State, Fate]] = []
+
+    @property
+    def state(self) -> State:
+        """The state, as it is after what has been rolled back meanwhile."""
+        while self._history and self._history[-1][1].undone:
+            before, _ = self._history.pop()
+            self._state = _after_rollback(before, self._state)
+        return self._state
+
+    @property
+    def key(self) -> str | None:
+        """The store key, or None unless the session is stored."""
+        state = self.state
+        return state.key if isinstance(state, Stored) else None
+
+    @property
+    def last_key(self) -> str:
+        """The store key that the session has or had; "" if it never had one."""
+        state = self.state
+        if isinstance(state, Lost):
+            state = state.was
+        return getattr(state, "key", None) or ""
+
+    # Reading
+
+    def load(self, key: str) -> tuple[Record, Content] | None:
+        """Read the session under ``key``; None, with an event, if there is no live and sound one."""
+        record = self._store.find(key)
+        if record is None or record.ttl <= 0:
+            self._tell("unknown" if record is None else "expired", key)
+            return None
+        content = self.read(record)
+        if content is None:
+            return None
+        self.adopt(record, content)
+        return record, content
+
+    def adopt(self, record: Record, content: Content) -> None:
+        """Take what was read from the store as this session's."""
+        self._state = Stored(record.key, record.data, content.deadline, Origin.LOADED)
+        self._history.clear()
+
+    def read(self, record: Record) -> Content | None:
+        """Decode a record; None, with an event, if its data is corrupt."""
+        try:
+            return Content(*self._codec.decode(record.data, record.key))
+        except DecodeError as exc:
+            self._tell("corrupt", record.key, reason=str(exc))
+            return None
+
+    def ancestor(self) -> Content | None:
+        """Return what the store had when this object last read or wrote it; None if nothing."""
+        state = self.state
+        if isinstance(state, Lost):
+            state = state.was
+        if not isinstance(state, Stored):
+            return None
+        return Content(*self._codec.decode(state.data, state.key))
+
+    def encode(self, content: Content, key: str, original: bytes | None = None) -> bytes:
+        """Return the bytes of a content. Raises EncodeError or SessionTooLarge."""
+        data = self._codec.encode(content.deadline, content.values, original, key)
+        limit = self._store.max_data
+        if limit is not None and len(data) > limit:
+            raise SessionTooLarge(len(data), limit, self._largest(content, key))
+        return data
+
+    # Writing
+
+    def insert(self, key: str, content: Content) -> bool:
+        """Put a new session into the store; False if ``key`` is taken by another."""
+        data = self.encode(content, key)
+        store = self._store_for(content.values, True)
+        if not store.insert(key, data, self._ttl(content)):
+            # An insertion whose reply was lost may have arrived.
+            there = self._store.find_latest(key)
+            if there is None or there.data != data:
+                return False
+        self._become(Stored(key, data, content.deadline, Origin.INSERTED))
+        self._tell("created", key)
+        return True
+
+    def save(self, key: str, content: Content) -> Content | None:
+        """Bring a stored session to ``content`` under ``key``; None if it is gone.
+
+        What others wrote meanwhile is merged, and is part of the content returned.
+        Raises SessionBusy after ``backoff.LIMIT`` seconds of being overtaken.
+        """
+        if self.key not in (None, key):
+            renewed = self.renew(key, content)
+            if renewed is None:
+                return None
+            content = renewed
+        again = pauses()
+        while isinstance(state := self.state, Stored):
+            if self._write(state, content):
+                return content
+            rebased = self._rebase(state, content)
+            if rebased is None:
+                return None
+            content = rebased
+            if not next(again, False):
+                raise self._busy(state.key)
+        return None
+
+    def is_settled(self, key: str, content: Content) -> bool:
+        """Tell whether this object itself has just written this very content."""
+        state = self.state
+        return (
+            isinstance(state, Stored)
+            and state.key == key
+            and state.origin is not Origin.LOADED
+            and not state.again
+            and state.data == self.encode(content, key, state.data)
+        )
+
+    def renew(self, key: str, content: Content) -> Content | None:
+        """Move the session to ``key``; insert one that is not stored. None if it is gone, or taken."""
+        if isinstance(self.state, New | Destroyed):
+            return content if self.insert(key, content) else None
+        again = pauses()
+        while isinstance(state := self.state, Stored):
+            if self._rename(state, key, content):
+                return content
+            # Without data to replace, the session is gone; with it, it may have changed.
+            if not self._binds_key:
+                self._lose(state)
+                return None
+            rebased = self._rebase(state, content)
+            if rebased is None:
+                return None
+            content = rebased
+            if not next(again, False):
+                raise self._busy(state.key)
+        return None
+
+    def take(self, name: str, content: Content) -> tuple[Any, Content]:
+        """Remove a value from the store, then return it and the content without it.
+
+        ABSENT if it is not there, or if another took it.
+        """
+        again = pauses()
+        while name in content.values:
+            state, value = self.state, content.values[name]
+            base = self.ancestor()
+            put_here = base is None or not same(base.values.pop(name, ABSENT), value)
+            if put_here or base is None or not isinstance(state, Stored):
+                return content.values.pop(name), content
+            if self._write(state, base):
+                del content.values[name]
+                return value, content
+            rebased = self._rebase(state, content)
+            if rebased is None:
+                del content.values[name]
+            elif next(again, False):
+                content = rebased
+            else:
+                raise self._busy(state.key)
+        return ABSENT, content
+
+    def destroy(self, key: str | None) -> bool:
+        """Remove the session, which the store has under ``key`` unless the state knows better."""
+        key = self.key or key
+        if key is None and isinstance(self.state, Destroyed):
+            return False
+        removed = key is not None and self._store.delete(key)
+        self._become(Destroyed(key))
+        if removed:
+            self._tell("destroyed", key)
+        return removed
+
+    def repeat(self) -> None:
+        """Remove the session once more if a rollback has brought it back."""
+        state = self.state
+        if isinstance(state, Destroyed) and state.again:
+            self.destroy(state.key)
+
+    def begin(self) -> None:
+        """Let go of the session that there is: what follows is a new one."""
+        if not isinstance(self.state, Destroyed):
+            self._state = New()
+            self._history.clear()
+
+    # What these are made of
+
+    def _become(self, state: State) -> None:
+        fate = self._store.fate()
+        if fate is None:
+            self._history.clear()
+        else:
+            self._history.append((self._state, fate))
+        self._state = state
+
+    def _write(self, state: Stored, content: Content) -> bool:
+        """Put ``content`` in the place of ``state``; False if the store has something else."""
+        if self._is_over(state.deadline):
+            return False
+        data = self.encode(content, state.key, state.data)
+        store, ttl = self._store_for(content.values, False), self._ttl(content)
+        origin = Origin.WRITTEN if state.origin is Origin.LOADED else state.origin
+        written = Stored(state.key, data, content.deadline, origin)
+        if data == state.data:
+            done = store.touch(state.key, ttl, data)
+        else:
+            self._state = replace(state, in_doubt=data)
+            done = store.replace(state.key, data, ttl, state.data)
+            self._state = state
+        if done:
+            self._become(written)
+        return done
+
+    def _rebase(self, state: Stored, content: Content) -> Content | None:
+        """Return ``content`` with what others put in the place of ``state``; None if it is gone."""
+        record = None if self._is_over(state.deadline) else self._store.find_latest(state.key)
+        theirs = self.read(record) if record else None
+        if record is None or theirs is None:
+            self._lose(state)
+            return None
+        base = self.ancestor()
+        if record.data != state.in_doubt and base is not None:
+            deadline = theirs.deadline if content.deadline == base.deadline else content.deadline
+            content = Content(deadline, merge(base.values, content.values, theirs.values))
+            self._tell("merged", state.key)
+        self._state = replace(
+            state, data=record.data, deadline=theirs.deadline, in_doubt=None, again=False
+        )
+        return content
+
+    @property
+    def _binds_key(self) -> bool:
+        return getattr(self._codec, "binds_key", False)
+
+    def _rename(self, state: Stored, key: str, content: Content) -> bool:
+        if self._is_over(state.deadline):
+            return False
+        store, ttl = self._store_for(content.values, False), self._ttl(content)
+        data, base = state.data, self.ancestor() if self._binds_key else None
+        if base is None:
+            done = store.rename(state.key, key, ttl)
+        else:
+            data = self.encode(base, key)
+            done = store.rename(state.key, key, ttl, data, state.data)
+        if done:
+            inserted = state.origin is Origin.INSERTED
+            origin = Origin.INSERTED if inserted else Origin.RENAMED
+            self._become(Stored(key, data, state.deadline, origin, in_doubt=state.in_doubt))
+            self._tell("renewed", key, old_key=state.key)
+        return done
+
+    def _lose(self, state: Stored) -> None:
+        self._state = Lost(state)
+        self._history.clear()
+        self._tell("lost", state.key)
+
+    def _largest(self, content: Content, key: str) -> list[tuple[str, int]]:
+        sizes = [
+            (name, len(self._codec.encode(content.deadline, {name: value}, None, key)))
+            for name, value in content.values.items()
+        ]
+        return sorted(sizes, key=lambda item: item[1], reverse=True)[:3]
+
+    def _busy(self, key: str) -> SessionBusy:
+        self._tell("busy", key)
+        return SessionBusy(tokens.fingerprint(key), LIMIT)
+
+
+def _after_rollback(before: State, now: State) -> State:
+    """Return the state after the write that led from ``before`` to ``now`` was undone."""
+    # A destruction is never taken back: it has to be repeated.
+    if isinstance(now, Destroyed):
+        return replace(now, again=True)
+    return before if isinstance(before, Lost) else replace(before, again=True)

@@ -1,0 +1,128 @@
+"""The end of a request: what became of a session, and what the browser has to know of it."""
+
+from abc import abstractmethod
+from enum import Enum
+from typing import Any, NamedTuple
+
+from ..merge import same
+from .expiry import Expiry
+from .lifecycle import ABSENT, Destroyed, New, Stored
+
+
+class Status(Enum):
+    """What became of a session in this request. Source: scs data.go Status."""
+
+    UNMODIFIED = "unmodified"
+    MODIFIED = "modified"
+    DESTROYED = "destroyed"
+
+
+class Outcome(NamedTuple):
+    """What a browser has to know after a request: nothing, a token, or (``forget``) that there is none.
+
+    ``max_age`` is in seconds; None lets the token end with the browser's window. ``created`` tells
+    whether a new session was put into the store.
+    """
+
+    token: str = ""
+    max_age: int | None = None
+    forget: bool = False
+    created: bool = False
+
+
+class Ending(Expiry):
+    """Adds the answer to the one question that a manager has for a session: ``commit``."""
+
+    # The token that came with the request, and what the browser's cookie ends by, as it was loaded.
+    _presented = ""
+    _end_seen: tuple[Any, ...] | None = None
+
+    def commit(self, failed: bool = False) -> Outcome:
+        """Save the session where that is due, and return what the browser has to know.
+
+        ``failed`` says that the view did: nothing is saved then. What was to be stored in a session
+        that is gone is dropped, with an event. Raises what ``save`` raises, but not for a session that
+        was only read: its expiry stays as it is, with an event. Source: scs Commit.
+        """
+        if self.status() is Status.DESTROYED:
+            self._life.repeat()
+            return Outcome(forget=True)
+        if not failed and self._is_save_due() and not self._is_empty_now():
+            try:
+                self._commit_changes()
+            except Exception:
+                if self._is_changed():
+                    raise
+                self._tell("touch_failed", self._key() or "", exc_info=True)
+        return self._outcome(failed)
+
+    def is_commit_due(self) -> bool:
+        """Tell whether ``commit`` may talk to the store."""
+        return self._is_save_due()
+
+    def status(self) -> Status:
+        """Return what became of the session in this request. Source: scs Status."""
+        if isinstance(self._life.state, Destroyed) and not self._session_cache:
+            return Status.DESTROYED
+        return Status.MODIFIED if self.modified else Status.UNMODIFIED
+
+    def changed_keys(self) -> list[str]:
+        """Return the keys whose values differ from what this request found, sorted."""
+        values, base = self._get_session(), self._life.ancestor()
+        found = {} if base is None else base.values
+        return sorted(
+            key
+            for key in {*values, *found}
+            if not same(values.get(key, ABSENT), found.get(key, ABSENT))
+        )
+
+    @abstractmethod
+    def _insert(self) -> None: ...
+
+    @abstractmethod
+    def _update(self) -> bool: ...
+
+    @abstractmethod
+    def _tell(self, event: str, key: str, **info: Any) -> None: ...
+
+    def _is_save_due(self) -> bool:
+        due = self.modified or self._options().save_every_request
+        return due or getattr(self._life.state, "again", False)
+
+    def _is_empty_now(self) -> bool:
+        if self.session_key:
+            # An unknown token is found to be one, and forgotten, when the session is loaded.
+            self._get_session()
+        return self.is_empty()
+
+    def _commit_changes(self) -> None:
+        self._get_session()
+        if isinstance(self._life.state, New | Destroyed):
+            self._insert()
+            return
+        settled = self._life.is_settled(self._key() or "", self._content())
+        if not settled and not self._update() and (keys := self.changed_keys()):
+            self._tell("dropped", self._life.last_key, keys=keys)
+
+    def _is_changed(self) -> bool:
+        base = self._life.ancestor()
+        return base is None or self._content().deadline != base.deadline or self.changed_keys() != []
+
+    def _see_end(self) -> None:
+        """Remember what the browser's cookie ends by."""
+        self._end_seen = self._cookie_end()
+
+    def _cookie_end(self) -> tuple[Any, ...] | None:
+        state = self._life.state
+        if not isinstance(state, Stored):
+            return None
+        return state.deadline, self.get_expire_at_browser_close()
+
+    def _outcome(self, failed: bool) -> Outcome:
+        state = self._life.state
+        if not isinstance(state, Stored) or state.key != self._key():
+            return Outcome()
+        if not state.origin.is_new_key and (failed or self._end_seen == self._cookie_end()):
+            return Outcome()
+        created = state.origin is state.origin.INSERTED
+        return Outcome(self.token(), self._cookie_age(), created=created)

@@ -1,0 +1,82 @@
+"""What all codecs do alike with values: lazy ones, their nesting, advice for those they refuse."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from django.utils.datastructures import MultiValueDict
+from django.utils.functional import LazyObject, Promise
+
+#: Levels of dicts and lists within a session's value, such as 2 for ``{"a": [1]}``. What reads, copies
+#: or compares a value may take several Python frames for a level, of the thousand that there are.
+MAX_DEPTH = 100
+TOO_DEEP = f"more than {MAX_DEPTH} levels of dicts and lists: store it flatter, or as JSON text."
+
+
+def resolve(value: Any) -> Any:
+    """Return what a lazy value stands for, and any other value as it is."""
+    while isinstance(value, Promise | LazyObject):
+        # Django's model fields do the one; pickle does the other.
+        cast = getattr(value, "_proxy____cast", None)
+        value = cast() if cast else value.__reduce__()[1][0]
+    return value
+
+
+def too_deep(value: Any) -> bool:
+    """Tell whether a value has more than MAX_DEPTH levels; one that holds itself has."""
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        level = [item for each in level for item in _parts(each) if isinstance(item, _CONTAINERS)]
+        if not level:
+            return False
+    return True
+
+
+def key_too_deep(values: dict[Any, Any]) -> Any:
+    """Return the first session key under which there are too many levels, or None."""
+    return next((key for key, value in values.items() if too_deep([value])), None)
+
+
+def describe(value: Any) -> str:
+    """Return a refused value's type, and what to store instead if that is known."""
+    kind = type(value).__qualname__
+    if isinstance(value, datetime):
+        kind = "naive datetime"
+    advice = next((text for types, text in _ADVICE if isinstance(value, types)), None)
+    return f"a {kind}: {advice}." if advice else f"a {kind}."
+
+
+def key_text(key: Any) -> str | None:
+    """Return the text that JSON makes of a dict's key, as json.dumps does, or None if it makes none."""
+    key = resolve(key)
+    if isinstance(key, str):
+        return str.__str__(key)
+    if key is None or isinstance(key, bool):
+        return _CONSTANTS[key]
+    if isinstance(key, int):
+        return int.__repr__(key)
+    if isinstance(key, float):
+        text = float.__repr__(key)
+        return _CONSTANTS.get(text, text)
+    return None
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value
+
+
+_CONTAINERS = (dict, list, tuple)
+_CONSTANTS: dict[Any, str] = {
+    True: "true",
+    False: "false",
+    None: "null",
+    "nan": "NaN",
+    "inf": "Infinity",
+    "-inf": "-Infinity",
+}
+_ADVICE: tuple[tuple[Any, str], ...] = (
+    (MultiValueDict, "store dict(q.lists()) instead, which has all values of each key"),
+    (datetime, "store an aware one, such as django.utils.timezone.make_aware(value)"),
+    ((set, frozenset), "store a list, such as sorted(value)"),
+    ((bytearray, memoryview), "store bytes(value)"),
+)

@@ -1,0 +1,138 @@
+"""One login for two applications: the user id that a Go application keeps in the shared session.
+
+See docs/go.md. Nothing here does anything unless SCS_AUTH_USER_ID_KEY is set.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
+from typing import Any, Final
+
+from django.conf import settings
+from django.contrib.auth import (
+    BACKEND_SESSION_KEY,
+    HASH_SESSION_KEY,
+    SESSION_KEY,
+    get_user_model,
+    load_backend,
+)
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.signals import user_logged_in
+from django.contrib.sessions.backends.base import SessionBase
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.core.signals import setting_changed
+from django.http import HttpRequest
+
+#: Under which session keys Django keeps its login.
+DJANGO_KEYS = (SESSION_KEY, BACKEND_SESSION_KEY, HASH_SESSION_KEY)
+
+
+def reconcile(values: dict[str, Any]) -> bool:
+    """Make Django's login in ``values`` follow the Go application's; True if that changed anything.
+
+    The Go application's user id is gone: it logged the user out. It is another than Django's: it
+    logged that user in, and from now on Django's check of the password hash holds for the session.
+    A user id that does not exist, or whose user is inactive, is nobody.
+    """
+    key = user_id_key()
+    if key is None:
+        return False
+    user_id = _primary_key(values.get(key))
+    if user_id == _primary_key(values.get(SESSION_KEY)):
+        return False
+    login = None if user_id is None else _login(user_id)
+    before = {name: values.pop(name) for name in DJANGO_KEYS if name in values}
+    values.update(login or {})
+    return bool(before or login)
+
+
+def put_user_id(session: SessionBase, user: AbstractBaseUser) -> None:
+    """Leave the primary key of a user who has just logged in for the Go application."""
+    key = user_id_key()
+    if key is not None:
+        session[key] = user_id_type()(user.pk)
+
+
+def tell_go_on_login(*, request: HttpRequest | None, user: Any, **kwargs: Any) -> None:
+    """Let a Go application that shares the session know who has logged in."""
+    session = getattr(request, "session", None)
+    if isinstance(session, SessionBase):
+        put_user_id(session, user)
+
+
+def connect() -> None:
+    """Connect the receiver."""
+    user_logged_in.connect(tell_go_on_login, dispatch_uid="django_scs.tell_go_on_login")
+
+
+@cache
+def user_id_key() -> str | None:
+    """Return the session key in which a Go application keeps the id of the user, or None.
+
+    ``SCS_AUTH_USER_ID_KEY``, such as ``"authenticatedUserID"``.
+    """
+    key = getattr(settings, "SCS_AUTH_USER_ID_KEY", None)
+    if key is not None and not (isinstance(key, str) and key):
+        raise ImproperlyConfigured(
+            f"SCS_AUTH_USER_ID_KEY is {key!r}, and must be a session key, such as"
+            " 'authenticatedUserID', or None."
+        )
+    return key
+
+
+@cache
+def user_id_type() -> Callable[[Any], Any]:
+    """Return what makes of a primary key the value that the Go application expects.
+
+    ``SCS_AUTH_USER_ID_TYPE``, the name of a Go type; if it is not set, a number stays a number, which
+    is Go's ``int``, and anything else becomes a string.
+    """
+    name = getattr(settings, "SCS_AUTH_USER_ID_TYPE", None)
+    if name is None:
+        return _number_or_text
+    if name == "string":
+        return str
+    if name not in _GO_INTEGERS:
+        raise ImproperlyConfigured(
+            f"SCS_AUTH_USER_ID_TYPE is {name!r}, and must be 'string',"
+            f" {', '.join(map(repr, _GO_INTEGERS))}, or None."
+        )
+    integer: Callable[[Any], Any] = getattr(
+        import_module("django_scs.codecs.gob"), name.capitalize()
+    )
+    return integer
+
+
+def _number_or_text(primary_key: Any) -> Any:
+    return primary_key if isinstance(primary_key, int) else str(primary_key)
+
+
+_GO_INTEGERS: Final = ("int", "int32", "int64", "uint", "uint32", "uint64")
+
+
+def _forget(*, setting: str, **kwargs: Any) -> None:
+    if setting.startswith("SCS_AUTH_"):
+        user_id_key.cache_clear()
+        user_id_type.cache_clear()
+
+
+setting_changed.connect(_forget, dispatch_uid="django_scs.go_login")
+
+
+def _primary_key(value: Any) -> Any:
+    if not isinstance(value, int | str) or isinstance(value, bool):
+        return None
+    try:
+        return get_user_model()._meta.pk.to_python(value)
+    except ValidationError:
+        return None
+
+
+def _login(user_id: Any) -> dict[str, str] | None:
+    for path in settings.AUTHENTICATION_BACKENDS:
+        user = load_backend(path).get_user(user_id)
+        if user is not None:
+            pk = user._meta.pk
+            values = (pk.value_to_string(user), path, user.get_session_auth_hash())
+            return dict(zip(DJANGO_KEYS, values, strict=True))
+    return None

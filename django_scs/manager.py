@@ -1,0 +1,109 @@
+"""One kind of session: opened for a request, committed at its end. Source: scs SessionManager."""
+
+import random
+from functools import partial
+from importlib import import_module
+from typing import Any, Final
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.handlers.exception import response_for_exception
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.debug import sensitive_variables
+
+from . import conf, signals, transports
+from .backends.base import Outcome, SessionStore
+
+#: How often a request that created a session is followed by a sweep, unless the last left some over.
+_SWEEP_CHANCE: Final = 0.01
+
+
+class SessionManager:
+    """Opens and commits the sessions of one kind: ``request.session``, or an entry of SCS_SESSIONS."""
+
+    def __init__(self, kind: str = conf.DEFAULT) -> None:
+        self.kind = kind
+        self.session_class = session_class(kind)
+        # Whether the last sweep has left expired sessions: then the next one does not wait for chance.
+        self._behind = False
+
+    def open(self, request: HttpRequest) -> SessionStore:
+        """Return the session of the request. Nothing is read before it is used. Source: scs Load."""
+        tokens = transports.choose(request, self._options).read(request)
+        return self.session_class.for_request(tokens, request)
+
+    @sensitive_variables()
+    def close(
+        self, session: SessionStore, request: HttpRequest, response: HttpResponse
+    ) -> HttpResponse:
+        """Commit the session, and tell the client what it must know. Source: scs LoadAndSave.
+
+        Returns the response, or one for an error that the commit met.
+        """
+        try:
+            outcome = self.commit(session, response)
+        except Exception as exc:
+            # The old token may be dead: the new one must reach the browser with the error page.
+            outcome = session.commit(failed=True)
+            if not outcome.token:
+                raise
+            response = response_for_exception(request, exc)
+        self.tell(session, request, response, outcome)
+        return response
+
+    def commit(self, session: SessionStore, response: HttpResponse) -> Outcome:
+        """Save the session, unless the view failed, and return what the client has to know."""
+        return session.commit(failed=response.status_code >= 500)
+
+    def tell(
+        self,
+        session: SessionStore,
+        request: HttpRequest,
+        response: HttpResponse,
+        outcome: Outcome,
+    ) -> None:
+        """Put the outcome of a commit into the response. Source: scs WriteSessionCookie."""
+        transport = transports.choose(request, self._options)
+        if outcome.forget:
+            transport.delete(request, response)
+        elif outcome.token:
+            transport.write(response, outcome.token, outcome.max_age)
+        if session.accessed:
+            transports.patch_vary(response, self._options)
+        if outcome.created and self._is_sweep_due():
+            # After the response has been sent, and before the connection is closed.
+            closers = response._resource_closers  # type: ignore[attr-defined]
+            closers.append(self._sweep)
+
+    @property
+    def _options(self) -> conf.Options:
+        return conf.options(self.kind)
+
+    def _is_sweep_due(self) -> bool:
+        return self._behind or random.random() < _SWEEP_CHANCE  # noqa: S311 -- not a secret
+
+    def _sweep(self) -> None:
+        try:
+            self._behind = self.session_class.sweep()
+        except Exception:
+            # The response is out; what failed here must not fail the request.
+            signals.tell("sweep_failed", self.session_class, "", exc_info=True)
+
+
+def session_class(kind: str = conf.DEFAULT) -> type[SessionStore]:
+    """Return the session class of a kind. Raises ImproperlyConfigured if its engine is not ours."""
+    engine = conf.options(kind).engine
+    found: Any = getattr(import_module(engine), "SessionStore", None)
+    if not is_ours(found):
+        raise ImproperlyConfigured(
+            f"The engine of {kind!r} sessions is {engine!r}, and must be 'django_scs.backends.db',"
+            " or a module whose SessionStore derives from its."
+        )
+    if kind == conf.DEFAULT:
+        return found  # type: ignore[no-any-return]
+    return type(found.__name__, (found,), {"_kind": kind, "__module__": found.__module__})
+
+
+def is_ours(found: Any) -> bool:
+    """Tell whether a session class, or a session, is one of django_scs."""
+    kind = found if isinstance(found, type) else type(found)
+    return issubclass(kind, SessionStore)
