@@ -1,7 +1,6 @@
 """What the format of a session in a cookie promises, and how one is chosen by SCS_COOKIE_FORMAT."""
 
 import secrets
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, cast
@@ -9,7 +8,6 @@ from typing import Any, Protocol, cast
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-from ..exceptions import SessionTooLarge
 from .base import Codec, ReadSetting
 
 #: Bytes that a browser keeps of a cookie's name and value together. Chromium drops a longer cookie
@@ -30,17 +28,17 @@ class Content:
 
     ``id`` names the session, "" if a Go application wrote the cookie first; ``deadline`` is its
     absolute end (aware), None in that case; ``written_at`` is when the cookie was sealed (aware).
-    ``original`` is what the values were read from, as bytes: sealing takes from it what Python does
-    not show. ``rewrite`` tells that the cookie should be sealed anew though nothing has changed: an
-    old key had sealed it, or it lacks the id or the deadline.
+    ``data`` is what the format's codec read deadline and values from. ``rewrite`` tells that the
+    cookie should be sealed anew though nothing has changed: an old key had sealed it, or it lacks the
+    id or the deadline.
     """
 
     id: str
     deadline: datetime | None
+    written_at: datetime
     values: dict[Any, Any] = field(repr=False)
-    written_at: datetime | None = None
-    original: bytes | None = field(default=None, repr=False)
-    rewrite: bool = False
+    data: bytes = field(repr=False)
+    rewrite: bool
 
 
 class CookieFormat(Protocol):
@@ -49,20 +47,26 @@ class CookieFormat(Protocol):
     One object is shared by all threads. A value consists of characters that need no quotes.
     """
 
-    def seal(self, name: str, content: Content) -> str:
-        """Return the value of the cookie ``name``, written now.
+    #: Writes the values; ``key`` is the session's id.
+    codec: Codec
 
-        ``content.written_at`` and ``content.rewrite`` do not matter. Raises EncodeError for a value
-        that ``open`` could not give back, and SessionTooLarge if name and value together have more
-        than 4096 bytes.
+    def max_data(self, name: str) -> int:
+        """Return the most bytes that the codec may write for the cookie ``name``: one that is sealed
+        has, name and value together, at most LIMIT bytes."""
+        ...
+
+    def seal(self, name: str, session_id: str, data: bytes) -> str:
+        """Return the value of the cookie ``name`` that holds ``data``, written now.
+
+        ``session_id`` is one of ``new_id``.
         """
         ...
 
     def open(self, name: str, cookie: str) -> Content:
-        """Return what ``seal`` was given for the cookie ``name``.
+        """Return what the cookie ``name`` holds.
 
-        Raises CookieError, and nothing else, for anything else. Deadline and idle timeout are the
-        caller's to check.
+        Raises CookieError, and nothing else, for what was not sealed under that name. Deadline and
+        idle timeout are the caller's to check.
         """
         ...
 
@@ -87,22 +91,6 @@ def load(name: object, read: ReadSetting, codec: Codec) -> CookieFormat:
 def new_id() -> str:
     """Return the id of a new session: 128 random bits as 22 characters of base64url."""
     return secrets.token_urlsafe(16)
-
-
-def check_size(
-    name: str, cookie: str, keys: list[Any], measure: Callable[[list[Any]], int]
-) -> None:
-    """Raise SessionTooLarge for a cookie that a browser would drop.
-
-    ``measure`` returns the bytes that the values under some of the ``keys`` take.
-    """
-    size = len(name.encode()) + len(cookie)
-    if size <= LIMIT:
-        return
-    empty = measure([])
-    sizes = [(str(key), measure([key]) - empty) for key in keys]
-    sizes.sort(key=lambda each: each[1], reverse=True)
-    raise SessionTooLarge(size, LIMIT, sizes[:3], holder="a cookie")
 
 
 def to_microseconds(moment: datetime) -> int:

@@ -11,24 +11,27 @@ Source: gorilla/sessions v1.4.0 store.go CookieStore, sessions.go AddFlash, Flas
 import re
 import time
 from collections.abc import Callable, Collection, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple, Union
 
 from ..exceptions import DecodeError, EncodeError
 from .base import Codec, ReadSetting
-from .cookie import LIMIT, Content, check_size, from_microseconds, to_microseconds
+from .cookie import LIMIT, Content, from_microseconds, to_microseconds
 from .gob import value as gob_value
 from .gob import wire
 from .gob.types import INT, INTERFACE, STRING, GoType, go_type
 from .gob.wire import Opaque, Reader, Writer, integer, sized, uint, utf8
-from .securecookie import MAX_AGE, Clock, SecureCookies
+from .securecookie import MAX_AGE, Clock, SecureCookies, Serializer
 
 #: The keys of our own entries.
 DEADLINE_KEY = "_scs_deadline"
 ID_KEY = "_scs_id"
 #: The key of flashes for which Go names none. Source: sessions.go flashesKey.
 FLASH_KEY = "_flash"
+
+#: What the codec gives for a session without a deadline.
+NO_DEADLINE = datetime.max.replace(tzinfo=UTC)
 
 Key = Union[str, "GoKey"]
 Held = dict[Key, Opaque | None]
@@ -186,6 +189,34 @@ def _unchanged(key: Key, value: Any, old: Session) -> bool:
     return not isinstance(value, list) and key in old.values and old.values[key] == value
 
 
+class GorillaCodec:
+    """The codec of a session that gorilla/sessions can read; its ``key`` is the session's id.
+
+    A session that has no deadline yet, for Go wrote it first, has NO_DEADLINE. Implements Codec.
+    """
+
+    binds_key = True
+
+    def __init__(self, serializer: SessionSerializer) -> None:
+        self._serializer = serializer
+
+    def encode(
+        self,
+        deadline: datetime,
+        values: dict[Any, Any],
+        original: bytes | None = None,
+        key: str = "",
+    ) -> bytes:
+        """Implement Codec.encode."""
+        session = Session(key, None if deadline == NO_DEADLINE else deadline, values, {})
+        return self._serializer.dumps((session, original))
+
+    def decode(self, data: bytes, key: str = "") -> tuple[datetime, dict[Any, Any]]:
+        """Implement Codec.decode."""
+        session, _ = self._serializer.loads(data)
+        return session.deadline or NO_DEADLINE, session.values
+
+
 class GorillaCookie:
     """Seals and opens sessions as gorilla's CookieStore does. Implements CookieFormat.
 
@@ -205,22 +236,22 @@ class GorillaCookie:
         flash_keys: Collection[str] = (FLASH_KEY,),
         clock: Clock = time.time,
     ) -> None:
-        self._serializer = SessionSerializer(registered, flash_keys)
+        serializer = SessionSerializer(registered, flash_keys)
+        self.codec: Codec = GorillaCodec(serializer)
 
-        def cookies(max_length: int) -> SecureCookies:
+        def cookies(serializer: str | Serializer) -> SecureCookies:
             return SecureCookies(
                 pairs,
                 max_age=max_age,
-                max_length=max_length,
+                max_length=LIMIT,
                 hash_function=hash_function,
-                serializer=self._serializer,
+                serializer=serializer,
                 clock=clock,
                 unpadded=True,
             )
 
-        self._reading = cookies(LIMIT)
-        # What is too long is reported with the keys that are to blame.
-        self._writing = cookies(0)
+        self._reading = cookies(serializer)
+        self._writing = cookies("nop")
 
     @classmethod
     def from_settings(cls, read: ReadSetting, codec: Codec | None = None) -> "GorillaCookie":
@@ -238,17 +269,13 @@ class GorillaCookie:
             registered=read("SCS_GOB_REGISTERED", ()),
         )
 
-    def seal(self, name: str, content: Content) -> str:
-        """Implement CookieFormat.seal."""
-        session = Session(content.id, content.deadline, content.values, {})
-        cookie = self._writing.encode(name, (session, content.original))
+    def max_data(self, name: str) -> int:
+        """Implement CookieFormat.max_data."""
+        return self._writing.capacity(LIMIT - len(name.encode()))
 
-        def measure(keys: list[Any]) -> int:
-            part = {key: content.values[key] for key in keys}
-            return len(self._serializer.dumps((session._replace(values=part), content.original)))
-
-        check_size(name, cookie, list(content.values), measure)
-        return cookie
+    def seal(self, name: str, session_id: str, data: bytes) -> str:
+        """Implement CookieFormat.seal. The id is in the data already."""
+        return self._writing.encode(name, data)
 
     def open(self, name: str, cookie: str) -> Content:
         """Implement CookieFormat.open."""
@@ -258,7 +285,7 @@ class GorillaCookie:
             deadline=session.deadline,
             values=session.values,
             written_at=from_microseconds(timestamp * 1_000_000),
-            original=payload,
+            data=payload,
             rewrite=pair > 0 or not session.id or session.deadline is None,
         )
 

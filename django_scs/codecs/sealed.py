@@ -20,11 +20,12 @@ import secrets
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from contextlib import suppress
+from typing import NamedTuple
 
 from ..exceptions import DecodeError
 from .base import Codec, ReadSetting
-from .cookie import LIMIT, Content, check_size, from_microseconds
+from .cookie import LIMIT, Content, from_microseconds
 from .crypto import AESGCM, InvalidTag
 from .securecookie import BadBase64, BadMac, BadPayload, Clock, TooLong
 
@@ -58,7 +59,7 @@ class SealedCookie:
             _Key(hkdf(key, b"", _LABEL + b"key id", 4), hkdf(key, b"", _LABEL + b"master", 32))
             for key in keys
         ]
-        self._codec = codec
+        self.codec = codec
         self._clock = clock
 
     @classmethod
@@ -87,25 +88,19 @@ class SealedCookie:
                 )
         return cls(secret_keys, codec)
 
-    def seal(self, name: str, content: Content) -> str:
-        """Implement CookieFormat.seal. The id is one that ``new_id`` made; a deadline is needed."""
-        session_id, deadline = _id_bytes(content.id), content.deadline
-        if session_id is None or deadline is None:
-            raise ValueError("A session in a cookie needs an id of new_id() and a deadline.")
-        data = self._codec.encode(deadline, content.values, content.original)
+    def max_data(self, name: str) -> int:
+        """Implement CookieFormat.max_data."""
+        overhead = _HEADER_SIZE + _ID_SIZE + _TIME_SIZE + _TAG_SIZE
+        return (LIMIT - len(name.encode())) * 3 // 4 - overhead
+
+    def seal(self, name: str, session_id: str, data: bytes) -> str:
+        """Implement CookieFormat.seal. Raises ValueError for an id that is not one of ``new_id``."""
         written_at = int(self._clock() * 1_000_000).to_bytes(_TIME_SIZE, "big")
         key = self._keys[0]
         header = _VERSION + key.id + secrets.token_bytes(_SALT_SIZE)
         aead, nonce = _cipher(key, header)
-        sealed = aead.encrypt(nonce, session_id + written_at + data, header + name.encode())
-        cookie = _base64(header + sealed)
-
-        def measure(keys: list[Any]) -> int:
-            part = {key: content.values[key] for key in keys}
-            return len(self._codec.encode(deadline, part, content.original))
-
-        check_size(name, cookie, list(content.values), measure)
-        return cookie
+        plain = _id_bytes(session_id) + written_at + data
+        return _base64(header + aead.encrypt(nonce, plain, header + name.encode()))
 
     def open(self, name: str, cookie: str) -> Content:
         """Implement CookieFormat.open."""
@@ -115,7 +110,7 @@ class SealedCookie:
         stop = _ID_SIZE + _TIME_SIZE
         data = plain[stop:]
         try:
-            deadline, values = self._codec.decode(data)
+            deadline, values = self.codec.decode(data)
         except DecodeError as exc:
             raise BadPayload(str(exc)) from exc
         return Content(
@@ -123,7 +118,7 @@ class SealedCookie:
             deadline=deadline,
             values=values,
             written_at=from_microseconds(int.from_bytes(plain[_ID_SIZE:stop], "big")),
-            original=data,
+            data=data,
             rewrite=number > 0,
         )
 
@@ -175,9 +170,9 @@ def _unbase64(cookie: str) -> bytes:
     return raw
 
 
-def _id_bytes(session_id: str) -> bytes | None:
-    try:
+def _id_bytes(session_id: str) -> bytes:
+    with suppress(DecodeError):
         raw = _unbase64(session_id)
-    except DecodeError:
-        return None
-    return raw if len(raw) == _ID_SIZE else None
+        if len(raw) == _ID_SIZE:
+            return raw
+    raise ValueError("The id of a session in a cookie must be one of new_id().")

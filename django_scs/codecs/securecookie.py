@@ -254,6 +254,12 @@ class SecureCookie:
         except DecodeError as exc:
             raise BadPayload(str(exc)) from exc
 
+    def capacity(self, length: int) -> int:
+        """Return the most bytes of payload for which the cookie has at most ``length`` characters."""
+        size = hashlib.new(self._hash_function).digest_size
+        inner = length // 4 * 3 - len(b"%d||" % int(self._clock())) - size
+        return inner // 4 * 3 - (16 if self._block_key is not None else 0)
+
     def _check_length(self, cookie: str) -> None:
         if self._max_length and len(cookie) > self._max_length:
             raise TooLong(f"The cookie has {len(cookie)} characters of {self._max_length}.")
@@ -292,6 +298,10 @@ class SecureCookies:
     def encode(self, name: str, payload: Any) -> str:
         """Do what SecureCookie.encode does, with the first pair."""
         return self._cookies[0].encode(name, payload)
+
+    def capacity(self, length: int) -> int:
+        """Do what SecureCookie.capacity does, for the first pair."""
+        return self._cookies[0].capacity(length)
 
     def decode(self, name: str, cookie: str) -> Any:
         """Do what SecureCookie.decode does, with the first pair that can.

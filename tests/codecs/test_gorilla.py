@@ -13,13 +13,21 @@ from django.core.exceptions import ImproperlyConfigured
 
 from django_scs.codecs import cookie as cookies
 from django_scs.codecs import gob
-from django_scs.codecs.cookie import Content
 from django_scs.codecs.gob import wire
 from django_scs.codecs.gob.types import go_type
-from django_scs.codecs.gorilla import GoKey, GorillaCookie, Session, SessionSerializer
+from django_scs.codecs.gorilla import NO_DEADLINE, GoKey, GorillaCookie, Session, SessionSerializer
 from django_scs.codecs.json import JSONCodec
-from django_scs.codecs.securecookie import BadMac, BadPayload, CookieError, SecureCookie, TooLong
-from django_scs.exceptions import DecodeError, EncodeError, SessionTooLarge
+from django_scs.codecs.securecookie import (
+    HASH_FUNCTIONS,
+    BadMac,
+    BadPayload,
+    CookieError,
+    SecureCookie,
+    TooLong,
+)
+from django_scs.exceptions import DecodeError, EncodeError
+
+from .cookies import DEADLINE, ID, Whole
 
 VECTORS: dict[str, dict[str, Any]] = {
     case["name"]: case
@@ -31,8 +39,6 @@ PLAIN = {
     if case["store"] == "session" and case["outcome"] == "ok"
 }
 NOW = 1_790_000_000
-DEADLINE = datetime(2031, 5, 17, 1, 2, 3, 456_789, UTC)
-ID = "AAECAwQFBgcICQoLDA0ODw"
 HASH_KEY, BLOCK_KEY = bytes(range(32)), bytes(range(32, 64))
 ANY_MAP = "map[interface {}]interface {}"
 SERIALIZER = SessionSerializer()
@@ -58,12 +64,8 @@ def sent(payload: bytes, key: str) -> str:
     return held.go_type if held else ""
 
 
-def gorilla(**options: Any) -> GorillaCookie:
-    return GorillaCookie([(HASH_KEY, BLOCK_KEY)], clock=lambda: NOW, **options)
-
-
-def content(values: dict[Any, Any], **rest: Any) -> Content:
-    return Content(**{"id": ID, "deadline": DEADLINE, "values": values, **rest})
+def gorilla(pairs: Any = ((HASH_KEY, BLOCK_KEY),), **options: Any) -> Whole:
+    return Whole(GorillaCookie(pairs, clock=lambda: NOW, **options))
 
 
 # Reading and writing again.
@@ -360,32 +362,32 @@ def test_a_deadline_past_those_of_python() -> None:
 
 def test_seal_and_open() -> None:
     values = {"user": "ann", GoKey(1): True, "_flash": ["hi"]}
-    sealed = gorilla().seal("session", content(values))
+    sealed = gorilla().seal("session", values)
     opened = gorilla().open("session", sealed)
     assert (opened.id, opened.deadline, opened.values) == (ID, DEADLINE, values)
     assert opened.written_at == datetime.fromtimestamp(NOW, UTC)
     assert not opened.rewrite
-    assert opened.original
+    assert opened.data
     with pytest.raises(BadMac):
         gorilla().open("other", sealed)
 
 
 def test_values_need_no_quotes() -> None:
     for size in range(40):
-        assert "=" not in gorilla().seal("session", content({"a": "x" * size}))
+        assert "=" not in gorilla().seal("session", {"a": "x" * size})
 
 
 def test_values_do_not_show_in_repr() -> None:
-    opened = gorilla().open("session", gorilla().seal("session", content({"a": "secret"})))
+    opened = gorilla().open("session", gorilla().seal("session", {"a": "secret"}))
     assert "secret" not in repr(opened)
 
 
 def test_rewrite_after_an_old_key() -> None:
-    old = GorillaCookie([(b"old", None)], clock=lambda: NOW)
-    both = GorillaCookie([(HASH_KEY, BLOCK_KEY), (b"old", None)], clock=lambda: NOW)
-    opened = both.open("session", old.seal("session", content({"a": 1})))
+    old = gorilla([(b"old", None)])
+    both = gorilla([(HASH_KEY, BLOCK_KEY), (b"old", None)])
+    opened = both.open("session", old.seal("session", {"a": 1}))
     assert opened.rewrite
-    assert not both.open("session", both.seal("session", opened)).rewrite
+    assert not both.open("session", both.seal_again("session", opened)).rewrite
 
 
 def test_rewrite_of_what_go_wrote() -> None:
@@ -395,42 +397,46 @@ def test_rewrite_of_what_go_wrote() -> None:
 
 
 def test_a_wrong_block_key() -> None:
-    sealed = gorilla().seal("session", content({"a": 1}))
+    sealed = gorilla().seal("session", {"a": 1})
     with pytest.raises(BadPayload):
-        GorillaCookie([(HASH_KEY, bytes(32))], clock=lambda: NOW).open("session", sealed)
+        gorilla([(HASH_KEY, bytes(32))]).open("session", sealed)
 
 
-def test_too_large_names_the_largest_keys() -> None:
-    values = {"small": 1, "large": "x" * 3000, GoKey(7): "y" * 300}
-    with pytest.raises(SessionTooLarge, match=r"'large' \(30.. bytes\), \"GoKey") as refusal:
-        gorilla().seal("session", content(values))
-    assert refusal.value.limit == 4096
-    assert [name for name, _ in refusal.value.largest] == ["large", "GoKey(7, 'int')", "small"]
+@pytest.mark.parametrize("function", HASH_FUNCTIONS)
+@pytest.mark.parametrize("block_key", [None, BLOCK_KEY])
+@pytest.mark.parametrize("name", ["s", "session", "a" * 100])
+def test_max_data_is_what_a_browser_keeps(
+    name: str, block_key: bytes | None, function: str
+) -> None:
+    fmt = gorilla([(HASH_KEY, block_key)], hash_function=function).format
+    most = fmt.max_data(name)
+    assert 4080 <= len(name) + len(fmt.seal(name, ID, bytes(most))) <= 4096
+    with pytest.raises(TooLong):
+        fmt.seal(name, ID, bytes(most + 100))
 
 
-def test_the_longest_cookie_and_its_name_have_4096_bytes() -> None:
-    def size(length: int) -> int | None:
-        try:
-            return len(gorilla().seal("session", content({"a": "x" * length})))
-        except SessionTooLarge:
-            return None
-
-    length = next(length for length in range(1900, 2200) if size(length + 1) is None)
-    assert size(length) in range(4080, 4090)
+def test_the_codec() -> None:
+    codec = gorilla().format.codec
+    data = codec.encode(DEADLINE, {"a": 1}, None, ID)
+    assert codec.decode(data, ID) == (DEADLINE, {"a": 1})
+    assert codec.encode(DEADLINE, {"a": 1}, data, ID) is data
+    assert codec.encode(DEADLINE, {"a": 1}, data, "other") != data
+    assert codec.decode(PLAIN["empty"]) == (NO_DEADLINE, {})
+    assert codec.encode(NO_DEADLINE, {}, PLAIN["empty"]) is PLAIN["empty"]
 
 
 def test_what_gorilla_lets_through_is_read() -> None:
     longest = VECTORS["longest"]
     (pair,) = longest["pairs"]
     keys = (bytes.fromhex(pair["hash_hex"]), bytes.fromhex(pair["block_hex"]))
-    reading = GorillaCookie([keys], clock=lambda: NOW)
+    reading = gorilla([keys])
     assert reading.open("session", longest["cookie"]).values["x"].startswith("xx")
     with pytest.raises(TooLong):
         reading.open("session", VECTORS["too_long"]["cookie"])
 
 
 def from_settings(name: str = "gorilla", **settings: Any) -> Any:
-    return cookies.load(name, settings.get, JSONCodec())
+    return Whole(cookies.load(name, settings.get, JSONCodec()))
 
 
 def test_settings() -> None:
@@ -440,7 +446,7 @@ def test_settings() -> None:
         SCS_COOKIE_HASH="sha512",
         SCS_GOB_REGISTERED=["map[string]interface {}"],
     )
-    sealed = made.seal("session", content({"a": {"b": 1}}))
+    sealed = made.seal("session", {"a": {"b": 1}})
     assert made.open("session", sealed).values == {"a": {"b": 1}}
     old = SecureCookie("old", hash_function="sha512", clock=lambda: 1)
     assert made.open("session", old.encode("session", write({"a": 1}))).values == {"a": 1}

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from django_scs.codecs import gob
-from django_scs.codecs.cookie import Content, new_id
 from django_scs.codecs.gob import Opaque
-from django_scs.codecs.gorilla import DEADLINE_KEY, ID_KEY, GoKey, GorillaCookie
+from django_scs.codecs.gorilla import DEADLINE_KEY, ID_KEY, NO_DEADLINE, GoKey, GorillaCookie
 from django_scs.codecs.securecookie import (
     HASH_FUNCTIONS,
     BadMac,
@@ -21,6 +20,7 @@ from django_scs.codecs.securecookie import (
     SecureCookies,
 )
 
+from ...codecs.cookies import DEADLINE, Whole
 from ...codecs.gob.cases import python_value, strict
 from .gorilla import Gorilla, Pair
 
@@ -39,17 +39,12 @@ REGISTERED = (
     "map[int]string",
     "time.Time",
 )
-DEADLINE = datetime(2031, 5, 17, 1, 2, 3, 456_789, UTC)
 MICROSECONDS = 1_936_746_123_456_789
 SAMPLES = range(400)
 
 
-def django(pairs: list[Pair] = PAIR, **options: Any) -> GorillaCookie:
-    return GorillaCookie(pairs, registered=REGISTERED, **options)
-
-
-def new_content(values: dict[Any, Any]) -> Content:
-    return Content(id=new_id(), deadline=DEADLINE, values=values)
+def django(pairs: list[Pair] = PAIR, **options: Any) -> Whole:
+    return Whole(GorillaCookie(pairs, registered=REGISTERED, **options))
 
 
 def described_key(described: dict[str, Any]) -> Any:
@@ -86,8 +81,7 @@ def test_a_session_of_go_survives_a_change(seed: int, gorilla: Gorilla) -> None:
     assert len(opened.values) == len(before)
 
     def check(changed: dict[Any, Any], expected: dict[Any, Any]) -> None:
-        content = Content(id="x", deadline=DEADLINE, values=changed, original=opened.original)
-        sealed = django(pairs).seal("session", content)
+        sealed = django(pairs).seal("session", changed, id="x", original=opened.data)
         assert "=" not in sealed
         answer = gorilla.must("decode", pairs, cookie=sealed)
         assert entries(answer) == expected
@@ -103,10 +97,7 @@ def test_a_session_of_go_survives_a_change(seed: int, gorilla: Gorilla) -> None:
         answer = gorilla.must(
             "decode",
             pairs,
-            cookie=django(pairs).seal(
-                "session",
-                Content(id="x", deadline=DEADLINE, values=removed, original=opened.original),
-            ),
+            cookie=django(pairs).seal("session", removed, id="x", original=opened.data),
         )
         (gone,) = before.keys() - entries(answer).keys()
         assert entries(answer) == {name: each for name, each in before.items() if name != gone}
@@ -125,14 +116,16 @@ def test_python_reads_what_go_wrote(seed: int, gorilla: Gorilla) -> None:
     }
     assert {key for key in opened.values if isinstance(key, str)} == set(strings)
     for key, expected in strings.items():
-        if expected is not ... and not isinstance(opened.values[key], Opaque):
-            assert strict(opened.values[key]) == strict_or_opaque(expected)
+        assert agrees(opened.values[key], expected), key
 
 
-def strict_or_opaque(value: Any) -> Any:
-    if isinstance(value, list):
-        return [strict_or_opaque(each) for each in value]
-    return ... if value is ... else strict(value)
+def agrees(found: Any, expected: Any) -> bool:
+    """Tell whether Python has read what Go described; what is Opaque is compared by Go elsewhere."""
+    if isinstance(found, Opaque) or expected is ...:
+        return isinstance(found, Opaque)
+    if isinstance(found, list):
+        return len(found) == len(expected) and all(map(agrees, found, expected))
+    return bool(strict(found) == strict(expected))
 
 
 # What Python wrote.
@@ -189,9 +182,7 @@ def test_go_reads_what_python_wrote(seed: int, gorilla: Gorilla) -> None:
     chance = random.Random(seed)
     pairs = list(PAIRS.values())[seed % 3]
     values = {some_key(chance): some_value(chance) for _ in range(chance.randrange(9))}
-    answer = gorilla.must(
-        "decode", pairs, cookie=django(pairs).seal("session", new_content(values))
-    )
+    answer = gorilla.must("decode", pairs, cookie=django(pairs).seal("session", values))
     found = {
         each["key"]["value"]: each["value"]
         for each in answer["values"]["entries"]
@@ -225,7 +216,7 @@ def plain(value: Any) -> Any:
 
 
 def test_put_and_pop_both_ways(gorilla: Gorilla) -> None:
-    first = django().seal("session", new_content({"from django": "a", "stays": 1}))
+    first = django().seal("session", {"from django": "a", "stays": 1})
     visited = gorilla.must(
         "visit", PAIR, cookie=first, steps=[["pop", "from django"], ["put", "from go", "b"]]
     )
@@ -240,14 +231,14 @@ def test_put_and_pop_both_ways(gorilla: Gorilla) -> None:
     last = gorilla.must(
         "visit",
         PAIR,
-        cookie=django().seal("session", opened),
+        cookie=django().seal_again("session", opened),
         steps=[["pop", "again"], ["pop", "from go"]],
     )
     assert last["results"] == [string("c"), {"type": "nil"}]
 
 
 def test_flashes_both_ways(gorilla: Gorilla) -> None:
-    first = django().seal("session", new_content({"_flash": ["from django"]}))
+    first = django().seal("session", {"_flash": ["from django"]})
     steps = [["flash", "from go"], ["flash", "warning", "warnings"]]
     visited = gorilla.must("visit", PAIR, cookie=first, steps=steps)
     opened = django().open("session", visited["cookie"])
@@ -257,7 +248,7 @@ def test_flashes_both_ways(gorilla: Gorilla) -> None:
     visited = gorilla.must(
         "visit",
         PAIR,
-        cookie=django().seal("session", opened),
+        cookie=django().seal_again("session", opened),
         steps=[["flashes"], ["flashes", "warnings"], ["flashes"]],
     )
     flashes, warnings, none = visited["results"]
@@ -270,7 +261,7 @@ def test_flashes_both_ways(gorilla: Gorilla) -> None:
 def test_go_panics_on_other_flashes(gorilla: Gorilla) -> None:
     """The reason why flashes are written the way they are."""
     careless = django(flash_keys=())
-    sealed = careless.seal("session", new_content({"_flash": ["a"]}))
+    sealed = careless.seal("session", {"_flash": ["a"]})
     answer = gorilla.ask("visit", PAIR, cookie=sealed, steps=[["flashes"]])
     assert "[]string" in answer["panic"]
 
@@ -284,7 +275,7 @@ def test_go_panics_on_a_slice_as_a_key(name: str, gorilla: Gorilla) -> None:
     if name == "nested":
         place = gob.wire.struct(Row=gob.wire.INT, Col=gob.wire.INTERFACE)
         key._sent = Opaque("main.place", place, ((1, b"Col", data),))
-    sealed = django().seal("session", new_content({key: 1}))
+    sealed = django().seal("session", {key: 1})
     answer = gorilla.ask("decode", PAIR, cookie=sealed)
     assert "hash of unhashable type []uint8" in answer["panic"]
     with pytest.raises(BadPayload):
@@ -294,7 +285,7 @@ def test_go_panics_on_a_slice_as_a_key(name: str, gorilla: Gorilla) -> None:
 def test_an_empty_session(gorilla: Gorilla) -> None:
     visited = gorilla.must("visit", PAIR, steps=[])
     assert django().open("session", visited["cookie"]).values == {}
-    sealed = django().seal("session", Content(id="", deadline=None, values={}))
+    sealed = django().seal("session", {}, id="", deadline=NO_DEADLINE)
     assert gorilla.must("decode", PAIR, cookie=sealed)["values"]["entries"] == []
 
 
@@ -305,14 +296,13 @@ def test_keys_rotate_on_either_side_first(gorilla: Gorilla) -> None:
     old, new = PAIRS["signed"], [*PAIRS["aes256"], *PAIRS["signed"]]
     by_old_go = gorilla.must("visit", old, steps=[["put", "a", "go"]])["cookie"]
     by_new_go = gorilla.must("visit", new, steps=[["put", "a", "go"]])["cookie"]
-    by_old_django = django(old).seal("session", new_content({"a": "django"}))
-    by_new_django = django(new).seal("session", new_content({"a": "django"}))
+    by_old_django = django(old).seal("session", {"a": "django"})
+    by_new_django = django(new).seal("session", {"a": "django"})
     for cookie in (by_old_go, by_new_go, by_old_django, by_new_django):
         assert django(new).open("session", cookie).values["a"] in ("go", "django")
         assert "values" in gorilla.must("decode", new, cookie=cookie)
     assert django(new).open("session", by_old_django).rewrite
     assert not django(new).open("session", by_new_django).rewrite
-    assert django(new).seal("session", django(new).open("session", by_old_go))
     for cookie in (by_new_go, by_new_django):
         assert "error" in gorilla.ask("decode", old, cookie=cookie)
         with pytest.raises(BadPayload):
@@ -323,14 +313,14 @@ def test_another_name_is_refused_by_both(gorilla: Gorilla) -> None:
     made = gorilla.must("visit", PAIR, steps=[["put", "a", "b"]])["cookie"]
     with pytest.raises(BadMac):
         django().open("other", made)
-    sealed = django().seal("session", new_content({}))
+    sealed = django().seal("session", {})
     assert "not valid" in gorilla.ask("decode", PAIR, name="other", cookie=sealed)["error"]
 
 
 def test_both_expire_a_cookie(gorilla: Gorilla) -> None:
     now = datetime.now(UTC).timestamp()
     for age, good in ((30, True), (90, False)):
-        sealed = django(clock=lambda age=age: now - age).seal("session", new_content({}))
+        sealed = django(clock=lambda age=age: now - age).seal("session", {})
         answer = gorilla.ask("decode", PAIR, cookie=sealed, maxage=60)
         assert ("values" in answer) is good
         assert good or "expired timestamp" in answer["error"]
@@ -342,7 +332,7 @@ def test_both_expire_a_cookie(gorilla: Gorilla) -> None:
 @pytest.mark.parametrize("function", HASH_FUNCTIONS)
 def test_hash_functions(function: str, gorilla: Gorilla) -> None:
     ours = django(hash_function=function)
-    sealed = ours.seal("session", new_content({"a": "b"}))
+    sealed = ours.seal("session", {"a": "b"})
     visited = gorilla.must("visit", PAIR, hash=function, cookie=sealed, steps=[["pop", "a"]])
     assert visited["results"] == [string("b")]
     assert ours.open("session", visited["cookie"]).values == {}
