@@ -4,6 +4,8 @@ Importing this module fails where that package is missing. Whoever can do withou
 module only when AES is asked for.
 """
 
+import threading
+
 try:
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -13,13 +15,27 @@ except ImportError as exc:
         "Encrypted cookies need the package cryptography: pip install 'django_scs[crypto]'"
     ) from exc
 
-__all__ = ["AESGCM", "InvalidTag", "aes_ctr"]
+__all__ = ["AESGCM", "AesCtr", "InvalidTag"]
 
 
-def aes_ctr(key: bytes, counter: bytes, data: bytes) -> bytes:
-    """Return ``data`` encrypted, or decrypted, by AES in counter mode.
+class AesCtr:
+    """AES in counter mode with a ``key`` of 16, 24 or 32 bytes. Source: Go crypto/cipher NewCTR."""
 
-    ``key`` has 16, 24 or 32 bytes; ``counter`` has 16, all of which count, big-endian. Source: Go
-    crypto/cipher NewCTR.
-    """
-    return Cipher(algorithms.AES(key), modes.CTR(counter)).encryptor().update(data)
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+        # To make one takes twenty times as long as to use it, and no two threads may share one.
+        self._contexts = threading.local()
+
+    def __call__(self, counter: bytes, data: bytes) -> bytes:
+        """Return ``data`` encrypted, or decrypted.
+
+        All 16 bytes of ``counter`` count, big-endian.
+        """
+        try:
+            context = self._contexts.context
+            context.reset_nonce(counter)
+        except AttributeError:
+            cipher = Cipher(algorithms.AES(self._key), modes.CTR(counter))
+            context = self._contexts.context = cipher.encryptor()
+        encrypted: bytes = context.update(data)
+        return encrypted

@@ -186,17 +186,7 @@ class SecureCookie:
         unpadded: bool = False,
     ) -> None:
         self._hash_key = _key("hash", hash_key)
-        self._block_key = None if block_key is None else _key("block", block_key)
-        self._encrypt: Callable[[bytes, bytes, bytes], bytes] | None = None
-        if self._block_key is not None:
-            if len(self._block_key) not in (16, 24, 32):
-                raise ValueError(
-                    f"The block key has {len(self._block_key)} bytes, and must have 16, 24 or 32;"
-                    " None: the cookie is signed, and not encrypted."
-                )
-            from .crypto import aes_ctr
-
-            self._encrypt = aes_ctr
+        self._encrypt = None if block_key is None else _cipher(_key("block", block_key))
         self._max_age = _natural("max_age", max_age)
         self._min_age = _natural("min_age", min_age)
         self._max_length = _natural("max_length", max_length)
@@ -212,11 +202,11 @@ class SecureCookie:
         Encode.
         """
         plain = self._serializer.dumps(payload)
-        if self._block_key is not None and self._encrypt is not None:
+        if self._encrypt is not None:
             if not plain:
                 raise EncodeError("An empty payload cannot be read again when it is encrypted.")
             counter = secrets.token_bytes(16)
-            plain = counter + self._encrypt(self._block_key, counter, plain)
+            plain = counter + self._encrypt(counter, plain)
         inner = urlsafe_b64encode(plain)
         date = b"%d" % int(self._clock())
         if self._unpadded:
@@ -237,18 +227,18 @@ class SecureCookie:
     def open(self, name: str, cookie: str) -> Opened:
         """Do what ``decode`` does, and return also when the cookie was written."""
         self._check_length(cookie)
-        parts = _unbase64(cookie).split(b"|", 2)
+        parts = unbase64(cookie).split(b"|", 2)
         if len(parts) != 3:
             raise BadMac("The cookie is not signed.")
         date, inner, mac = parts
         if not hmac.compare_digest(mac, self._mac(name, b"%b|%b" % (date, inner))):
             raise BadMac("The cookie was not signed under this name with this key.")
         timestamp = self._check_date(date)
-        plain = _unbase64(inner)
-        if self._block_key is not None and self._encrypt is not None:
+        plain = unbase64(inner)
+        if self._encrypt is not None:
             if len(plain) <= 16:
                 raise BadCiphertext("The cookie is not encrypted.")
-            plain = self._encrypt(self._block_key, plain[:16], plain[16:])
+            plain = self._encrypt(plain[:16], plain[16:])
         try:
             return Opened(self._serializer.loads(plain), timestamp)
         except DecodeError as exc:
@@ -258,7 +248,7 @@ class SecureCookie:
         """Return the most bytes of payload for which the cookie has at most ``length`` characters."""
         size = hashlib.new(self._hash_function).digest_size
         inner = length // 4 * 3 - len(b"%d||" % int(self._clock())) - size
-        return inner // 4 * 3 - (16 if self._block_key is not None else 0)
+        return inner // 4 * 3 - (0 if self._encrypt is None else 16)
 
     def _check_length(self, cookie: str) -> None:
         if self._max_length and len(cookie) > self._max_length:
@@ -339,6 +329,17 @@ def _key(kind: str, key: Any) -> bytes:
     return key
 
 
+def _cipher(key: bytes) -> Callable[[bytes, bytes], bytes]:
+    if len(key) not in (16, 24, 32):
+        raise ValueError(
+            f"The block key has {len(key)} bytes, and must have 16, 24 or 32;"
+            " None: the cookie is signed, and not encrypted."
+        )
+    from .crypto import AesCtr
+
+    return AesCtr(key)
+
+
 def _natural(name: str, number: Any) -> int:
     if not isinstance(number, int) or isinstance(number, bool) or number < 0:
         raise ValueError(f"{name} is {number!r}, and must be a number of at least 0.")
@@ -366,11 +367,11 @@ def _serializer(found: Any) -> Serializer:
 
 # Go's ParseInt; int() would take underscores, blanks, and the digits of other scripts.
 _INTEGER = re.compile(rb"[+-]?[0-9]+")
-_BASE64 = re.compile(rb"(?:[\w-]{4})*(?:[\w-]{2}==|[\w-]{3}=)?", re.ASCII)
+_ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 _STANDARD = bytes.maketrans(b"-_", b"+/")
 
 
-def _unbase64(data: bytes | str) -> bytes:
+def unbase64(data: bytes | str) -> bytes:
     """Return what Go's base64.URLEncoding decodes: no other alphabet, no blanks, no missing padding.
 
     As in Go, line ends are skipped and the last character's unused bits may be anything.
@@ -380,6 +381,7 @@ def _unbase64(data: bytes | str) -> bytes:
     except UnicodeEncodeError:
         raise BadBase64("The cookie is no base64.") from None
     raw = raw.replace(b"\n", b"").replace(b"\r", b"")
-    if not _BASE64.fullmatch(raw):
+    digits = raw.rstrip(b"=")
+    if len(raw) % 4 or len(raw) - len(digits) > 2 or digits.translate(None, _ALPHABET):
         raise BadBase64("The cookie is no base64.")
     return a2b_base64(raw.translate(_STANDARD))
