@@ -141,7 +141,7 @@ def test_twins_are_found() -> None:
 def test_async_method_is_tested(name: str) -> None:
     """By its own name, or by its sync name in the contract, which is run through the twins too."""
     kind = name.removeprefix("aget_").removeprefix("apop_")
-    by_type = name != kind and f'"{kind}"' in (TESTS / "backends/test_typed.py").read_text()
+    by_type = name != kind and f'"{kind}"' in (TESTS / "backends/test_values.py").read_text()
     by_contract = name.removeprefix("a") in names_used(TESTS / "contracts/session.py")
     by_name = any(
         name in names_used(path) for path in TESTS.rglob("test_*.py") if path != Path(__file__)

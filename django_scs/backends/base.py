@@ -2,6 +2,7 @@
 
 import weakref
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Any, Self
 
 from asgiref.sync import sync_to_async
@@ -38,7 +39,10 @@ class SessionStore(AllSessions, Ending):
     def __init__(self, session_key: str | None = None) -> None:
         super().__init__(session_key)
         self._presented = self.session_key or ""
-        self._life = Lifecycle(
+
+    @cached_property
+    def _life(self) -> Lifecycle:
+        return Lifecycle(
             self.get_store(),
             self._options().codec,
             ttl=self._ttl,
@@ -100,9 +104,11 @@ class SessionStore(AllSessions, Ending):
         try:
             return self._session_cache
         except AttributeError:
-            loads = self.session_key and not no_load
-            self._session_cache = self.load() if loads else {}
-            self._see_end()
+            if no_load or not self.session_key:
+                self._session_cache = {}
+            else:
+                self._session_cache = self.load()
+                self._see_end()
             return self._session_cache
 
     async def _aget_session(self, no_load: bool = False) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Which row is a session's: its token, the key that the store has it under, and what it may show."""
 
+from functools import cached_property
 from typing import Any
 
 from django.contrib.sessions.backends.base import SessionBase
@@ -15,8 +16,11 @@ class Keyed(SessionBase):
 
     #: Which entry of SCS_SESSIONS this class serves; "default" is ``request.session``.
     _kind: str = conf.DEFAULT
-    _life: Lifecycle
     _session_cache: dict[str, Any]
+
+    @cached_property
+    def _life(self) -> Lifecycle:
+        raise NotImplementedError
 
     @classmethod
     def _options(cls) -> conf.Options:

@@ -527,17 +527,13 @@ class SessionContract:
         mine.save()
         assert abs(session(mine.token()).deadline() - before - 24 * HOUR) < A_MOMENT
 
-    def test_renewal_of_a_new_session_stores_nothing(
-        self, session: Any, faulty: "FaultyStore"
-    ) -> None:
-        faulty.refuse_everything()
+    def test_renewal_of_a_new_session_stores_it(self, session: Any) -> None:
         new = session()
         new.put("a", 1)
         new.cycle_key()
-        assert tokens.well_formed(new.token())
-        assert new.get("a") == 1
+        assert session(new.token()).get("a") == 1
 
-    def test_renewal_that_came_too_late_leaves_nothing_to_save(
+    def test_renewal_that_came_too_late_leaves_values_to_read_and_nothing_to_save(
         self, session: Any, saved: Any, caplog: pytest.LogCaptureFixture
     ) -> None:
         token = saved(a=1)
@@ -547,16 +543,16 @@ class SessionContract:
         with caplog.at_level(logging.WARNING, "django_scs"):
             loser.cycle_key()
         assert loser.token() == ""
-        assert list(loser.keys()) == []
+        assert dict(loser.items()) == {"a": 1, "b": 2}
         assert token not in caplog.text
-        assert len(caplog.records) == 1
+        assert [record.event for record in caplog.records] == ["lost"]
         loser.put("c", 3)
         with pytest.raises(UpdateError):
             loser.save()
         assert dict(session(winner.token()).items()) == {"a": 1}
         loser.create()
         loser.save()
-        assert dict(session(loser.token()).items()) == {"c": 3}
+        assert dict(session(loser.token()).items()) == {"a": 1, "b": 2, "c": 3}
 
     def test_merge_session_keeps_the_later_deadline_of_a_session_with_its_own_expiry(
         self, session: Any, saved: Any
@@ -591,9 +587,10 @@ class SessionContract:
         def renew() -> Any:
             mine = session(token)
             mine.cycle_key()
-            return mine.get("a")
+            assert mine.get("a") == 1
+            return bool(mine.token())
 
-        assert sorted(map(str, in_parallel(*[renew] * 6))) == ["1"] + ["None"] * 5
+        assert sorted(in_parallel(*[renew] * 6)) == [False] * 5 + [True]
 
     def test_late_save_with_the_old_token_is_refused(self, session: Any, saved: Any) -> None:
         token = saved(a=1)
@@ -963,8 +960,9 @@ class SessionContract:
         again = session(token)
         fingerprint = again.fingerprint()
         assert again.get("a") is None
-        assert [record.name for record in caplog.records] == ["django.security.SuspiciousSession"]
-        assert caplog.messages == [f"Session data corrupted: {fingerprint}"]
+        loggers = ["django_scs", "django.security.SuspiciousSession"]
+        assert [record.name for record in caplog.records] == loggers
+        assert caplog.messages[1] == f"Session data corrupted: {fingerprint}"
         again.put("b", 2)
         again.save()
         assert again.token() != token
@@ -990,7 +988,7 @@ class SessionContract:
         mine.put("cart", object())
         with pytest.raises(EncodeError, match="'cart'"):
             mine.save()
-        assert row(token) == before
+        assert row(token).data == before.data
 
     def test_encode_and_decode_are_inverse(self, session: Any) -> None:
         new = session()
@@ -1027,7 +1025,7 @@ class SessionContract:
         aged(100_000 * HOUR, old=1)
         sessions = list(engine.iterate())
         assert {each.token(): each.get("number") for each in sessions} == found
-        assert len(caplog.records) == 1
+        assert [record.name for record in caplog.records].count("django_scs") == 1
 
     @pytest.mark.parametrize("hashed", [False, True])
     def test_iterate_lets_each_be_changed_renewed_and_destroyed(

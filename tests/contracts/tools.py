@@ -104,6 +104,12 @@ class FaultyStore:
     def __getattr__(self, name: str) -> Any:
         return self.replaced.get(name) or getattr(self.store, name)
 
+    def with_columns(self, values: Any) -> "FaultyStore":
+        """Return the store that also writes a project's own columns, with the same faults."""
+        store = FaultyStore(self.store.with_columns(values))  # type: ignore[attr-defined]
+        store.replaced = self.replaced
+        return store
+
     def refuse(self, *names: str) -> None:
         """Let the operations raise OperationalError instead of doing anything."""
         for name in names:
@@ -112,7 +118,14 @@ class FaultyStore:
     def refuse_everything(self) -> None:
         """Let each operation of a store raise."""
         self.refuse(
-            *[name for name in vars(Store) if not name.startswith("_") and name != "max_data"]
+            "find",
+            "find_latest",
+            "insert",
+            "replace",
+            "touch",
+            "rename",
+            "delete",
+            "delete_expired",
         )
 
     def lose_reply_of(self, name: str) -> None:

@@ -4,7 +4,7 @@ import pytest
 from asgiref.sync import async_to_sync
 
 from django_scs.backends.base import SessionStore
-from django_scs.backends.typed import ZERO_TIME
+from django_scs.backends.values import ZERO_TIME
 
 TIME = datetime(2024, 2, 29, tzinfo=UTC)
 VALUES = {

@@ -1,0 +1,38 @@
+"""Helpers for a project's tests.
+
+The store's clock decides whether a session is alive, so freezing Python's clock neither ends a session
+nor keeps one from ending. To see what a session does after a while, let it grow older.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from .backends.base import SessionStore
+from .backends.expiry import CUSTOM_EXPIRY
+from .manager import session_class
+from .stores.base import Record
+
+
+def age(by: timedelta | float, *tokens: str, engine: type[SessionStore] | None = None) -> int:
+    """Let sessions be older by a time, seconds or a timedelta: deadline and expiry come that much nearer.
+
+    Those of the given tokens, or all that are live; of ``SESSION_ENGINE``, or of another ``engine``.
+    Returns how many there were. Sessions that this ends are gone for every later request.
+    """
+    engine = engine or session_class()
+    store = engine.get_store()
+    keys = [engine.store_key(token) for token in tokens]
+    records = [store.find_latest(key) for key in keys] if tokens else list(store.all())
+    step = by if isinstance(by, timedelta) else timedelta(seconds=by)
+    return sum(_age(engine, record, step) for record in records if record is not None)
+
+
+def _age(engine: type[SessionStore], record: Record, by: timedelta) -> bool:
+    store, codec = engine.get_store(), engine._options().codec
+    deadline, values = codec.decode(record.data, record.key)
+    if isinstance(custom := values.get(CUSTOM_EXPIRY), str):
+        values[CUSTOM_EXPIRY] = (datetime.fromisoformat(custom) - by).isoformat()
+    data = codec.encode(deadline - by, values, record.data, record.key)
+    writer: Any = engine()._store_for(values, False)
+    done: bool = writer.replace(record.key, data, record.ttl - by.total_seconds(), record.data)
+    return done
