@@ -1,5 +1,6 @@
 """What the format of a session in a cookie promises, and how one is chosen by SCS_COOKIE_FORMAT."""
 
+import re
 import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,7 @@ _FORMATS = {
     "scs": "django_scs.codecs.sealed.SealedCookie",
     "gorilla": "django_scs.codecs.gorilla.GorillaCookie",
 }
+_ID = re.compile(r"[A-Za-z0-9_-]{21}[AQgw]", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -91,6 +93,11 @@ def load(name: object, read: ReadSetting, codec: Codec) -> CookieFormat:
 def new_id() -> str:
     """Return the id of a new session: 128 random bits as 22 characters of base64url."""
     return secrets.token_urlsafe(16)
+
+
+def is_id(text: str) -> bool:
+    """Tell whether ``text`` could be one of ``new_id``."""
+    return _ID.fullmatch(text) is not None
 
 
 def to_microseconds(moment: datetime) -> int:

@@ -83,7 +83,7 @@ def main() -> None:
     print(f"{'':20} {'characters':>10} {'open, us':>17} {'seal, us':>17}")
     for name, (cookie, _, _) in all_of_them.items():
         costs = [
-            f"{cost[name]:8.1f} ({cost[name] / cost[DJANGO]:.2f} x)" for cost in (opening, sealing)
+            f"{each[name]:8.1f} ({each[name] / each[DJANGO]:.2f} x)" for each in (opening, sealing)
         ]
         print(f"{name:20} {len(cookie):10} {costs[0]:>17} {costs[1]:>17}")
 
