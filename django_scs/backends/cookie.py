@@ -184,6 +184,11 @@ class SessionStore(base.SessionStore):
     def _format(cls) -> CookieFormat:
         return conf.cookie_format(cls._kind)
 
+    @property
+    def flashes(self) -> Any:
+        """What ``flash`` keeps messages with, where a Go application has its own way; or None."""
+        return getattr(self._format(), "flashes", None)
+
     def _store_for(self, values: dict[str, Any], adding: bool) -> Jar:
         return self._jar
 

@@ -124,6 +124,41 @@ class Session(NamedTuple):
     held: Held
 
 
+class Flashes(list[Any]):
+    """A list that is written as ``[]interface {}`` under any key."""
+
+    @staticmethod
+    def key(name: str) -> str:
+        """Return the key under which Go has the flashes that we have under ``name``."""
+        return FLASH_KEY if name == "flash" else name
+
+    @classmethod
+    def add(cls, session: Any, name: str, message: str) -> None:
+        """Add a message to those that a session has. Source: sessions.go AddFlash."""
+        session[cls.key(name)] = cls([*cls._of(session, name), message])
+
+    @classmethod
+    def take(cls, session: Any, name: str) -> Any:
+        """Remove the oldest message from a session and return it; "" if there is none."""
+        found = cls._of(session, name)
+        if len(found) > 1:
+            session[cls.key(name)] = cls(found[1:])
+        elif found:
+            del session[cls.key(name)]
+        return found[0] if found else ""
+
+    @classmethod
+    def peek(cls, session: Any, name: str) -> Any:
+        """Return the oldest message, and leave it; "" if there is none."""
+        found = cls._of(session, name)
+        return found[0] if found else ""
+
+    @classmethod
+    def _of(cls, session: Any, name: str) -> list[Any]:
+        found = session.get(cls.key(name))
+        return found if isinstance(found, list) else []
+
+
 class SessionSerializer:
     """Reads and writes the gob of a session, with the deadline and the id among the values.
 
@@ -168,7 +203,8 @@ class SessionSerializer:
         held: Held = {}
         for key, value in values.items():
             try:
-                if key in self._flash_keys and not _unchanged(key, value, old):
+                flashes = key in self._flash_keys or isinstance(value, Flashes)
+                if flashes and not _unchanged(key, value, old):
                     held[key] = self._hold_flashes(value, old.held.get(key))
                 elif type(value) not in _PLAIN_WRITERS or key in old.held:
                     held[key] = INTERFACE.dump(value, old.held.get(key), self._declared)
@@ -237,6 +273,7 @@ class GorillaCookie:
         clock: Clock = time.time,
     ) -> None:
         serializer = SessionSerializer(registered, flash_keys)
+        self.flashes = Flashes
         self.codec: Codec = GorillaCodec(serializer)
 
         def cookies(serializer: str | Serializer) -> SecureCookies:

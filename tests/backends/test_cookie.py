@@ -185,6 +185,21 @@ def test_take_is_a_pop(client: Client) -> None:
     assert client.get("/pop_flash/").content == b"Saved!"
 
 
+@pytest.mark.parametrize("name", ["gorilla"], indirect=True)
+@pytest.mark.parametrize(("key", "go_key"), [("flash", "_flash"), ("notes", "notes")])
+def test_flashes_are_those_of_gorilla(key: str, go_key: str, client: Client, clock: Clock) -> None:
+    for message in ("one", "two"):
+        client.get(f"/put_flash/?message={message}&key={key}")
+    assert opened(client)[go_key] == ["one", "two"]
+    payload = SecureCookie(KEY, KEY, clock=clock.seconds).decode(NAME, token_of(client))
+    assert b"[]interface {}" in payload
+    assert b"[]string" not in payload
+    if key == "flash":
+        for left in (b"one", b"two", b""):
+            assert client.get("/pop_flash/").content == left
+        assert opened(client).is_empty()
+
+
 def test_merge_is_refused() -> None:
     with pytest.raises(NotImplementedError, match="merged"):
         SessionStore().merge_session("x")
