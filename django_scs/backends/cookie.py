@@ -298,8 +298,11 @@ class SessionStore(base.SessionStore):
         return self._jar.delete(self._key() or "")
 
     def merge_session(self, token: str) -> None:
-        """Refuse: the other session cannot be destroyed."""
-        raise NotImplementedError("Sessions in cookies cannot be merged: the other one would stay.")
+        """Refuse to merge another live session, which cannot be destroyed: NotImplementedError."""
+        if self.exists(token) and type(self)(token).session_key != self.session_key:
+            raise NotImplementedError(
+                "A session in a cookie cannot be merged into another: it would stay."
+            )
 
     def _outcome(self, failed: bool) -> Outcome:
         state = self._life.state

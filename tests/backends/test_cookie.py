@@ -201,8 +201,37 @@ def test_flashes_are_those_of_gorilla(key: str, go_key: str, client: Client, clo
 
 
 def test_merge_is_refused() -> None:
+    mine, other = SessionStore(), SessionStore()
+    mine["a"] = other["b"] = 1
+    mine.save()
+    other.save()
+    for nothing in ("", "garbage", mine.token()):
+        mine.merge_session(nothing)
     with pytest.raises(NotImplementedError, match="merged"):
-        SessionStore().merge_session("x")
+        mine.merge_session(other.token())
+
+
+def test_of_parallel_changes_the_last_stays(client: Client) -> None:
+    client.get("/put/")
+    mine, theirs = opened(client), opened(client)
+    mine["mine"] = theirs["theirs"] = 1
+    for session in (mine, theirs):
+        session.save()
+    assert SessionStore(theirs.token()).load() == {"color": "red", "theirs": 1}
+    assert SessionStore(mine.token()).load() == {"color": "red", "mine": 1}
+
+
+def test_what_is_ended_elsewhere_goes_on_here(client: Client) -> None:
+    client.get("/put/")
+    mine, theirs = opened(client), opened(client)
+    mine["mine"] = 1
+    theirs.flush()
+    mine.save()
+    assert SessionStore(mine.token())["mine"] == 1
+    renewed = [opened(client) for _ in range(2)]
+    for session in renewed:
+        session.cycle_key()
+    assert len({session.session_key for session in renewed}) == 2
 
 
 # Two clocks
