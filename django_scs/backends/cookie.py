@@ -156,7 +156,8 @@ class SessionStore(base.SessionStore):
 
     def __init__(self, session_key: str | None = None) -> None:
         is_id = self._validate_session_key(session_key)
-        super().__init__(session_key if is_id else None)
+        # Past that of the base, which would make a lifecycle over a store that all sessions share.
+        super(base.SessionStore, self).__init__(session_key if is_id else None)
         self._sent = (session_key,) if session_key and not is_id else ()
         self._jar = self.get_store()
         self._life = Lifecycle(
@@ -197,7 +198,8 @@ class SessionStore(base.SessionStore):
     @property
     def session_key(self) -> str | None:
         """The id of the session, or None while it has none. Django: session_key."""
-        self._open()
+        if self._sent:
+            self._open()
         return self._session_key
 
     def token(self) -> str:
@@ -210,7 +212,7 @@ class SessionStore(base.SessionStore):
         return tokens.Key(token)
 
     def _validate_session_key(self, key: Any) -> bool:
-        return isinstance(key, str) and cookie.is_id(key)
+        return isinstance(key, str) and len(key) == cookie.ID_LENGTH and cookie.is_id(key)
 
     def _get_new_session_key(self) -> str:
         return cookie.new_id()
@@ -231,11 +233,12 @@ class SessionStore(base.SessionStore):
             known = cookie.is_id(found.id)
             key = tokens.Key(found.id if known else cookie.new_id())
             content = Content(found.deadline or self._deadline_of(found.written_at), found.values)
-            left = self._time_left(content, found.written_at)
+            now = expiry._now()
+            left = (self._end(content, found.written_at) - now).total_seconds()
             if left <= 0 or self._jar.is_denied(key):
                 self._tell("expired" if left <= 0 else "unknown", key)
                 continue
-            record = Record(key, found.data, left, expiry._now().timestamp())
+            record = Record(key, found.data, left, now.timestamp())
             self._jar.receive(record, value)
             self._found = record, content, found.rewrite or not known
             self._session_key = str(key)
@@ -245,7 +248,8 @@ class SessionStore(base.SessionStore):
 
     def load(self) -> dict[str, Any]:
         """Return the values of the cookie; none, and no id, if it is no good one of ours."""
-        self._open()
+        if self._sent:
+            self._open()
         found, self._found = self._found, None
         if found is None:
             self._session_key = self._deadline = None
@@ -261,11 +265,12 @@ class SessionStore(base.SessionStore):
         """Return the deadline of a session that a Go application has begun."""
         return expiry._later(written_at, self.get_session_cookie_age())
 
-    def _time_left(self, content: Content, written_at: datetime) -> float:
-        end, idle = content.deadline, self._options().idle_timeout
-        if idle is not None and not content.values.get(CUSTOM_EXPIRY):
-            end = min(end, expiry._later(written_at, idle))
-        return (end - expiry._now()).total_seconds()
+    def _end(self, content: Content, written_at: datetime) -> datetime:
+        """Return when a session ends that is not used again."""
+        idle = self._options().idle_timeout
+        if idle is None or content.values.get(CUSTOM_EXPIRY):
+            return content.deadline
+        return min(content.deadline, expiry._later(written_at, idle))
 
     def exists(self, session_key: str | None) -> bool:
         """Tell whether ``session_key`` is a cookie that holds a live session; an id never is."""

@@ -2,9 +2,8 @@
 
 import re
 import secrets
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
@@ -15,6 +14,9 @@ from .base import Codec, ReadSetting
 #: without a word.
 LIMIT = 4096
 
+#: Characters of a session's id.
+ID_LENGTH = 22
+
 _FORMATS = {
     "scs": "django_scs.codecs.sealed.SealedCookie",
     "gorilla": "django_scs.codecs.gorilla.GorillaCookie",
@@ -24,8 +26,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Content:
+class Content(NamedTuple):
     """A session as a cookie carries it.
 
     ``id`` names the session, "" if a Go application wrote the cookie first; ``deadline`` is its
@@ -37,10 +38,13 @@ class Content:
 
     id: str
     deadline: datetime | None
+    values: dict[Any, Any]
     written_at: datetime
-    values: dict[Any, Any] = field(repr=False)
-    data: bytes = field(repr=False)
+    data: bytes
     rewrite: bool
+
+    def __repr__(self) -> str:
+        return f"<session {self.id}, written {self.written_at}>"
 
 
 class CookieFormat(Protocol):

@@ -1,5 +1,7 @@
 """What it costs to open and to seal the session of a login in a cookie, beside Django's signed_cookies.
 
+First the formats by themselves, then whole session objects: made, read, changed and saved.
+
 `python -m tests.bench.cookie_formats`
 """
 
@@ -8,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from importlib import import_module
 from typing import Any
 
 import django
@@ -15,6 +18,7 @@ from django.conf import settings
 from django.contrib.sessions.serializers import JSONSerializer
 from django.core import signing
 
+from django_scs import conf
 from django_scs.codecs.cookie import CookieFormat, new_id
 from django_scs.codecs.gorilla import GorillaCookie
 from django_scs.codecs.json import JSONCodec
@@ -73,9 +77,60 @@ def of_format(fmt: CookieFormat) -> tuple[str, Callable[[], object], Callable[[]
     return cookie, lambda: fmt.open("session", cookie), seal
 
 
+def read_and_change(
+    engine: str, **chosen: Any
+) -> tuple[Callable[[], object], Callable[[], object]]:
+    """Return what reads the session of a cookie, and what changes it too and makes the next cookie."""
+    session_class = import_module(engine).SessionStore
+    for name, value in chosen.items():
+        setattr(settings, name, value)
+    conf.cookie_format.cache_clear()
+    # The format is looked up by the class, so that both formats can be measured in turns.
+    fmt = conf.cookie_format()
+    ours = engine.startswith("django_scs")
+    if ours:
+        session_class = type("Fixed", (session_class,), {"_format": classmethod(lambda cls: fmt)})
+    first = session_class()
+    first.update(LOGIN)
+    first.save()
+    sent = first.token() if ours else first.session_key
+
+    def read() -> object:
+        return session_class(sent).get("_auth_user_id")
+
+    def change() -> object:
+        session = session_class(sent)
+        session["visits"] = 1
+        session.save()
+        return session.token() if ours else session.session_key
+
+    return read, change
+
+
 def main() -> None:
-    settings.configure(SECRET_KEY="django-insecure-" + "x" * 50)
+    settings.configure(
+        SECRET_KEY="django-insecure-" + "x" * 50, SESSION_ENGINE="django_scs.backends.cookie"
+    )
     django.setup()
+    formats_alone()
+    engines = {
+        DJANGO: read_and_change("django.contrib.sessions.backends.signed_cookies"),
+        "scs": read_and_change("django_scs.backends.cookie", SCS_COOKIE_FORMAT="scs"),
+        "gorilla, encrypted": read_and_change(
+            "django_scs.backends.cookie", SCS_COOKIE_FORMAT="gorilla", SCS_COOKIE_KEYS=KEYS
+        ),
+    }
+    reading = microseconds({name: read for name, (read, _) in engines.items()})
+    changing = microseconds({name: change for name, (_, change) in engines.items()})
+    print(f"{'':20} {'':>10} {'read, us':>17} {'change, us':>17}")
+    for name in engines:
+        costs = [
+            f"{each[name]:8.1f} ({each[name] / each[DJANGO]:.2f} x)" for each in (reading, changing)
+        ]
+        print(f"{name:20} {'':10} {costs[0]:>17} {costs[1]:>17}")
+
+
+def formats_alone() -> None:
     all_of_them = {DJANGO: signed_cookies()}
     all_of_them |= {name: of_format(make()) for name, make in FORMATS.items()}
     opening = microseconds({name: unseal for name, (_, unseal, _) in all_of_them.items()})
