@@ -14,22 +14,26 @@ class EncodeError(SessionError, TypeError):
 
 
 class EncodeValueError(EncodeError, ValueError):
-    """The EncodeError of a value whose type is kept: a number out of range, too many levels of dicts."""
+    """The EncodeError of a value whose type is kept: a number out of range, dicts too deep."""
 
 
 class SessionTooLarge(SessionError, ValueError):
-    """Raised before a session is sent that its column, or its cookie, cannot hold.
+    """Raised before a session is sent that its column cannot hold.
 
     ``size`` and ``limit`` are bytes; ``largest`` lists (session key, encoded bytes), largest first.
     """
 
     def __init__(self, size: int, limit: int, largest: list[tuple[str, int]]) -> None:
+        # As they are, so that pickle can make the error anew.
+        super().__init__(size, limit, largest)
         self.size = size
         self.limit = limit
         self.largest = largest
-        keys = ", ".join(f"{key!r} ({length} bytes)" for key, length in largest)
-        super().__init__(
-            f"The session takes {size} bytes, at most {limit} fit. Largest keys: {keys}."
+
+    def __str__(self) -> str:
+        keys = ", ".join(f"{key!r} ({length} bytes)" for key, length in self.largest)
+        return (
+            f"The session takes {self.size} bytes, at most {self.limit} fit. Largest keys: {keys}."
         )
 
 
@@ -40,8 +44,11 @@ class SessionBusy(SessionError):
     """
 
     def __init__(self, fingerprint: str, seconds: float) -> None:
+        super().__init__(fingerprint, seconds)
         self.fingerprint = fingerprint
         self.seconds = seconds
-        super().__init__(
-            f"Session {fingerprint} was changed by others on each try for {seconds:g} seconds."
+
+    def __str__(self) -> str:
+        return (
+            f"Others changed session {self.fingerprint} on each try for {self.seconds:g} seconds."
         )

@@ -1,7 +1,6 @@
 """One kind of session: opened for a request, committed at its end. Source: scs SessionManager."""
 
 import random
-from functools import partial
 from importlib import import_module
 from typing import Any, Final
 

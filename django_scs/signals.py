@@ -1,10 +1,11 @@
 """What happens to sessions, in one vocabulary: each event is a Django signal and a record in the log.
 
 Receivers get ``sender``, the session class, and by name: ``session`` (None when it is about many),
-``key`` (the store key, "" if there is none), ``fingerprint`` (what may be shown of it), ``request`` (None
-outside of a request), ``user`` (the id of the logged-in user as Django keeps it, or None), and what
-``EVENTS`` names. A receiver that fails is logged, and harms nobody. A signal that nobody listens to is not
-sent. Records go to the logger ``django_scs`` with ``event``, ``session`` and ``user`` as extra fields.
+``key`` (the store key, "" if there is none), ``fingerprint`` (what may be shown of it), ``request``
+(None outside of a request), ``user`` (the id of the logged-in user as Django keeps it, or None), and
+what ``EVENTS`` names. A receiver that fails is logged, and harms nobody. A signal that nobody listens
+to is not sent. Records go to the logger ``django_scs`` with ``event``, ``session`` and ``user`` as
+extra fields.
 """
 
 import logging
@@ -49,7 +50,7 @@ EVENTS: Final = {
     "destroyed": Event(session_destroyed, logging.INFO, "Session %(session)s was destroyed"),
     "lost": Event(
         session_lost,
-        logging.WARNING,
+        logging.INFO,
         "Session %(session)s was destroyed or renewed by another request, or expired, during this one",
     ),
     "dropped": Event(
@@ -85,7 +86,9 @@ EVENTS: Final = {
         unknown_token, logging.INFO, "A token without a session was presented: %(session)s"
     ),
     "expired": Event(
-        expired_token, logging.INFO, "The token of session %(session)s, which has expired, was presented"
+        expired_token,
+        logging.INFO,
+        "The token of session %(session)s, which has expired, was presented",
     ),
     "malformed": Event(malformed_token, logging.INFO, "A malformed token was presented"),
     "swept": Event(

@@ -14,7 +14,7 @@ from .stores.base import Record
 
 
 def age(by: timedelta | float, *tokens: str, engine: type[SessionStore] | None = None) -> int:
-    """Let sessions be older by a time, seconds or a timedelta: deadline and expiry come that much nearer.
+    """Let sessions be older by a time, in seconds or a timedelta: their end comes that much nearer.
 
     Those of the given tokens, or all that are live; of ``SESSION_ENGINE``, or of another ``engine``.
     Returns how many there were. Sessions that this ends are gone for every later request.
@@ -28,7 +28,7 @@ def age(by: timedelta | float, *tokens: str, engine: type[SessionStore] | None =
 
 
 def _age(engine: type[SessionStore], record: Record, by: timedelta) -> bool:
-    store, codec = engine.get_store(), engine._options().codec
+    codec = engine._options().codec
     deadline, values = codec.decode(record.data, record.key)
     if isinstance(custom := values.get(CUSTOM_EXPIRY), str):
         values[CUSTOM_EXPIRY] = (datetime.fromisoformat(custom) - by).isoformat()

@@ -23,7 +23,7 @@ class Transport(Protocol):
         ...
 
     def write(self, response: HttpResponse, token: str, max_age: int | None) -> None:
-        """Send a token that lives for ``max_age`` seconds; None lets it end with the browser's window."""
+        """Send a token that lives for ``max_age`` seconds, or, if None, until the browser is closed."""
         ...
 
     def delete(self, request: HttpRequest, response: HttpResponse) -> None:

@@ -19,11 +19,14 @@ MODULES = {
 }
 LEAVES = {"tokens", "exceptions", "merge", "backoff"}
 FACADES = {
+    "manager",
+    "transports",
     "middleware",
+    "decorators",
+    "testing",
     "flash",
     "admin",
     "checks",
-    "signals",
     "apps",
     "management",
     "templatetags",
@@ -76,7 +79,7 @@ def test_leaves_import_the_standard_library_alone(module: str) -> None:
 
 @pytest.mark.parametrize("module", modules_of("codecs"))
 def test_codecs_import_no_store_and_nothing_above(module: str) -> None:
-    assert {part(name) for name in imports_of_ours(module)} <= {"codecs", "exceptions", "conf"}
+    assert {part(name) for name in imports_of_ours(module)} <= {"codecs", "exceptions"}
     assert not [name for name in imports(module) if name.startswith(("django.http", "django.db"))]
 
 
@@ -93,7 +96,7 @@ def test_nothing_imports_the_facades(module: str) -> None:
     assert not FACADES & {part(name) for name in imports_of_ours(module)}
 
 
-@pytest.mark.parametrize("module", modules_of(*(FACADES - {"checks", "management"})))
+@pytest.mark.parametrize("module", modules_of(*(FACADES - {"checks", "management", "testing"})))
 def test_facades_know_no_store_and_no_codec(module: str) -> None:
     assert not {"stores", "codecs"} & {part(name) for name in imports_of_ours(module)}
 
@@ -104,6 +107,26 @@ def test_stores_and_codecs_are_reached_by_their_contracts() -> None:
         "stores.base"
     }
     assert not [name for name in imports_of_ours("backends.base") if part(name) == "codecs"]
+
+
+def test_lifecycle_knows_no_django_and_no_settings() -> None:
+    allowed = {"tokens", "backoff", "codecs", "exceptions", "merge", "stores"}
+    assert {part(name) for name in imports_of_ours("backends.lifecycle")} == allowed
+    outside = {name.split(".")[0] for name in imports("backends.lifecycle")} - {"django_scs"}
+    assert outside <= sys.stdlib_module_names
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if part(name) != "backends"])
+def test_only_the_backends_set_anything_on_a_session(module: str) -> None:
+    targets = [
+        target
+        for node in ast.walk(ast.parse(MODULES[module].read_bytes()))
+        if isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign)
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        if isinstance(target, ast.Attribute)
+    ]
+    owners = {ast.unparse(target.value).split(".")[-1] for target in targets}
+    assert not owners & {"session", "sessions"}
 
 
 def test_dialects_are_the_only_place_that_speaks_sql() -> None:
@@ -152,12 +175,14 @@ def test_async_method_is_tested(name: str) -> None:
 def test_method_that_may_load_has_a_twin() -> None:
     # These reach neither the store nor the values.
     harmless = {
+        "create_model_instance",
         "decode",
         "encode",
-        "extra_columns",
+        "fingerprint",
         "get_session_cookie_age",
-        "create_model_instance",
-        "log_in",
+        "is_commit_due",
+        "status",
+        "token",
     }
     ours = [each for each in SessionStore.__mro__ if each.__module__.startswith("django_scs.")]
     methods = {

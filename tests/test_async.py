@@ -163,7 +163,7 @@ async def put(request):
         (untouched, "", []),
         (read, "", []),
         (untouched, tokens.new(), []),
-        (read, tokens.new(), ["SessionStore.load"]),
+        (read, tokens.new(), ["SessionStore._get_session"]),
         (put, "", ["SessionMiddleware.process_response"]),
     ],
 )

@@ -23,9 +23,9 @@ class Needy(JSONCodec):
 
 
 SECONDS = {
-    "SCS_LIFETIME": conf.lifetime,
-    "SCS_IDLE_TIMEOUT": conf.idle_timeout,
-    "SCS_TOUCH_INTERVAL": conf.touch_interval,
+    "SCS_LIFETIME": lambda: conf.options().lifetime,
+    "SCS_IDLE_TIMEOUT": lambda: conf.options().idle_timeout,
+    "SCS_TOUCH_INTERVAL": lambda: conf.options().touch_interval,
 }
 
 
@@ -37,11 +37,11 @@ def idle_timeout(settings):
 def test_settings_have_their_defaults(settings):
     del settings.SCS_IDLE_TIMEOUT
     settings.SESSION_COOKIE_AGE = 1234
-    assert conf.lifetime() == 1234
-    assert conf.idle_timeout() is None
-    assert conf.touch_interval() == 0
-    assert conf.hash_tokens() is False
-    assert type(conf.codec()) is JSONCodec
+    assert conf.options().lifetime == 1234
+    assert conf.options().idle_timeout is None
+    assert conf.options().touch_interval == 0
+    assert conf.options().hash_tokens is False
+    assert type(conf.options().codec) is JSONCodec
 
 
 @pytest.mark.parametrize("name", SECONDS)
@@ -76,12 +76,12 @@ def test_seconds_of_a_clock_are_more_than_zero(settings, name):
 
 def test_touch_interval_is_a_tenth_of_the_idle_timeout(settings):
     settings.SCS_IDLE_TIMEOUT = 600
-    assert conf.touch_interval() == 60
+    assert conf.options().touch_interval == 60
 
 
 def test_touch_interval_may_be_zero(settings):
     settings.SCS_TOUCH_INTERVAL = 0
-    assert conf.touch_interval() == 0
+    assert conf.options().touch_interval == 0
 
 
 @pytest.mark.parametrize("interval", [600, 601, timedelta(minutes=11)])
@@ -91,22 +91,22 @@ def test_touch_interval_is_less_than_the_idle_timeout(settings, interval):
     with pytest.raises(
         ImproperlyConfigured, match=r"SCS_TOUCH_INTERVAL .* less than SCS_IDLE_TIMEOUT"
     ):
-        conf.touch_interval()
+        conf.options()
 
 
 @pytest.mark.parametrize("value", [1, "True", None])
 def test_hash_tokens_is_true_or_false(settings, value):
     settings.SCS_HASH_TOKENS = value
     with pytest.raises(ImproperlyConfigured, match=f"SCS_HASH_TOKENS is {value!r}.* True or False"):
-        conf.hash_tokens()
+        conf.options()
     settings.SCS_HASH_TOKENS = True
-    assert conf.hash_tokens() is True
+    assert conf.options().hash_tokens is True
 
 
 def test_codec_is_the_class_at_a_dotted_path(settings):
     settings.SCS_CODEC = f"{__name__}.Recording"
-    assert type(conf.codec()) is Recording
-    assert conf.codec() is conf.codec()
+    assert type(conf.options().codec) is Recording
+    assert conf.options().codec is conf.options().codec
 
 
 @pytest.mark.parametrize(
@@ -125,18 +125,18 @@ def test_codec_is_the_class_at_a_dotted_path(settings):
 def test_codec_is_refused_by_its_path(settings, path):
     settings.SCS_CODEC = path
     with pytest.raises(ImproperlyConfigured) as refusal:
-        conf.codec()
-    assert f"SCS_CODEC is {path!r}" in str(refusal.value)
+        conf.options()
+    assert f"SCS_CODEC: {path!r} is no codec" in str(refusal.value)
     assert "'django_scs.codecs.json.JSONCodec'" in str(refusal.value)
 
 
 def test_settings_are_read_again_when_one_changes(settings):
     settings.SCS_LIFETIME = 60
-    assert conf.lifetime() == 60
+    assert conf.options().lifetime == 60
     settings.SCS_LIFETIME = None
     settings.SESSION_COOKIE_AGE = 61
-    assert conf.lifetime() == 61
+    assert conf.options().lifetime == 61
     settings.SESSION_COOKIE_AGE = 62
-    assert conf.lifetime() == 62
+    assert conf.options().lifetime == 62
     settings.SCS_IDLE_TIMEOUT = 600
-    assert conf.touch_interval() == 60
+    assert conf.options().touch_interval == 60

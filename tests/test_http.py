@@ -116,7 +116,7 @@ def test_new_session_sets_a_complete_cookie(server):
     assert answer.cookie["max-age"] == "1209600"
     assert (answer.cookie["path"], answer.cookie["samesite"]) == ("/", "Lax")
     assert answer.headers["Vary"] == "Cookie"
-    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["Cache-Control"] == "private, no-store"
 
 
 def test_known_session_is_read_without_a_new_cookie(server):
@@ -150,7 +150,7 @@ def test_logout_deletes_row_and_cookie(server):
     answer = server.get("/log_out/", token)
 
     assert (answer.cookie.value, answer.cookie["max-age"]) == ("", "0")
-    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["Cache-Control"] == "private, no-store"
     assert not SessionStore().exists(token)
     assert server.get("/read/", token).body == b"{}"
 

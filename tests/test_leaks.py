@@ -85,7 +85,7 @@ def test_corrupt_session_is_logged_by_its_fingerprint(session, log):
 
 
 def test_error_for_a_token_that_is_taken_does_not_name_it(session, monkeypatch):
-    monkeypatch.setattr(tokens, "new", lambda: session.session_key)
+    monkeypatch.setattr(tokens, "new", lambda size: session.session_key)
     with pytest.raises(CreateError) as caught:
         SessionStore().create()
 

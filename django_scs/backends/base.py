@@ -23,6 +23,7 @@ from .values import TypedAccess
 
 __all__ = ["CreateError", "Outcome", "SessionStore", "Status", "UpdateError"]
 
+
 @hide_from_templates
 class SessionStore(AllSessions, Ending):
     """A session with scs's rules behind Django's interface.
@@ -70,7 +71,13 @@ class SessionStore(AllSessions, Ending):
         values = vars(self).get("_session_cache") or {}
         request = None if self._request is None else self._request()
         signals.tell(
-            event, type(self), key, session=self, request=request, user=values.get(SESSION_KEY), **info
+            event,
+            type(self),
+            key,
+            session=self,
+            request=request,
+            user=values.get(SESSION_KEY),
+            **info,
         )
 
     # Loading
@@ -144,9 +151,9 @@ class SessionStore(AllSessions, Ending):
         with what a visitor had; what belongs to a user who was logged in stays behind.
         Source: OWASP Session Management, "Renew the Session ID After Any Privilege Level Change".
         """
-        self._get_session()
+        again = SESSION_KEY in self._get_session()
         state = self._life.state
-        if isinstance(state, Stored) and not state.origin.is_new_key:
+        if isinstance(state, Stored) and (again or not state.origin.is_new_key):
             self.cycle_key()
             state = self._life.state
         if isinstance(state, Lost):
@@ -253,7 +260,7 @@ class SessionStore(AllSessions, Ending):
         if not tokens.well_formed(token) or self.store_key(token) == self._key():
             return
         record = self.get_store().find(self.store_key(token))
-        other = self._life.read(record) if record and record.ttl > 0 else None
+        other = self._life.read(record) if record and record.is_live else None
         if record is None or other is None:
             return
         merged = {**content.values, **other.values}

@@ -5,10 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connections, router
 from django.utils.functional import cached_property
 
-from ..stores import tombstones
 from ..stores.sql import SqlStore
 from . import base
 from .base import CreateError, UpdateError
@@ -56,14 +54,6 @@ class SessionStore(base.SessionStore):
         )
 
     @classmethod
-    def clear_expired(cls) -> None:
-        super().clear_expired()
-        model = cls.get_model_class()
-        connection, table = connections[router.db_for_write(model)], model._meta.db_table
-        if tombstones.has_table(connection, table):
-            tombstones.sweep(connection, table)
-
-    @classmethod
     def sweep(cls) -> bool:
         # In a transaction of the caller's it would hold its locks until that ends.
         return not cls.get_store().in_transaction and super().sweep()
@@ -73,4 +63,6 @@ class SessionStore(base.SessionStore):
         if not store.extra_fields:
             return store
         instance = self.create_model_instance(values)
-        return store.with_columns([field.pre_save(instance, adding) for field in store.extra_fields])
+        return store.with_columns(
+            [field.pre_save(instance, adding) for field in store.extra_fields]
+        )

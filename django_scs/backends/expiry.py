@@ -164,7 +164,7 @@ class Expiry(TypedAccess, Keyed):
         self._deadline = deadline
 
     def _is_touch_due(self, ttl: float, content: Content, longest: float) -> bool:
-        """Tell whether a session with ``ttl`` seconds left in the store, just loaded, needs a new expiry.
+        """Tell whether a session just loaded, with ``ttl`` seconds left, needs a new expiry.
 
         Use adds time to it. Time is taken away only where the idle timeout was shortened.
         """

@@ -15,7 +15,7 @@ from ..backoff import LIMIT, pauses
 from ..codecs.base import Codec
 from ..exceptions import DecodeError, SessionBusy, SessionTooLarge
 from ..merge import merge, same
-from ..stores.base import Fate, Record, Store
+from ..stores.base import GRACE, Fate, Record, Store
 
 ABSENT: Final = object()
 
@@ -144,7 +144,7 @@ class Lifecycle:
     def load(self, key: str) -> tuple[Record, Content] | None:
         """Read the session under ``key``; None, with an event, if there is no live and sound one."""
         record = self._store.find(key)
-        if record is None or record.ttl <= 0:
+        if record is None or not record.is_live:
             self._tell("unknown" if record is None else "expired", key)
             return None
         content = self.read(record)
@@ -330,7 +330,8 @@ class Lifecycle:
     def _rebase(self, state: Stored, content: Content) -> Content | None:
         """Return ``content`` with what others put in the place of ``state``; None if it is gone."""
         record = None if self._is_over(state.deadline) else self._store.find_latest(state.key)
-        theirs = self.read(record) if record else None
+        is_writable = record is not None and record.ttl > -GRACE
+        theirs = self.read(record) if record and is_writable else None
         if record is None or theirs is None:
             self._lose(state)
             return None

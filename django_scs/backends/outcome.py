@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from ..merge import same
 from .expiry import Expiry
-from .lifecycle import ABSENT, Destroyed, New, Stored
+from .lifecycle import ABSENT, Destroyed, New, Origin, Stored
 
 
 class Status(Enum):
@@ -62,7 +62,8 @@ class Ending(Expiry):
 
     def status(self) -> Status:
         """Return what became of the session in this request. Source: scs Status."""
-        if isinstance(self._life.state, Destroyed) and not self._session_cache:
+        # A session that was begun after it has a token, or values.
+        if isinstance(self._life.state, Destroyed) and self.is_empty():
             return Status.DESTROYED
         return Status.MODIFIED if self.modified else Status.UNMODIFIED
 
@@ -106,7 +107,9 @@ class Ending(Expiry):
 
     def _is_changed(self) -> bool:
         base = self._life.ancestor()
-        return base is None or self._content().deadline != base.deadline or self.changed_keys() != []
+        return (
+            base is None or self._content().deadline != base.deadline or self.changed_keys() != []
+        )
 
     def _see_end(self) -> None:
         """Remember what the browser's cookie ends by."""
@@ -122,7 +125,16 @@ class Ending(Expiry):
         state = self._life.state
         if not isinstance(state, Stored) or state.key != self._key():
             return Outcome()
-        if not state.origin.is_new_key and (failed or self._end_seen == self._cookie_end()):
-            return Outcome()
-        created = state.origin is state.origin.INSERTED
+        created = state.origin is Origin.INSERTED
+        if failed:
+            # The old token is dead; nobody knows of a session that was begun.
+            due = state.origin is Origin.RENAMED
+        else:
+            ends_otherwise = self._end_seen != self._cookie_end()
+            due = state.origin.is_new_key or ends_otherwise or self._is_sent_always(state)
+        if not due:
+            return Outcome(created=created)
         return Outcome(self.token(), self._cookie_age(), created=created)
+
+    def _is_sent_always(self, state: Stored) -> bool:
+        return self._options().save_every_request and state.origin is not Origin.LOADED

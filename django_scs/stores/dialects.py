@@ -6,16 +6,15 @@ for any number of keys, and the other names are fields of the vendor's Dialect. 
 while ``{now} < {expiry}``.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Final
 
 from ..fields import MYSQL_FIRST, MYSQL_LAST
 from .base import GRACE
 
 STATEMENTS = {
-    "find": "SELECT {data}, {left}, {clock} FROM {table} WHERE {is_key} AND {now} < {expiry}",
-    "find_latest": "SELECT {data}, {left}, {clock} FROM {table} WHERE {is_key}",
+    "find": "SELECT {data}, {left}, {clock} FROM {table} WHERE {is_key}",
     "find_locked": "SELECT {data}, {left}, {clock} FROM {table} WHERE {is_key}{lock}",
     "insert": (
         "INSERT INTO {table} ({token}, {data}, {expiry}{columns})"
@@ -42,6 +41,9 @@ STATEMENTS = {
         " WHERE {token} > %s AND {now} < {expiry} ORDER BY {token} LIMIT %s"
     ),
     "expired": "SELECT {token} FROM {table} WHERE {expiry} <= {now} ORDER BY {expiry} LIMIT %s",
+    "claim": (
+        "SELECT {token} FROM {table} WHERE {expiry} <= {now} AND {token} IN ({keys}){lock_free}"
+    ),
     "sweep": "DELETE FROM {table} WHERE {expiry} <= {now} AND {token} IN ({among})",
 }
 
@@ -64,6 +66,8 @@ class Dialect:
     if_absent: str
     #: Makes a SELECT inside a transaction see what others have committed since it began.
     lock: str
+    #: Makes a SELECT lock its rows, and leave out those that are locked if it would wait for ever.
+    lock_free: str
     #: Finds in a driver's error what identifies its kind.
     error_code: Callable[[BaseException], Any]
     #: Kinds of errors after which the server has undone the statement, so that it may be sent again.
@@ -98,6 +102,7 @@ DIALECTS = {
         # INSERT IGNORE would also cut data that is too long, without a word.
         if_absent="",
         lock=" FOR UPDATE",
+        lock_free=" FOR UPDATE",
         error_code=lambda error: error.args[0] if error.args else None,
         # Deadlock, or Galera's certification; lock wait; a row newer than the snapshot; Group
         # Replication's certification.
@@ -122,6 +127,7 @@ DIALECTS = {
         graced=f"statement_timestamp() - interval '{GRACE:.0f} seconds' < {{expiry}}",
         if_absent=" ON CONFLICT ({token}) DO NOTHING",
         lock=" FOR UPDATE",
+        lock_free=" FOR UPDATE SKIP LOCKED",
         error_code=lambda error: getattr(error, "sqlstate", None) or getattr(error, "pgcode", None),
         # Serialization failure, deadlock, lock not available.
         transient=frozenset({"40001", "40P01", "55P03"}),
@@ -136,9 +142,44 @@ DIALECTS = {
         graced=f"julianday('now') - {GRACE:.0f} / 86400.0 < {{expiry}}",
         if_absent=" ON CONFLICT ({token}) DO NOTHING",
         lock="",
+        lock_free="",
         # The low byte is the primary result code.
         error_code=lambda error: getattr(error, "sqlite_errorcode", 0) & 0xFF,
         # SQLITE_BUSY, SQLITE_LOCKED.
         transient=frozenset({5, 6}),
     ),
 }
+
+#: Stands in a composed statement for the keys, of which there may be any number. No name has a NUL.
+KEYS: Final = "\0keys\0"
+_FRAGMENTS: Final = [field.name for field in fields(Dialect) if field.type is str]
+
+
+def compose(
+    dialect: Dialect,
+    quote_name: Callable[[str], str],
+    names: Mapping[str, str],
+    own: Sequence[str] = (),
+) -> dict[str, str]:
+    """Return the statements, each also as "... by digest", which compares digests of data.
+
+    ``names`` are those of the table and of our columns, ``own`` those of the project's columns that
+    writes are to set. Names may be anything: nothing is formatted twice.
+    """
+
+    def quote(name: str) -> str:
+        # The driver makes one of two.
+        return quote_name(name).replace("%", "%%")
+
+    quoted = {part: quote(name) for part, name in names.items()}
+    columns = [quote(name) for name in own]
+    fragments = {part: getattr(dialect, part).format(**quoted, keys=KEYS) for part in _FRAGMENTS}
+    fragments["keys"] = KEYS
+    fragments["columns"] = "".join(f", {column}" for column in columns)
+    fragments["values"] = ", %s" * len(columns)
+    fragments["changes"] = "".join(f", {column} = %s" for column in columns)
+    statements = {name: text.format(**quoted, **fragments) for name, text in STATEMENTS.items()}
+    fragments["is_data"] = fragments["is_digest"]
+    for name, text in STATEMENTS.items():
+        statements[f"{name} by digest"] = text.format(**quoted, **fragments)
+    return statements

@@ -5,20 +5,30 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import fields
+from functools import cache, partial
 from hashlib import sha256
 from typing import Any, Final, TypeVar, cast
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import IntegrityError, InterfaceError, OperationalError, connections, router
+from django.db import (
+    DatabaseError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    connections,
+    router,
+    transaction,
+)
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Field, Model
+from django.db.models import Field, ManyToOneRel, Model, QuerySet
+from django.db.models.signals import post_delete, pre_delete
 
 from ..backoff import paced, pauses
 from ..fields import MYSQL_LAST
 from ..tokens import Key
+from . import tombstones
 from .base import Record
-from .dialects import DIALECTS, STATEMENTS, Dialect
+from .dialects import DIALECTS, KEYS, Dialect, compose
 
 T = TypeVar("T")
 
@@ -28,9 +38,6 @@ _OUR_FIELDS = ("token", "data", "expiry")
 _LONGEST: Final = 100 * 365.25 * 24 * 3600
 # In bytes: where a digest of the data becomes cheaper to send and compare than the data.
 _LARGE: Final = 4096
-_FRAGMENTS: Final = [field.name for field in fields(Dialect) if field.type is str]
-# Stands for the keys of a statement that takes any number; no name of a table can contain it.
-_KEYS: Final = "\0keys\0"
 # MySQLdb.constants.CLIENT.FOUND_ROWS, which Django sets unless OPTIONS say otherwise.
 _FOUND_ROWS: Final = 2
 
@@ -41,9 +48,14 @@ class SqlStore:
     Each operation is one statement, without a transaction of its own. A statement that the server
     undid (deadlock, lock wait, busy) is sent again for up to ``backoff.LIMIT`` seconds; inside a
     transaction of the caller it raises instead, for the server may have undone all of that.
+    Keys are made ``Key`` first: what reports of errors show of our frames is a fingerprint.
+
+    Where other models refer to ``model``, or a receiver listens to its deletion, ``delete`` and
+    ``delete_expired`` go through the ORM and do what Django does, and ``rename`` takes along what
+    refers to the session, in a transaction.
     """
 
-    keeps_expired: Final = True
+    keeps_expired = True
 
     def __init__(self, model: type[Model]) -> None:
         self._model = model
@@ -85,11 +97,14 @@ class SqlStore:
         return Fate(connection) if connection.in_atomic_block else None
 
     def find(self, key: str) -> Record | None:
-        return self._select(connections[router.db_for_read(self._model)], "find", Key(key))
+        key = Key(key)
+        return self._select(connections[router.db_for_read(self._model)], "find", key)
 
     def find_latest(self, key: str) -> Record | None:
-        name = "find_locked" if self.in_transaction else "find_latest"
-        return self._select(self._for_write(), name, Key(key))
+        key = Key(key)
+        connection = self._for_write()
+        name = "find_locked" if connection.in_atomic_block else "find"
+        return self._select(connection, name, key)
 
     def insert(self, key: str, data: bytes, ttl: float) -> bool:
         key = Key(key)
@@ -137,40 +152,111 @@ class SqlStore:
                 connection, "rename_and_replace", [new_key, data, *params], expected
             )
 
+        if _references(self._model):
+            connection.ensure_connection()
+            rename = partial(self._rename_with_references, connection, key, new_key, rename)
+        before = connection.connection
         try:
             return rename()
         except (OperationalError, InterfaceError) as exc:
-            if connection.in_atomic_block or not _is_broken(connection):
+            if connection.in_atomic_block or not _is_broken(connection, before):
                 raise
             return self._rename_after(exc, connection, rename, new_key)
 
     def delete(self, key: str) -> bool:
         key = Key(key)
         connection = self._for_write()
+        if _concerns_others(self._model):
+            return self._delete_by_orm(connection, key)
         return self._write(connection, "delete", _key(key, connection))
 
     def delete_expired(self, limit: int) -> int:
+        """Remove at most ``limit`` expired sessions; as many tombstones go along, uncounted."""
+        connection = self._for_write()
+        sweep = self._sweep_by_orm if _concerns_others(self._model) else self._sweep
+        removed = self._delete_oldest(connection, self._statements(connection), limit, sweep)
+        self.sweep_tombstones(limit)
+        return removed
+
+    def sweep_tombstones(self, limit: int) -> int:
+        """Remove at most ``limit`` tombstones whose time is over; return how many were removed."""
+        connection = self._for_write()
+        table = self._model._meta.db_table
+        if not tombstones.are_left(connection, table):
+            return 0
+        sql = tombstones.statements(connection, table)
+        try:
+            return self._delete_oldest(connection, sql, limit, self._sweep)
+        except DatabaseError:
+            # Another process may have removed the table.
+            tombstones.forget(connection, table)
+            raise
+
+    def _delete_oldest(
+        self,
+        connection: BaseDatabaseWrapper,
+        sql: dict[str, str],
+        limit: int,
+        sweep: "Callable[[BaseDatabaseWrapper, dict[str, str], Sequence[Key]], int]",
+    ) -> int:
         # Tokens first, then rows by their token: a DELETE along the index on expiry takes its locks
         # in another order than a save does, and deadlocks with it. Sorted, for rows are stored by
         # their token on MySQL: each page is then changed once.
-        connection = self._for_write()
-        sql = self._statements(connection)
-        rows = _execute(connection, sql["expired"], [limit], _all_rows)
-        keys = sorted(Key(key) for (key,) in rows)
-        removed = 0
-        for batch in paced(keys):
-            sweep = sql["sweep"].replace(_KEYS, ", ".join(["%s"] * len(batch)))
-            removed += _execute(connection, sweep, batch, _row_count)
-        return removed
+        keys = sorted(_execute(connection, sql["expired"], [limit], _all_keys))
+        return sum(sweep(connection, sql, batch) for batch in paced(keys))
 
     def all(self) -> Iterator[Record]:
         connection = connections[router.db_for_read(self._model)]
         page = self._statements(connection)["page"]
-        last = Key("")
-        while rows := _execute(connection, page, [last, _PAGE], _all_rows):
-            for key, data, left, now in rows:
-                last = Key(key)
-                yield Record(last, bytes(data), left, now)
+        last = ""
+        while records := _execute(connection, page, [last, _PAGE], _all_records):
+            yield from records
+            last = records[-1].key
+
+    def _delete_by_orm(self, connection: BaseDatabaseWrapper, key: str) -> bool:
+        def delete() -> bool:
+            with transaction.atomic(connection.alias):
+                found = _rows(self._model, connection).select_for_update().filter(pk=key)
+                # A collation may find another key too.
+                if row := next((row for row in found if row.pk == key), None):
+                    row.delete(using=connection.alias)
+                return row is not None
+
+        return _again_if_undone(connection, delete)
+
+    def _sweep(
+        self, connection: BaseDatabaseWrapper, sql: dict[str, str], keys: Sequence[Key]
+    ) -> int:
+        return _execute(connection, _with_keys(sql["sweep"], keys), keys, _row_count)
+
+    def _sweep_by_orm(
+        self, connection: BaseDatabaseWrapper, sql: dict[str, str], keys: Sequence[Key]
+    ) -> int:
+        claim = _with_keys(sql["claim"], keys)
+
+        def sweep() -> int:
+            with transaction.atomic(connection.alias):
+                claimed = _execute(connection, claim, keys, _all_keys)
+                _rows(self._model, connection).filter(pk__in=claimed).delete()
+                return len(claimed)
+
+        return _again_if_undone(connection, sweep)
+
+    def _rename_with_references(
+        self, connection: BaseDatabaseWrapper, key: str, new_key: str, rename: Callable[[], bool]
+    ) -> bool:
+        """Rename a session and what refers to it, in one transaction."""
+
+        def move() -> bool:
+            # MySQL looks at foreign keys after each statement, others when the transaction ends.
+            with transaction.atomic(connection.alias), connection.constraint_checks_disabled():
+                if not rename():
+                    return False
+                for model, name in _references(self._model):
+                    _rows(model, connection).filter(**{name: key}).update(**{name: new_key})
+                return True
+
+        return _again_if_undone(connection, move)
 
     def _rename_after(
         self,
@@ -186,7 +272,7 @@ class SqlStore:
         for _ in pauses():
             connection.close()
             with suppress(OperationalError, InterfaceError):
-                return rename() or self._select(connection, "find_latest", new_key) is not None
+                return rename() or self._select(connection, "find", new_key) is not None
         raise lost
 
     def _statements(self, connection: BaseDatabaseWrapper) -> dict[str, str]:
@@ -194,7 +280,13 @@ class SqlStore:
         statements = self._statements_of.get(kind)
         if statements is None:
             own = self.extra_fields if self._own_values is not None else []
-            statements = self._statements_of[kind] = _compose(self._model, connection, own)
+            columns = {name: _column(self._model, name) for name in _OUR_FIELDS}
+            statements = self._statements_of[kind] = compose(
+                _dialect(connection),
+                connection.ops.quote_name,
+                {"table": self._model._meta.db_table, **columns},
+                [str(field.column) for field in own],
+            )
         return statements
 
     def _for_write(self) -> BaseDatabaseWrapper:
@@ -263,12 +355,20 @@ class Fate:
 def _execute(
     connection: BaseDatabaseWrapper, sql: str, params: Sequence[Any], answer: Callable[[Any], T]
 ) -> T:
+    def execute() -> T:
+        with connection.cursor() as cursor:
+            cursor.execute(sql, params)
+            return answer(cursor)
+
+    return _again_if_undone(connection, execute)
+
+
+def _again_if_undone(connection: BaseDatabaseWrapper, work: Callable[[], T]) -> T:
+    """Do ``work``, and do it again when the server has undone it, outside of transactions only."""
     again = pauses()
     while True:
         try:
-            with connection.cursor() as cursor:
-                cursor.execute(sql, params)
-                return answer(cursor)
+            return work()
         except OperationalError as exc:
             dialect = _dialect(connection)
             undone = dialect.error_code(exc.__cause__ or exc) in dialect.transient
@@ -277,14 +377,48 @@ def _execute(
                 raise
 
 
+def _concerns_others(model: type[Model]) -> bool:
+    """Tell whether the deletion of a session is more than that of a row. Costs no statement."""
+    return (
+        _has_dependants(model)
+        or pre_delete.has_listeners(model)
+        or post_delete.has_listeners(model)
+    )
+
+
+@cache
+def _has_dependants(model: type[Model]) -> bool:
+    generic = (hasattr(field, "bulk_related_objects") for field in model._meta.private_fields)
+    return bool(_references(model)) or any(generic) or model.delete is not Model.delete
+
+
+@cache
+def _references(model: type[Model]) -> "tuple[tuple[type[Model], str], ...]":
+    """Return each model that refers to a session's key, with its attribute that does."""
+    return tuple(_references_to(model._meta.pk))
+
+
+def _references_to(target: "Field[Any, Any]") -> "Iterator[tuple[type[Model], str]]":
+    for relation in target.model._meta.get_fields(include_hidden=True):
+        if isinstance(relation, ManyToOneRel) and target in relation.field.foreign_related_fields:
+            yield relation.field.model, relation.field.attname
+            # One that is the primary key of its model may be referred to in its turn.
+            yield from _references_to(relation.field)
+
+
 def _finite(ttl: float) -> float:
     """Return a time to live that no vendor's arithmetic refuses; what is no number has ended."""
     return max(-_LONGEST, min(ttl, _LONGEST))
 
 
-def _is_broken(connection: BaseDatabaseWrapper) -> bool:
-    """Tell whether a connection that existed has been cut, unlike one that was never made."""
-    return connection.connection is not None and not connection.is_usable()
+def _is_broken(connection: BaseDatabaseWrapper, before: Any) -> bool:
+    """Tell whether a connection that existed has been cut, unlike one that was never made.
+
+    ``before`` is the driver's connection from before the statement: the end of a transaction puts
+    another one in the place of one that was cut.
+    """
+    replaced = before is not None and connection.connection is not before
+    return replaced or (connection.connection is not None and not connection.is_usable())
 
 
 def _counts_found_rows(connection: BaseDatabaseWrapper) -> bool:
@@ -297,7 +431,7 @@ def _column_size(model: type[Model], connection: BaseDatabaseWrapper) -> int | N
     sql = _dialect(connection).column_size
     if not sql:
         return None
-    params = [model._meta.db_table, model._meta.get_field("data").column]
+    params = [model._meta.db_table, _column(model, "data")]
     rows = _execute(connection, sql, params, _all_rows)
     return int(rows[0][0]) if rows else None
 
@@ -316,39 +450,32 @@ def _dialect(connection: BaseDatabaseWrapper) -> Dialect:
         ) from None
 
 
+def _rows(model: type[Model], connection: BaseDatabaseWrapper) -> "QuerySet[Model]":
+    return model._base_manager.using(connection.alias)
+
+
+def _with_keys(sql: str, keys: Sequence[str]) -> str:
+    return sql.replace(KEYS, ", ".join(["%s"] * len(keys)))
+
+
 def _all_rows(cursor: Any) -> list[Any]:
     return cast("list[Any]", cursor.fetchall())
+
+
+def _all_keys(cursor: Any) -> list[Key]:
+    return [Key(key) for (key,) in cursor.fetchall()]
+
+
+def _all_records(cursor: Any) -> list[Record]:
+    return [Record(Key(key), bytes(data), left, now) for key, data, left, now in cursor.fetchall()]
 
 
 def _row_count(cursor: Any) -> int:
     return cast(int, cursor.rowcount)
 
 
-def _compose(
-    model: type[Model], connection: BaseDatabaseWrapper, own: "Sequence[Field[Any, Any]]"
-) -> dict[str, str]:
-    """Return the statements for the table of ``model`` that also write the columns of ``own``."""
-    dialect = _dialect(connection)
-
-    def quote(name: Any) -> str:
-        # The driver makes one of two.
-        return connection.ops.quote_name(name).replace("%", "%%")
-
-    names = {name: quote(model._meta.get_field(name).column) for name in _OUR_FIELDS}
-    names["table"] = quote(model._meta.db_table)
-    columns = [quote(field.column) for field in own]
-    fragments = {
-        "columns": "".join(f", {column}" for column in columns),
-        "values": ", %s" * len(columns),
-        "changes": "".join(f", {column} = %s" for column in columns),
-    }
-    for part in _FRAGMENTS:
-        fragments[part] = getattr(dialect, part).format(**names, keys=_KEYS)
-    statements = {name: text.format(**names, **fragments) for name, text in STATEMENTS.items()}
-    fragments["is_data"] = fragments["is_digest"]
-    for name, text in STATEMENTS.items():
-        statements[f"{name} by digest"] = text.format(**names, **fragments)
-    return statements
+def _column(model: type[Model], name: str) -> Any:
+    return cast("Field[Any, Any]", model._meta.get_field(name)).column
 
 
 def _extra_fields(model: type[Model]) -> "list[Field[Any, Any]]":

@@ -3,16 +3,19 @@
 scs commits by upsert: a Go request in flight can bring back a session that was destroyed meanwhile.
 With these the database remembers the key of every session that is deleted or renamed before its
 time, and undoes the insertion of that key, whoever attempts it. See docs/go.md.
+
+A key is remembered for a day, however long its session could have lived: a request that began before
+the end of the session must have ended by then. Nothing else inserts an old key.
 """
 
+import time
 from typing import Final
 
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from .dialects import DIALECTS
+from .dialects import DIALECTS, compose
 
-# A key is remembered for a day at least: longer than any request is in flight.
 TABLE: Final = {
     "mysql": (
         # A copy of the table has its collation, so that tokens are looked up by the index.
@@ -33,12 +36,12 @@ TRIGGERS: Final = {
         """CREATE TRIGGER {bury_deleted} AFTER DELETE ON {table} FOR EACH ROW
         IF OLD.expiry > UTC_TIMESTAMP(6) THEN
             REPLACE INTO {tombstones} (token, expiry)
-            VALUES (OLD.token, GREATEST(OLD.expiry, UTC_TIMESTAMP(6) + INTERVAL 1 DAY));
+            VALUES (OLD.token, LEAST(UTC_TIMESTAMP(6) + INTERVAL 1 DAY, '2038-01-18'));
         END IF""",
         """CREATE TRIGGER {bury_renamed} AFTER UPDATE ON {table} FOR EACH ROW
         IF NEW.token <> OLD.token THEN
             REPLACE INTO {tombstones} (token, expiry)
-            VALUES (OLD.token, GREATEST(OLD.expiry, UTC_TIMESTAMP(6) + INTERVAL 1 DAY));
+            VALUES (OLD.token, LEAST(UTC_TIMESTAMP(6) + INTERVAL 1 DAY, '2038-01-18'));
         END IF""",
         # The shared lock makes a deletion that has not come to its trigger yet wait, or this fail.
         """CREATE TRIGGER {refuse} BEFORE INSERT ON {table} FOR EACH ROW
@@ -49,7 +52,7 @@ TRIGGERS: Final = {
     "postgresql": (
         """CREATE FUNCTION {bury}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
             INSERT INTO {tombstones} (token, expiry)
-            VALUES (OLD.token, GREATEST(OLD.expiry, current_timestamp + interval '1 day'))
+            VALUES (OLD.token, statement_timestamp() + interval '1 day')
             ON CONFLICT (token) DO UPDATE SET expiry = EXCLUDED.expiry;
             RETURN NULL;
         END $$""",
@@ -61,7 +64,7 @@ TRIGGERS: Final = {
             RETURN NULL;
         END $$""",
         """CREATE TRIGGER {bury_deleted} AFTER DELETE ON {table} FOR EACH ROW
-        WHEN (OLD.expiry > current_timestamp) EXECUTE FUNCTION {bury}()""",
+        WHEN (OLD.expiry > statement_timestamp()) EXECUTE FUNCTION {bury}()""",
         """CREATE TRIGGER {bury_renamed} AFTER UPDATE OF token ON {table} FOR EACH ROW
         WHEN (OLD.token <> NEW.token) EXECUTE FUNCTION {bury}()""",
         """CREATE TRIGGER {refuse} AFTER INSERT ON {table} FOR EACH ROW
@@ -71,12 +74,12 @@ TRIGGERS: Final = {
         """CREATE TRIGGER {bury_deleted} AFTER DELETE ON {table}
         WHEN OLD.expiry > julianday('now') BEGIN
             INSERT OR REPLACE INTO {tombstones} (token, expiry)
-            VALUES (OLD.token, MAX(OLD.expiry, julianday('now') + 1));
+            VALUES (OLD.token, julianday('now') + 1);
         END""",
         """CREATE TRIGGER {bury_renamed} AFTER UPDATE OF token ON {table}
         WHEN NEW.token <> OLD.token BEGIN
             INSERT OR REPLACE INTO {tombstones} (token, expiry)
-            VALUES (OLD.token, MAX(OLD.expiry, julianday('now') + 1));
+            VALUES (OLD.token, julianday('now') + 1);
         END""",
         """CREATE TRIGGER {refuse} AFTER INSERT ON {table}
         WHEN EXISTS (SELECT 1 FROM {tombstones} WHERE token = NEW.token) BEGIN
@@ -98,12 +101,34 @@ NO_TRIGGERS: Final = {
     "sqlite": _NO_TRIGGERS,
 }
 _NO_TABLE: Final = "DROP TABLE IF EXISTS {tombstones}"
-_SWEEP: Final = "DELETE FROM {tombstones} WHERE expiry <= {now}"
+# In seconds: for how long a process takes what it knows of the table for true.
+_KNOWN_FOR: Final = 3600.0
+_known: dict[tuple[str, str], tuple[bool, float]] = {}
 
 
 def has_table(connection: BaseDatabaseWrapper, table: str) -> bool:
     """Tell whether the sessions in ``table`` have, or had, a place for tombstones."""
     return f"{table}_tombstones" in connection.introspection.table_names()
+
+
+def are_left(connection: BaseDatabaseWrapper, table: str) -> bool:
+    """Tell whether there is a table of tombstones to be swept; ask the database once an hour."""
+    found, asked = _known.get((connection.alias, table), (False, -_KNOWN_FOR))
+    if time.monotonic() - asked >= _KNOWN_FOR:
+        found = has_table(connection, table)
+        _known[connection.alias, table] = found, time.monotonic()
+    return found
+
+
+def forget(connection: BaseDatabaseWrapper, table: str) -> None:
+    """Let ``are_left`` ask the database again."""
+    _known.pop((connection.alias, table), None)
+
+
+def statements(connection: BaseDatabaseWrapper, table: str) -> dict[str, str]:
+    """Return the statements of ``dialects`` that concern expiry alone, for the tombstones."""
+    names = {"table": f"{table}_tombstones", "token": "token", "expiry": "expiry", "data": "data"}
+    return compose(DIALECTS[connection.vendor], connection.ops.quote_name, names)
 
 
 def install(connection: BaseDatabaseWrapper, table: str) -> None:
@@ -112,23 +137,19 @@ def install(connection: BaseDatabaseWrapper, table: str) -> None:
         _execute(connection, table, TABLE[connection.vendor])
     _execute(connection, table, NO_TRIGGERS[connection.vendor])
     _execute(connection, table, TRIGGERS[connection.vendor])
+    forget(connection, table)
 
 
 def remove(connection: BaseDatabaseWrapper, table: str) -> None:
     """Take the triggers and all tombstones away."""
     _execute(connection, table, (*NO_TRIGGERS[connection.vendor], _NO_TABLE))
-
-
-def sweep(connection: BaseDatabaseWrapper, table: str) -> None:
-    """Forget the keys that need not be remembered any longer."""
-    _execute(connection, table, (_SWEEP,))
+    forget(connection, table)
 
 
 def _execute(connection: BaseDatabaseWrapper, table: str, statements: tuple[str, ...]) -> None:
     parts = ("tombstones", "tombstones_expiry", "bury", "bury_deleted", "bury_renamed", "refuse")
     names = {part: connection.ops.quote_name(f"{table}_{part}") for part in parts}
     names["table"] = connection.ops.quote_name(table)
-    names["now"] = DIALECTS[connection.vendor].now
     with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
         for statement in statements:
             cursor.execute(statement.format(**names))

@@ -248,7 +248,7 @@ def test_unhashable_key_is_refused_in_reading(name: str) -> None:
 def test_unhashable_key_is_refused_in_writing() -> None:
     either = SessionSerializer([ANY_MAP])
     for value in ({b"k": 1}, {"inner": {b"k": 1}}, [{"a": 1}, {b"k": 1}]):
-        with pytest.raises(EncodeError, match="panics"):
+        with pytest.raises(EncodeError, match="takes no"):
             write({"a": value}, serializer=either)
     assert read(write({"a": {"b": 1, 2: "c"}}, serializer=either)) == {"a": {"b": 1, 2: "c"}}
 

@@ -540,7 +540,7 @@ class SessionContract:
         winner, loser = session(token), session(token)
         loser.put("b", 2)
         winner.cycle_key()
-        with caplog.at_level(logging.WARNING, "django_scs"):
+        with caplog.at_level(logging.INFO, "django_scs"):
             loser.cycle_key()
         assert loser.token() == ""
         assert dict(loser.items()) == {"a": 1, "b": 2}
@@ -586,6 +586,8 @@ class SessionContract:
 
         def renew() -> Any:
             mine = session(token)
+            if mine.get("a") is None:
+                return False
             mine.cycle_key()
             assert mine.get("a") == 1
             return bool(mine.token())

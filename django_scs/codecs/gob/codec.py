@@ -14,7 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from ...exceptions import DecodeError, EncodeError
 from ..base import ReadSetting
 from . import wire
-from .types import INT, INTERFACE, TIME, VALUES, Unloadable, fits
+from .types import INT, INTERFACE, TIME, VALUES, Unloadable, fits, settle
 from .wire import Opaque, Reader, Type, Writer, integer, sized, text, uint, utf8
 
 
@@ -58,13 +58,10 @@ class GobCodec:
         """Implement Codec.encode. What ``original`` holds under a key guides how it is written."""
         old = _EMPTY if original is None else _parse(original)
         packed = _pack_deadline(deadline, old.deadline)
-        try:
-            held = _hold(values, old.held, self._registered)
-            if original is not None and packed == old.deadline and _same(values, held, old):
-                return original
-            return _write(packed, values, held)
-        except RecursionError:
-            raise EncodeError("The session's values are nested too deeply.") from None
+        held = _hold(values, old.held, self._registered)
+        if original is not None and packed == old.deadline and _same(values, held, old):
+            return original
+        return _write(packed, values, held)
 
     def decode(self, data: bytes, key: str = "") -> tuple[datetime, dict[str, Any]]:
         """Implement Codec.decode."""
@@ -167,7 +164,7 @@ def _hold(
         if type(value) in _PLAIN_WRITERS and key not in old:
             continue
         try:
-            held[key] = INTERFACE.dump(value, old.get(key), declared)
+            held[key] = INTERFACE.dump(settle(value), old.get(key), declared)
         except EncodeError as exc:
             raise _at(key, exc) from None
     return held
@@ -210,7 +207,7 @@ def _key(key: Any) -> bytes:
 
 
 def _at(key: Any, exc: EncodeError) -> EncodeError:
-    return EncodeError(f"Session key {key!r}: {exc}.")
+    return type(exc)(f"Session key {key!r}: {exc}.")
 
 
 _SESSION = wire.struct(Deadline=TIME.wire, Values=VALUES.wire)

@@ -15,7 +15,10 @@ from functools import lru_cache
 from itertools import takewhile
 from typing import Any, Protocol
 
-from ...exceptions import DecodeError, EncodeError
+from django.utils.datastructures import MultiValueDict
+
+from ...exceptions import DecodeError, EncodeError, EncodeValueError
+from ..values import MAX_DEPTH, TOO_DEEP, describe, resolve
 from . import wire
 from .wire import Opaque, Raw, Type
 
@@ -154,7 +157,7 @@ class _Within:
 def _integer(name: str, bits: int) -> Basic:
     signed = name.startswith("int")
     low, high = (-1 << bits - 1, (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
-    load, dump = (_Within(name, low, high, error) for error in (DecodeError, EncodeError))
+    load, dump = (_Within(name, low, high, error) for error in (DecodeError, EncodeValueError))
     return Basic(name, wire.INT if signed else wire.UINT, int, load, dump)
 
 
@@ -183,7 +186,7 @@ def _load_float32(raw: int) -> float:
 
 
 def _dump_float32(number: float) -> int:
-    return _dump_float(_round(number, EncodeError))
+    return _dump_float(_round(number, EncodeValueError))
 
 
 def _complex(name: str, load: Callable[[int], float], dump: Callable[[float], int]) -> Basic:
@@ -235,7 +238,7 @@ class Time:
     def dump(self, value: datetime, old: bytes | None, declared: Sequence[str]) -> bytes:
         offset = value.utcoffset()
         if offset is None:
-            raise EncodeError("a datetime without zone is no time.Time")
+            raise EncodeError(describe(value))
         if old is not None:
             with suppress(Unloadable):
                 before = self.load(old)
@@ -250,7 +253,7 @@ class Time:
             minutes = -1
         # Minute -1 is UTC to Go; and an offset that it cuts to -1 minute it cannot write again.
         elif offset % timedelta(seconds=1) or -120 < offset.total_seconds() <= -60:
-            raise EncodeError(f"Go's time.Time cannot hold the zone offset {offset}")
+            raise EncodeValueError(f"Go's time.Time cannot hold the zone offset {offset}")
         span = value - _UTC_YEAR_1
         whole = span.days * 86_400 + span.seconds
         packed = _INSTANT.pack(whole, span.microseconds * 1000, minutes)
@@ -487,5 +490,29 @@ def _explain(value: Any) -> str:
             return (
                 f"Go knows this {kind} only under a name that the Go application registers with"
                 f" gob.Register, such as {example!r}: declare it in SCS_GOB_REGISTERED"
+                f"{_explain_keys(value)}"
             )
-    return f"there is no Go type for {kind}"
+    return describe(value).removesuffix(".")
+
+
+def _explain_keys(value: Any) -> str:
+    keys = value if isinstance(value, dict) else ()
+    kinds = {type(key).__qualname__ for key in keys} - {"str"}
+    return f". It has keys of type {', '.join(sorted(kinds))}; str(key) may do" if kinds else ""
+
+
+def settle(value: Any, levels: int = MAX_DEPTH) -> Any:
+    """Return a value with lists for tuples, and what lazy values in it stand for.
+
+    Raises EncodeError for a QueryDict, and for more than ``levels`` levels of dicts and lists.
+    """
+    value = resolve(value)
+    if not isinstance(value, dict | list | tuple):
+        return value
+    if not levels:
+        raise EncodeValueError(TOO_DEEP.removesuffix("."))
+    if isinstance(value, MultiValueDict):
+        raise EncodeError(describe(value).removesuffix("."))
+    if isinstance(value, dict):
+        return {resolve(key): settle(item, levels - 1) for key, item in value.items()}
+    return [settle(item, levels - 1) for item in value]

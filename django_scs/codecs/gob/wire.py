@@ -20,13 +20,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from ...exceptions import DecodeError, EncodeError
+from ...exceptions import DecodeError, EncodeError, EncodeValueError
 
 Raw = Any
 _Field = tuple[int, bytes, Raw]
 
-# Levels of nesting; reading takes two Python frames for each, of the thousand that Python allows.
-MAX_DEPTH = 200
+# Levels of nesting, of which a dict or list in an interface takes two. Reading takes two Python frames
+# for each, of the thousand that Python allows.
+MAX_DEPTH = 210
 # encoding/gob decodeInterface.
 MAX_NAME = 1024
 FIRST_FREE_NUMBER = 64
@@ -84,7 +85,7 @@ def text(data: bytes) -> str:
 
 
 def utf8(string: str) -> bytes:
-    """Return the bytes of a Go string. Raise EncodeError if ``text`` would return another str."""
+    """Return the bytes of a Go string. Raise EncodeValueError if ``text`` would return another str."""
     try:
         return string.encode()
     except UnicodeEncodeError:
@@ -94,7 +95,7 @@ def utf8(string: str) -> bytes:
     except UnicodeEncodeError:
         data = b""
     if text(data) != string:
-        raise EncodeError("a str with lone surrogates has no UTF-8 form")
+        raise EncodeValueError("a str with lone surrogates has no UTF-8 form")
     return data
 
 
@@ -240,7 +241,7 @@ class Writer:
     def value(self, type_: Type, raw: Raw) -> None:
         self._depth += 1
         if self._depth > MAX_DEPTH:
-            raise EncodeError("nested too deeply")
+            raise EncodeValueError("nested too deeply")
         type_.kind.write(self, type_, raw)
         self._depth -= 1
 
@@ -358,7 +359,8 @@ def _write_map(writer: Writer, type_: Type, raw: dict[Raw, Raw]) -> None:
     writer.out += uint(len(raw))
     for key, element in raw.items():
         if not hashable(type_.elems[0], key):
-            raise EncodeError("Go panics on a map or slice, such as bytes, as a map's key")
+            kind = getattr(key, "go_type", "slice or map")
+            raise EncodeError(f"Go takes no {kind} as a map's key: store a text instead")
         writer.value(type_.elems[0], key)
         writer.value(type_.elems[1], element)
 

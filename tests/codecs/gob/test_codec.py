@@ -15,10 +15,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.http import QueryDict
+from django.utils.functional import SimpleLazyObject, lazy
 from django.utils.safestring import mark_safe
+from django.utils.translation import gettext_lazy
 
 from django_scs.codecs import gob
-from django_scs.exceptions import DecodeError, EncodeError
+from django_scs.exceptions import DecodeError, EncodeError, EncodeValueError
 
 from .cases import BLOBS, REGISTERED, strict
 from .scs import Scs
@@ -108,6 +111,14 @@ FREELY: list[tuple[Any, ...]] = [
     (mark_safe("<b>"), "string", "<b>"),
     (Role.ADMIN, "string", "admin"),
     (Level.HIGH, "int", 3),
+    (("a", "b"), "[]string", ["a", "b"]),
+    ((), "[]string", []),
+    ((gob.Int64(1),), "[]int64", [1]),
+    (gettext_lazy("Yes"), "string", "Yes"),
+    ([gettext_lazy("Yes"), "x"], "[]string", ["Yes", "x"]),
+    (lazy(lambda: 5, int)(), "int", 5),
+    (SimpleLazyObject(lambda: True), "bool", True),
+    (SimpleLazyObject(lambda: ("a",)), "[]string", ["a"]),
 ]
 REGISTERED_ONLY: list[tuple[Any, ...]] = [
     (NOON, "time.Time"),
@@ -161,7 +172,6 @@ UNWRITABLE = {
     "no Go type": (object(), "object"),
     "naive datetime": (datetime(2026, 1, 1), "zone"),
     "Decimal": (Decimal("1"), "Decimal"),
-    "tuple": ((1, 2), "tuple"),
     "set": ({1}, "set"),
     "bytearray": (bytearray(b"x"), "bytearray"),
     "too large": (1 << 63, r"int, -9223372036854775808 to 9223372036854775807"),
@@ -176,6 +186,11 @@ UNWRITABLE = {
     "offset of -60 seconds": (NOON.replace(tzinfo=timezone(timedelta(seconds=-60))), "offset"),
     "offset of -119 seconds": (NOON.replace(tzinfo=timezone(timedelta(seconds=-119))), "offset"),
     "offset of microseconds": (NOON.replace(tzinfo=timezone(timedelta(microseconds=1))), "offset"),
+    "keys that Go lacks": ({(1, 2): 1}, "keys of type tuple"),
+    "a query": (QueryDict("a=1&a=2"), r"QueryDict: store dict\(q.lists\(\)\)"),
+    "a query deep in others": ([{"q": QueryDict("a=1")}], "QueryDict"),
+    "a set": ({1}, "set: store a list"),
+    "naive": (datetime(2026, 1, 1), "naive datetime"),
     "deep in others": ({"a": [{"b": object()}]}, "object"),
 }
 
@@ -192,13 +207,26 @@ def test_what_go_cannot_hold_is_refused(name: str) -> None:
 def test_values_that_hold_themselves_are_refused() -> None:
     endless: list[Any] = []
     endless.append(endless)
-    with pytest.raises(EncodeError, match="too deep"):
-        encode(endless)
-    deep: list[Any] = []
-    for _ in range(150):
-        deep = [deep]
-    with pytest.raises(EncodeError, match="too deep"):
-        encode(deep)
+    for value in (endless, nested(101), nested(100_000)):
+        with pytest.raises(EncodeValueError, match=r"^Session key 'k': more than 100 levels"):
+            encode(value)
+
+
+def nested(levels: int) -> Any:
+    value: Any = 1
+    for level in range(levels):
+        value = [value, "a"] if level % 2 else {"a": value}
+    return value
+
+
+@pytest.mark.usefixtures("registered")
+def test_100_levels_are_written_and_read(scs: Scs) -> None:
+    blob = encode(nested(100))
+    assert repr(decode(blob)) == repr(nested(100))
+    deadline, values = CODEC.decode(blob)
+    changed = CODEC.encode(deadline, {**values, "n": 1}, blob)
+    assert repr(CODEC.decode(changed)[1]["k"]) == repr(nested(100))
+    assert "error" not in scs.try_decode(changed)
 
 
 @pytest.mark.usefixtures("registered")
@@ -530,3 +558,43 @@ def test_refusals_are_domain_errors() -> None:
     assert issubclass(DecodeError, ValueError)
     with pytest.raises(DecodeError):
         CODEC.encode(DEADLINE, {}, b"nonsense")
+
+
+ANY_MAP = "map[interface {}]interface {}"
+
+
+@pytest.mark.parametrize("value", [{b"k": 1}, {"inner": {b"k": 1}}, {"l": [1, "a", {b"k": 1}]}])
+def test_keys_that_go_cannot_hash_are_not_written(value: Any, register: Register) -> None:
+    register([ANY_MAP, "[]interface {}"])
+    with pytest.raises(
+        EncodeError, match=r"^Session key 'k': Go takes no \[\]uint8 as a map's key"
+    ):
+        encode(value)
+
+
+@pytest.mark.parametrize("value", [{"kk": 1}, {"inner": {"kk": 1}}])
+def test_keys_that_go_cannot_hash_are_not_read(value: Any, register: Register, scs: Scs) -> None:
+    register([ANY_MAP])
+    name = b"\x06string\x0c\x04\x00\x02kk"
+    blob = encode(value)
+    assert blob.count(name) == 1
+    # As long as the name it replaces, so that no length changes.
+    damaged = blob.replace(name, b"\x07[]uint8\x0a\x03\x00\x01k")
+    with pytest.raises(DecodeError, match="map's key"):
+        decode(damaged)
+    assert "panic: runtime error: hash of unhashable type" in scs.try_decode(damaged)["error"]
+
+
+def test_a_tuple_keeps_widths_like_a_list(register: Register, scs: Scs) -> None:
+    register(["[]interface {}"])
+    held = encode([[gob.Int64(1), "x"], 2])
+    assert encode(((1, "x"), 2), held) is held
+    described = scs.decode(encode(((1, "x"), 3), held))["values"]["k"]["elems"][0]["elems"]
+    assert [each["type"] for each in described] == ["int64", "string"]
+
+
+def test_refusals_of_numbers_are_value_errors_too() -> None:
+    with pytest.raises(ValueError, match="range"):
+        encode(1 << 63)
+    with pytest.raises(TypeError):
+        encode(1 << 63)

@@ -79,7 +79,7 @@ def test_a_type_within_itself_is_opaque() -> None:
 
 
 def test_a_key_that_go_panics_on_is_refused() -> None:
-    with pytest.raises(EncodeError, match="panics"):
+    with pytest.raises(EncodeError, match="takes no"):
         value.dumps({"inner": {b"k": 1}}, (ANY_MAP,))
     harmless = value.dumps({"inner": {"k": 1}}, (ANY_MAP,))
     key = b"\x06string\x0c\x03\x00\x01k"

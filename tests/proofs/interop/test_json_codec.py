@@ -1,9 +1,11 @@
 """The Go codec in docs/go.md reads and writes what JSONCodec does."""
 
 import math
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone
+from decimal import Decimal
 from typing import Any
 from urllib.error import HTTPError
+from uuid import UUID
 
 import pytest
 
@@ -28,6 +30,15 @@ HARD: dict[str, Any] = {
         {"$int": {"$float": 1.5}},
         {"$later": 1},
         {"$bytes": 1, "b": 2},
+    ],
+    "exact": [Decimal("1.10"), Decimal("-0"), UUID(int=2**128 - 1), date(2024, 2, 29)],
+    "spans": [time(1, 2, 3, 4), time(1, tzinfo=UTC), timedelta(-1, 5, 6), timedelta.max],
+    "looks like one of the later markers": [
+        {"$decimal": "1.10"},
+        {"$uuid": {"$uuid": UUID(int=1)}},
+        {"$date": "", "$time": ""},
+        {"$$timedelta": [1, 2, 3]},
+        {"$time": time(1)},
     ],
     "empty": ["", [], {}, b""],
     "<script>": "</script>\u2028\x00\U0001f642",

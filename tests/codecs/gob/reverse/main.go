@@ -48,7 +48,12 @@ func main() {
 	}
 }
 
-func serve(line []byte) (object, error) {
+func serve(line []byte) (answer object, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("panic: %v", cause)
+		}
+	}()
 	var req request
 	if err := json.Unmarshal(line, &req); err != nil {
 		return nil, err

@@ -22,7 +22,7 @@ type object = map[string]any
 // Marked is what Go has no type for. It is written back as it came.
 type Marked object
 
-var marker = regexp.MustCompile(`^(?s:\$\$.*|\$(bytes|datetime|float|int))$`)
+var marker = regexp.MustCompile(`^(?s:\$\$.*|\$(bytes|date|datetime|decimal|float|int|time|timedelta|uuid))$`)
 
 func (Codec) Encode(deadline time.Time, values map[string]any) ([]byte, error) {
 	plain, err := mark(values)

@@ -1,0 +1,96 @@
+"""The codec of a site that changes its codec: it also reads what others wrote before."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+
+from ..exceptions import DecodeError, EncodeError
+from .base import Codec, ReadSetting, load
+
+_SETTING = "SCS_CODEC_FALLBACKS"
+
+
+class FallbackCodec:
+    """Writes by ``codec``; reads by it, and what it cannot read by the first of ``fallbacks`` that can.
+
+    What a fallback wrote is written anew by ``codec`` when it changes.
+    """
+
+    def __init__(self, codec: Codec, fallbacks: Sequence[Codec]) -> None:
+        self.codec = codec
+        self.fallbacks = tuple(fallbacks)
+        self.binds_key = any(each.binds_key for each in (codec, *fallbacks))
+
+    def encode(
+        self,
+        deadline: datetime,
+        values: dict[str, Any],
+        original: bytes | None = None,
+        key: str = "",
+    ) -> bytes:
+        """Implement Codec.encode. A fallback's ``original`` comes back if nothing changed."""
+        writer = None
+        if original is not None:
+            # Unreadable is what was sealed for the store key from before a renewal.
+            with suppress(DecodeError):
+                writer = self._read(original, key)[0]
+        if writer is self.codec:
+            return self.codec.encode(deadline, values, original, key)
+        if writer is not None and original is not None:
+            # A change may be to something that only the new codec keeps.
+            with suppress(EncodeError):
+                if writer.encode(deadline, values, original, key) == original:
+                    return original
+        return self.codec.encode(deadline, values, None, key)
+
+    def decode(self, data: bytes, key: str = "") -> tuple[datetime, dict[str, Any]]:
+        """Implement Codec.decode."""
+        _, deadline, values = self._read(data, key)
+        return deadline, values
+
+    def rewrite(self, data: bytes, key: str = "") -> bytes:
+        """Return the data as ``codec`` writes it; the very same if it is so already.
+
+        Raises DecodeError if no codec reads it, EncodeError if ``codec`` cannot keep what it holds.
+        """
+        writer, deadline, values = self._read(data, key)
+        if writer is self.codec:
+            return rewrite(self.codec, data, key)
+        return self.codec.encode(deadline, values, None, key)
+
+    def _read(self, data: bytes, key: str) -> tuple[Codec, datetime, dict[str, Any]]:
+        """Return the codec that reads the data, and what it reads."""
+        problem = None
+        for codec in (self.codec, *self.fallbacks):
+            try:
+                return codec, *codec.decode(data, key)
+            except DecodeError as exc:
+                problem = problem or exc
+        raise DecodeError(f"Written by none of the codecs: {problem}") from problem
+
+
+def rewrite(codec: Codec, data: bytes, key: str = "") -> bytes:
+    """Return the data as ``codec`` would write it today; the very same if it is so already.
+
+    For a command that goes through the table after a change of keys or codec. Raises DecodeError or
+    EncodeError where it cannot be.
+    """
+    write = getattr(codec, "rewrite", None)
+    return data if write is None else write(data, key)
+
+
+def with_fallbacks(codec: Codec, read: ReadSetting) -> Codec:
+    """Return ``codec`` with the fallbacks of ``SCS_CODEC_FALLBACKS``, or as it is if there are none.
+
+    Raises ImproperlyConfigured if the setting is no list or tuple of dotted paths of codec classes.
+    """
+    paths = read(_SETTING, ())
+    if not isinstance(paths, list | tuple) or not all(isinstance(path, str) for path in paths):
+        raise ImproperlyConfigured(
+            f"{_SETTING} is {paths!r}, and must be a list or tuple of dotted paths of codec classes,"
+            " such as ['django_scs.codecs.json.JSONCodec']."
+        )
+    return FallbackCodec(codec, [load(path, read) for path in paths]) if paths else codec

@@ -1,0 +1,166 @@
+"""What codecs have in common that seal the bytes of another codec with secret keys.
+
+See docs/codecs.md for the format.
+"""
+
+import hmac
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, ClassVar, Self
+
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
+
+from ..exceptions import DecodeError
+from .base import Codec, ReadSetting, load
+
+_KEY_ID = 4
+_SHORTEST = 32
+
+
+class Key:
+    """A derived key of 32 bytes, ``secret``, that no report of an error shows."""
+
+    __slots__ = ("secret",)
+
+    def __init__(self, secret: bytes) -> None:
+        self.secret = secret
+
+    def __repr__(self) -> str:
+        return "<Key>"
+
+
+class SealingCodec:
+    """Base of the codecs that seal: ``MAGIC``, the id of the key, and what ``seal`` returns.
+
+    ``codec`` is the codec within. ``secrets`` are texts or bytes from which the keys are derived: the
+    first seals, all open. The data opens under its store key alone.
+    """
+
+    binds_key = True
+
+    #: What the data begins with. The zero keeps it apart from JSON and gob.
+    MAGIC: ClassVar[bytes]
+    #: Keeps the derived keys apart from all others that are derived from the same secrets.
+    LABEL: ClassVar[bytes]
+    CODEC_SETTING: ClassVar[str]
+    KEYS_SETTING: ClassVar[str]
+
+    def __init__(self, codec: Codec, secrets: Sequence[str | bytes]) -> None:
+        self.codec = codec
+        keys = [Key(derive(secret, self.LABEL)) for secret in secrets]
+        heads = [self.MAGIC + derive(key.secret, b"id")[:_KEY_ID] for key in keys]
+        self._keys = dict(zip(reversed(heads), reversed(keys), strict=True))
+        self._head = heads[0]
+
+    @classmethod
+    def from_settings(cls, read: ReadSetting) -> Self:
+        """Return the codec from ``CODEC_SETTING`` and ``KEYS_SETTING``.
+
+        The codec within is JSON if it is not set, and the keys are derived from ``SECRET_KEY`` and
+        ``SECRET_KEY_FALLBACKS``. Raises ImproperlyConfigured, which names no key, if they are wrong.
+        """
+        path = read(cls.CODEC_SETTING, "django_scs.codecs.json.JSONCodec")
+        if _seals(path):
+            raise ImproperlyConfigured(
+                f"{cls.CODEC_SETTING} is {path!r}, and must be a codec that does not seal itself, such"
+                " as 'django_scs.codecs.json.JSONCodec'."
+            )
+        secrets = read(cls.KEYS_SETTING, None)
+        if secrets is None:
+            secrets = [read("SECRET_KEY", ""), *read("SECRET_KEY_FALLBACKS", ())]
+            if not all(secrets):
+                raise ImproperlyConfigured(
+                    f"{cls.KEYS_SETTING} is not set, and SECRET_KEY, which stands in for it, is empty."
+                )
+        else:
+            secrets = _checked(secrets, cls.KEYS_SETTING)
+        return cls(load(path, read), secrets)
+
+    def encode(
+        self,
+        deadline: datetime,
+        values: dict[str, Any],
+        original: bytes | None = None,
+        key: str = "",
+    ) -> bytes:
+        """Implement Codec.encode. What an old key sealed stays as it is until it changes."""
+        before = None
+        if original is not None:
+            try:
+                before = self._open(original, key)
+            except DecodeError:
+                # It was sealed for the store key from before a renewal, which is nobody's any more.
+                original = None
+        inner = self.codec.encode(deadline, values, before, key)
+        return original if original is not None and inner == before else self._close(inner, key)
+
+    def decode(self, data: bytes, key: str = "") -> tuple[datetime, dict[str, Any]]:
+        """Implement Codec.decode."""
+        return self.codec.decode(self._open(data, key), key)
+
+    def rewrite(self, data: bytes, key: str = "") -> bytes:
+        """Return the data sealed with the first key; the very same if it is already.
+
+        Raises DecodeError if it does not open.
+        """
+        inner = self._open(data, key)
+        return data if data.startswith(self._head) else self._close(inner, key)
+
+    def seal(self, key: Key, head: bytes, inner: bytes, row: bytes) -> bytes:
+        """Return ``inner`` so sealed that no other key, head or ``row``, a store key, opens it."""
+        raise NotImplementedError
+
+    def unseal(self, key: Key, head: bytes, sealed: bytes, row: bytes) -> bytes | None:
+        """Return what was sealed, or None if it does not open."""
+        raise NotImplementedError
+
+    def _open(self, data: bytes, key: str) -> bytes:
+        head = data[: len(self._head)]
+        sealing = self._keys.get(head)
+        if sealing is None:
+            name = type(self).__name__
+            raise DecodeError(f"Not written by {name}, or with a key that is not there any more")
+        inner = self.unseal(sealing, head, data[len(head) :], key.encode())
+        if inner is None:
+            raise DecodeError("The data does not open: it was changed, or is another session's")
+        return inner
+
+    def _close(self, inner: bytes, key: str) -> bytes:
+        sealed = self.seal(self._keys[self._head], self._head, inner, key.encode())
+        return self._head + sealed
+
+
+def derive(secret: str | bytes, label: bytes) -> bytes:
+    """Return 32 bytes that are derived from a secret by HKDF-SHA256 without salt. Source: RFC 5869."""
+    raw = secret.encode() if isinstance(secret, str) else secret
+    return hmac.digest(hmac.digest(bytes(32), raw, "sha256"), label + b"\x01", "sha256")
+
+
+def _seals(path: Any) -> bool:
+    try:
+        found = import_string(path)
+    except (ImportError, AttributeError):
+        # Loading it says what is wrong.
+        return False
+    return isinstance(found, type) and issubclass(found, SealingCodec)
+
+
+def _checked(secrets: Any, setting: str) -> Sequence[str | bytes]:
+    wanted = (
+        f"must be a list of texts or bytes of at least {_SHORTEST} characters each, the first of which"
+        ' seals; python -c "import secrets; print(secrets.token_urlsafe(32))" makes one.'
+    )
+    if not isinstance(secrets, list | tuple):
+        raise ImproperlyConfigured(f"{setting} is a {type(secrets).__qualname__}, and {wanted}")
+    if not secrets:
+        raise ImproperlyConfigured(f"{setting} is empty, and {wanted}")
+    for place, secret in enumerate(secrets):
+        if not isinstance(secret, str | bytes):
+            kind = type(secret).__qualname__
+            raise ImproperlyConfigured(f"{setting}[{place}] is a {kind}: {setting} {wanted}")
+        if len(secret) < _SHORTEST:
+            raise ImproperlyConfigured(
+                f"{setting}[{place}] has {len(secret)} characters: {setting} {wanted}"
+            )
+    return secrets
