@@ -51,6 +51,10 @@ class Jar:
     def max_data(self) -> int | None:
         return self._format.max_data(self._name)
 
+    def refuses(self, size: int) -> int | None:
+        limit = self.max_data
+        return limit if limit is not None and size > limit else None
+
     def receive(self, record: Record, sealed: str) -> None:
         """Take what a browser has sent."""
         self._record, self._sealed, self.written = record, sealed, False
