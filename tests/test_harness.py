@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import os
+import re
 import signal
 import socket
 import subprocess
@@ -16,6 +18,7 @@ import pytest
 from django.db.utils import ConnectionHandler
 
 from tests.conftest import find_defined, find_forgotten, find_in
+from tests.machine import PURPOSES
 from tests.proofs.django_suites import exclusions
 from tests.run import ROOT, Counts, main, read_counts
 from tests.servers import SERVERS, Server, ServerError
@@ -178,3 +181,55 @@ def test_run_refuses_an_unknown_database(capsys: pytest.CaptureFixture[str]) -> 
     with pytest.raises(SystemExit):
         main(["--db", "oracle"])
     assert "must be among sqlite, mysql, postgresql" in capsys.readouterr().err
+
+
+# Stands in for an environment without these packages, however the one of the tests was made.
+WITHOUT_DRIVERS = """
+import sys
+for name in ("MySQLdb", "psycopg", "redis"):
+    sys.modules[name] = None
+"""
+
+
+def test_the_suite_is_collected_without_drivers_and_programs(tmp_path: Path) -> None:
+    (tmp_path / "without_drivers.py").write_text(WITHOUT_DRIVERS)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "without_drivers"],
+        cwd=ROOT,
+        env={"PYTHONPATH": str(tmp_path), "PATH": str(tmp_path), "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+
+
+@pytest.mark.parametrize(
+    ("target", "purpose"),
+    [
+        ("run", "run"),
+        ("test-quick", "run"),
+        ("test DB=sqlite", "run"),
+        ("test", "all"),
+        ("run DATABASE_URL=mysql://name", "mysql"),
+        ("run DATABASE_URL=postgres://name", "run"),
+        ("test-cluster", "cluster"),
+    ],
+)
+def test_make_asks_the_machine_for_what_a_target_needs(target: str, purpose: str) -> None:
+    done = subprocess.run(
+        ["make", "--dry-run", "--always-make", *target.split()],
+        cwd=ROOT,
+        # What the make that runs the tests was told is not for this one.
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    asked = re.findall(r"-m tests\.machine (\w+)", done.stdout)
+    assert asked[-1] == purpose
+
+
+def test_python_alone_is_all_that_make_run_needs() -> None:
+    needed = [need.what for part in PURPOSES["run"] for need in part()]
+    assert all("Python" in what for what in needed)
