@@ -19,7 +19,10 @@ from django.db.utils import ConnectionHandler
 
 from tests.conftest import find_defined, find_forgotten, find_in
 from tests.machine import PURPOSES
+from tests.newest import pythons, version
 from tests.proofs.django_suites import exclusions
+from tests.proofs.packages import PACKAGES, explanations
+from tests.proofs.packages.__main__ import Comparison, unneeded
 from tests.run import ROOT, Counts, main, read_counts
 from tests.servers import SERVERS, Server, ServerError
 from tests.settings import database
@@ -233,3 +236,33 @@ def test_make_asks_the_machine_for_what_a_target_needs(target: str, purpose: str
 def test_python_alone_is_all_that_make_run_needs() -> None:
     needed = [need.what for part in PURPOSES["run"] for need in part()]
     assert all("Python" in what for what in needed)
+
+
+def compared(djangos: dict[str, str], ours: dict[str, str]) -> Comparison:
+    return Comparison(PACKAGES[0], "sqlite", djangos, ours)
+
+
+def test_packages_that_differ_are_named_unless_there_is_a_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reasons = {PACKAGES[0].name: {"a.*": "reads Django's table", "c.*": "was mended"}}
+    monkeypatch.setattr("tests.proofs.packages.__main__.explanations", lambda: reasons)
+    both = compared(
+        {"a.t": "passed", "b.t": "passed", "d.t": "passed"},
+        {"a.t": "failed", "b.t": "failed", "d.t": "passed", "e.t": "passed"},
+    )
+
+    assert both.explained == {"a.t": "reads Django's table"}
+    assert both.unexplained == ["b.t", "e.t"]
+    assert both.differences["e.t"] == "absent -> passed"
+    assert both.row()[2:] == ("3", "3", "2", "1", "2")
+    assert unneeded([both]) == [f"{PACKAGES[0].name}: c.*"]
+
+
+def test_explanations_are_about_packages_that_run() -> None:
+    assert explanations().keys() <= {package.name for package in PACKAGES}
+
+
+def test_the_newest_python_is_found_and_can_be_run() -> None:
+    assert version(Path(sys.executable)) == sys.version_info[:3]
+    assert max(map(version, pythons())) >= sys.version_info[:3]
