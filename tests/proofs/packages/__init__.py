@@ -49,7 +49,14 @@ PACKAGES = (
         needs=("djangorestframework", "django-ninja", "Pillow", "pytest-asyncio"),
         every_database=True,
     ),
-    Package("django-formtools", "2.7", "tests.settings", ("tests",), every_database=True),
+    Package(
+        "django-formtools",
+        "2.7",
+        "tests.settings",
+        # Without the mixin that pytest takes for a class of tests.
+        ("tests", "-o", "python_classes="),
+        every_database=True,
+    ),
     # The last versions of django-hijack have no tests in their sources.
     Package(
         "django-hijack", "3.4.5", "hijack.tests.test_app.settings", ("hijack",), both_apps=True
