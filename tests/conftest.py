@@ -21,6 +21,7 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 DATABASE_FIXTURES = {"db", "transactional_db", "live_server", "vendor"}
 MARKERS = (
     "browser: drives a real browser; runs on one database only",
+    "slow: builds, installs or starts pytest; not in a run with --quick",
     "vendors(*names): is about these databases alone (mysql, postgresql, sqlite)",
 )
 
@@ -47,7 +48,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--quick",
         action="store_true",
-        help="leave out the proofs and the tests that drive a browser",
+        help="leave out the proofs, the tests that drive a browser, and those marked as slow",
     )
 
 
@@ -82,9 +83,10 @@ def belongs_here(item: pytest.Item, database_only: bool) -> bool:
 
 
 def takes_long(item: pytest.Item) -> bool:
-    """Tell whether a test is a proof or drives a browser."""
+    """Tell whether a test is a proof, drives a browser or is marked as slow."""
     return bool(
         item.get_closest_marker("browser")
+        or item.get_closest_marker("slow")
         or any(item.path.is_relative_to(folder) for folder in SLOW)
     )
 

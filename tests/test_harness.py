@@ -170,11 +170,13 @@ def run_a_test(folder: Path, source: str, **environment: str) -> tuple[int, str]
 SKIPS = "import pytest\ndef test_it(): pytest.skip('no server')\ndef test_that(): pass\n"
 
 
+@pytest.mark.slow
 def test_a_skipped_test_is_listed(tmp_path: Path) -> None:
     status, output = run_a_test(tmp_path, SKIPS)
     assert (status, "1 x Skipped: no server" in output) == (0, True)
 
 
+@pytest.mark.slow
 def test_a_skipped_test_fails_continuous_integration(tmp_path: Path) -> None:
     status, output = run_a_test(tmp_path, SKIPS, CI="true")
     assert (status, "WHICH FAILS THIS RUN" in output) == (1, True)
@@ -194,6 +196,7 @@ for name in ("MySQLdb", "psycopg", "redis"):
 """
 
 
+@pytest.mark.slow
 def test_the_suite_is_collected_without_drivers_and_programs(tmp_path: Path) -> None:
     (tmp_path / "without_drivers.py").write_text(WITHOUT_DRIVERS)
     done = subprocess.run(

@@ -15,6 +15,8 @@ import pytest
 
 import django_scs
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 SOURCES = ("django_scs", "setup.cfg", "pyproject.toml", "LICENSE", "README.md", "MANIFEST.in")
 
