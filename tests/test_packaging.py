@@ -18,7 +18,18 @@ import django_scs
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parent.parent
-SOURCES = ("django_scs", "setup.cfg", "pyproject.toml", "LICENSE", "README.md", "MANIFEST.in")
+SOURCES = (
+    *("django_scs", "docs", "example_project", "tests"),
+    *(
+        "setup.cfg",
+        "pyproject.toml",
+        "LICENSE",
+        "README.md",
+        "MANIFEST.in",
+        "Makefile",
+        "manage.py",
+    ),
+)
 
 
 def run(*command, folder):
@@ -119,11 +130,14 @@ def test_archives_pass_the_check_of_the_package_index(archives):
     run(sys.executable, "-m", "twine", "check", "--strict", *paths, folder=archives)
 
 
-def test_source_archive_has_what_builds_the_package(archives):
+def test_source_archive_has_the_package_and_its_tests(archives):
     (path,) = archives.glob("*.tar.gz")
     with tarfile.open(path) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    assert names >= {"django_scs/py.typed", "setup.cfg", "pyproject.toml", "LICENSE", "README.md"}
+    tests = {str(each.relative_to(ROOT)) for each in (ROOT / "tests").rglob("*.py")}
+    assert names >= {"setup.cfg", "pyproject.toml", "LICENSE", "README.md", "Makefile", "manage.py"}
+    assert names >= {"django_scs/py.typed", "docs/settings.md", "example_project/settings.py"}
+    assert names >= tests
 
 
 def test_metadata_names_the_project_pages(metadata):
