@@ -38,7 +38,7 @@ help:
 	@echo "make test-reliability  the proofs of reliability at full size, with their figures"
 	@echo "make test-cluster    the proofs on a Galera cluster of three nodes"
 	@echo "make test-packages   other projects' tests, with Django's engine and with ours"
-	@echo "make coverage        the branches of the package that the unit tests do not take"
+	@echo "make coverage        the branches of the package that the tests on SQLite do not take"
 	@echo "make bench           speed beside other engines: DB=mysql, postgresql or sqlite, ARGS=--quick"
 	@echo "make lint            style (ruff)"
 	@echo "make types           types (mypy)"
@@ -75,7 +75,10 @@ test-packages: .venv/with-all
 	@$(BIN)/python -m tests.proofs.packages --db $(packages_db) $(ARGS)
 
 coverage: .venv/with-sqlite
-	@$(BIN)/python -m coverage run -m pytest --quick -q $(ARGS)
+	@$(BIN)/python -m coverage erase
+	@$(BIN)/python -m coverage run -m pytest --quick --numprocesses=auto -q $(ARGS)
+	@$(BIN)/python -m coverage run -m pytest tests/proofs/interop -q
+	@$(BIN)/python -m coverage combine --quiet
 	@$(BIN)/python -m coverage report
 
 bench: .venv/with-bench
