@@ -18,7 +18,7 @@ from django_scs.stores.sql import SqlStore
 from tests.contracts.store import StoreContract
 from tests.contracts.tools import in_parallel, past, soon
 from tests.database import in_autocommit, scs_table
-from tests.support import statements, verbs
+from tests.support import statements, use_repeatable_read, verbs
 
 __all__ = ["scs_table"]
 
@@ -267,8 +267,7 @@ def test_find_latest_sees_what_was_committed_since_the_transaction_began(
 ) -> None:
     store.insert(key, b"old", soon())
     if vendor == "mysql":
-        with connection.cursor() as cursor:
-            cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        use_repeatable_read()
     with transaction.atomic():
         assert store.find(key) is not None
         assert in_parallel(lambda: store.replace(key, b"new", soon(), b"old")) == [True]
