@@ -15,6 +15,7 @@ from django.utils.module_loading import import_string
 
 from ..backoff import pauses
 from ..exceptions import SessionBusy
+from ..tokens import Key
 from . import scripts
 from .base import Record
 from .redis_wire import Client, Name, Wire, redis
@@ -57,23 +58,27 @@ class RedisStore:
         # A tombstone lies in the slot of its session: the whole name is the tag, or it has one.
         self._tombstone = b"dead:%b" if tag[1] else b"dead:{%b}"
         self._wire = Wire(client, replicas)
-        self._in_one_slot = self._wire.cluster is None or tag[1] is not None
 
     def find(self, key: str) -> Record | None:
+        key = Key(key)
         found = self._wire.run(scripts.FIND, self._names(key))
         return _record(key, found)
 
     def find_latest(self, key: str) -> Record | None:
         # Never answered by a replica either, and what has expired is gone.
+        key = Key(key)
         return self.find(key)
 
     def insert(self, key: str, data: bytes, ttl: float) -> bool:
+        key = Key(key)
         return self._write(scripts.INSERT, self._names(key), data, *_until(ttl))
 
     def replace(self, key: str, data: bytes, ttl: float, expected: bytes) -> bool:
+        key = Key(key)
         return self._write(scripts.REPLACE, self._names(key), expected, data, *_until(ttl))
 
     def touch(self, key: str, ttl: float, expected: bytes) -> bool:
+        key = Key(key)
         return self._write(scripts.TOUCH, self._names(key), expected, _milliseconds(ttl))
 
     def rename(
@@ -84,9 +89,10 @@ class RedisStore:
         data: bytes | None = None,
         expected: bytes | None = None,
     ) -> bool:
-        if not self._in_one_slot:
-            return self._move(key, new_key, ttl, data, expected)
+        key, new_key = Key(key), Key(new_key)
         names = [*self._names(key), self._name(new_key)]
+        if not self._wire.are_in_one_slot(names):
+            return self._move(key, new_key, ttl, data, expected)
         if data is None or expected is None:
             return self._write(scripts.RENAME, names, _nonce(), *_until(ttl))
         return self._write(
@@ -94,6 +100,7 @@ class RedisStore:
         )
 
     def delete(self, key: str) -> bool:
+        key = Key(key)
         return self._write(scripts.DELETE, self._names(key), _nonce())
 
     def delete_expired(self, limit: int) -> int:
@@ -149,6 +156,9 @@ class RedisStore:
         name = self._name(key)
         return [name, Name(self._tombstone % name)]
 
+    def _key(self, name: bytes) -> Key:
+        return Key(name[len(self._prefix) :].decode(errors="replace"))
+
     def _pages(self, node: redis.Redis) -> Iterator[list[str]]:
         """Yield the keys of the sessions on one server, some hundred at a time."""
         pattern = _GLOB.sub(rb"\\\g<0>", self._prefix) + b"*"
@@ -159,7 +169,7 @@ class RedisStore:
             if isinstance(answer, Exception):
                 raise answer
             cursor, names = answer
-            yield [name[len(self._prefix) :].decode(errors="replace") for name in set(names)]
+            yield [self._key(name) for name in set(names)]
             if cursor == b"0":
                 return
 
@@ -246,7 +256,8 @@ def _record(key: str, found: Sequence[Any] | None) -> Record | None:
 
 
 def _milliseconds(ttl: float) -> int:
-    return int(min(ttl, RedisStore.max_ttl) * 1000)
+    longest = RedisStore.max_ttl
+    return int(max(-longest, min(ttl, longest)) * 1000)
 
 
 def _until(ttl: float) -> tuple[bytes, int]:

@@ -67,10 +67,15 @@ class Wire:
     """
 
     def __init__(self, client: Client, replicas: int = 0) -> None:
-        client.set_retry(Retry(NoBackoff(), 0))
         self._client = client
         # Without types, as most of redis-py's Cluster client is.
         self.cluster: Any = client if isinstance(client, redis.RedisCluster) else None
+        never = Retry(NoBackoff(), 0)
+        if isinstance(client, redis.RedisCluster):
+            client.set_retry(never)
+        else:
+            # Redis.set_retry fails for a BlockingConnectionPool in redis-py 8.1.
+            client.connection_pool.connection_kwargs["retry"] = never
         self._wait = (b"WAIT", replicas, _WAIT_MILLISECONDS) if replicas else None
 
     def run(self, script: Script, names: Sequence[Name], *arguments: bytes | int) -> Any:
@@ -112,6 +117,10 @@ class Wire:
         if self.cluster is None:
             return [cast(redis.Redis, self._client)]
         return [self.cluster.get_redis_connection(node) for node in self.cluster.get_primaries()]
+
+    def are_in_one_slot(self, names: Sequence[Name]) -> bool:
+        """Tell whether one script may use all of ``names``."""
+        return self.cluster is None or len({self.cluster.keyslot(name) for name in names}) == 1
 
     def node_of(self, name: Name, ask: errors.AskError | None) -> redis.Redis:
         """Return the client of the server that has ``name``."""
