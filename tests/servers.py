@@ -425,10 +425,7 @@ class RedisCluster:
         self.password = self.nodes[0].password
         for node in self.nodes:
             node.password = self.password
-
-    @property
-    def urls(self) -> list[str]:
-        return [node.url for node in self.nodes]
+            node.port = _port_with_bus()
 
     def __enter__(self) -> RedisCluster:
         try:
@@ -478,6 +475,15 @@ class RedisCluster:
         return (
             lines.get("cluster_state") == "ok" and linked and (alone or lines["role"] != "master")
         )
+
+
+def _port_with_bus() -> int:
+    """Return a free port whose companion, 10,000 higher, is free too: nodes talk there."""
+    while True:
+        port = free_port()
+        with contextlib.suppress(OSError, OverflowError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port + 10_000))
+            return port
 
 
 def _role(node: Redis) -> str:

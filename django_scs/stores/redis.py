@@ -13,9 +13,9 @@ from typing import Any, Final
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-from ..backoff import pauses
+from ..backoff import LIMIT, pauses
 from ..exceptions import SessionBusy
-from ..tokens import Key
+from ..tokens import Key, fingerprint
 from . import scripts
 from .base import Record
 from .redis_wire import Client, Name, Wire, redis
@@ -140,7 +140,7 @@ class RedisStore:
             # Another request has saved meanwhile: this is what it has saved.
             original = answer
         self._wire.run(scripts.DROP, new)
-        raise SessionBusy("A session could not be renewed: others saved it again and again.")
+        raise SessionBusy(fingerprint(key), LIMIT)
 
     def _data(self, key: str) -> bytes | None:
         record = self.find(key)

@@ -1,21 +1,5 @@
-"""The Redis servers of the tests, each started when a test first asks for it."""
+"""The fixtures that start Redis."""
 
-from collections.abc import Iterator
+from tests.redis_servers import redis_cluster, redis_server
 
-import pytest
-
-from tests.servers import Redis, RedisCluster
-
-
-@pytest.fixture(scope="session")
-def redis_server() -> Iterator[Redis]:
-    """Return a Redis without persistence."""
-    with Redis() as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def redis_cluster() -> Iterator[RedisCluster]:
-    """Return a Cluster of three primaries without replicas."""
-    with RedisCluster(size=3) as cluster:
-        yield cluster
+__all__ = ["redis_cluster", "redis_server"]

@@ -8,7 +8,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ import redis
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.crypto import get_random_string
 from redis import exceptions as errors
-from redis.cluster import ClusterNode
 
 from django_scs import backoff, tokens
 from django_scs.exceptions import SessionBusy
@@ -27,18 +26,10 @@ from django_scs.stores.redis import RedisStore, from_settings
 from django_scs.stores.redis_wire import NotReplicated
 from tests.contracts.store import HOUR, StoreContract
 from tests.contracts.tools import in_parallel
+from tests.redis_servers import client_of, cluster_client, cluster_store
 from tests.servers import Redis, RedisCluster
 
 DAY = 24 * HOUR
-
-
-def client_of(server: Redis, **options: Any) -> redis.Redis:
-    return redis.Redis(port=server.port, password=server.password, **options)
-
-
-def cluster_client(cluster: RedisCluster) -> redis.RedisCluster:
-    nodes = [ClusterNode("127.0.0.1", node.port) for node in cluster.nodes]
-    return redis.RedisCluster(startup_nodes=nodes, password=cluster.password)
 
 
 @pytest.fixture
@@ -83,19 +74,15 @@ class TestRedisStore(StoreContract):
 class TestRedisStoreOnRedisCluster(StoreContract):
     @pytest.fixture
     def store(self, redis_cluster: RedisCluster) -> Iterator[RedisStore]:
-        client = cluster_client(redis_cluster)
-        with closing(client):
-            client.flushall(target_nodes=redis.RedisCluster.PRIMARIES)
-            yield RedisStore(client)
+        with cluster_store(redis_cluster) as (store, _):
+            yield store
 
 
 class TestRedisStoreInOneSlotOfACluster(StoreContract):
     @pytest.fixture
     def store(self, redis_cluster: RedisCluster) -> Iterator[RedisStore]:
-        client = cluster_client(redis_cluster)
-        with closing(client):
-            client.flushall(target_nodes=redis.RedisCluster.PRIMARIES)
-            yield RedisStore(client, "{app}:scs:")
+        with cluster_store(redis_cluster, "{app}:scs:") as (store, _):
+            yield store
 
 
 class TestRedisStoreOfAClientThatDecodes(StoreContract):
@@ -600,14 +587,6 @@ def _inserts_and_finds(store: RedisStore) -> bool:
 
 
 # Renewal on a Cluster
-
-
-@contextmanager
-def cluster_store(cluster: RedisCluster) -> Iterator[tuple[RedisStore, redis.RedisCluster]]:
-    client = cluster_client(cluster)
-    with closing(client):
-        client.flushall(target_nodes=redis.RedisCluster.PRIMARIES)
-        yield RedisStore(client), client
 
 
 def test_rename_on_a_cluster_keeps_what_is_saved_meanwhile(
