@@ -109,12 +109,16 @@ class RedisStore:
 
     def all(self) -> Iterator[Record]:
         """Yield every live session, page by page. One may come twice while Redis resizes its tables."""
-        for node in self._wire.nodes():
+        for node in self.servers():
             for keys in self._pages(node):
                 yield from self._read(node, keys)
 
     def fate(self) -> None:
         """Return None: each operation is final when it returns."""
+
+    def servers(self) -> list[redis.Redis]:
+        """Return the client of each server that has sessions: on a Cluster, of each primary."""
+        return self._wire.nodes()
 
     def _move(
         self, key: str, new_key: str, ttl: float, data: bytes | None, expected: bytes | None
