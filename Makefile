@@ -29,15 +29,16 @@ else ifneq ($(findstring postgres,$(DATABASE_URL)),)
 run_environment := .venv/with-run-postgres
 endif
 
-.PHONY: help run test test-environment test-cluster test-reliability bench lint types
+.PHONY: help run test test-environment test-cluster test-reliability test-redis bench lint types
 
 help:
 	@echo "make run             Snippetbox at http://$(ADDRESS)/"
 	@echo "make test            every test: on SQLite, MariaDB and PostgreSQL, and in a browser"
 	@echo "make test DB=sqlite  the tests that need no server"
 	@echo "make test-reliability  the proofs of reliability at full size, with their figures"
+	@echo "make test-redis      the proofs on Redis at full size: one server, Cluster, Sentinel"
 	@echo "make test-cluster    the proofs on a Galera cluster of three nodes"
-	@echo "make bench           speed beside other engines: DB=mysql, postgresql or sqlite, ARGS=--quick"
+	@echo "make bench           speed beside other engines: DB=mysql, postgresql, sqlite or redis, ARGS=--quick"
 	@echo "make lint            style (ruff)"
 	@echo "make types           types (mypy)"
 
@@ -57,6 +58,9 @@ test-environment: $(test_environment)
 
 test-reliability: test-environment
 	@$(BIN)/python -X dev -m tests.run --db $(DB) tests/proofs/reliability --full -s $(ARGS)
+
+test-redis: test-environment
+	@$(BIN)/python -X dev -m pytest tests/proofs/redis --full -s $(ARGS)
 
 test-cluster: test-environment
 	@$(BIN)/python -X dev -m pytest tests/proofs/cluster --cluster -s $(ARGS)

@@ -21,7 +21,9 @@ from .scs import Scs
 HOUR = 3600.0
 DAY = 24 * HOUR
 CODEC = GobCodec()
-VECTORS = json.loads(Path(__file__).with_name("vectors.json").read_text())["vectors"]
+HERE = Path(__file__).parent
+DOCUMENTATION = HERE.parents[2] / "docs" / "redis.md"
+VECTORS = json.loads((HERE / "vectors.json").read_text())["vectors"]
 VALUES = {
     "flash": {"flash": "hi"},
     "login": {"authenticatedUserID": 42},
@@ -138,6 +140,10 @@ def test_request_of_scs_in_flight_revives_until_we_look(
     assert go("load", token, number=1).token == token
     assert store.find(token) is None
     assert go("load", token, number=1).token == ""
+
+
+def test_guarded_store_is_the_one_of_the_documentation() -> None:
+    assert f"```go\n{(HERE / 'gostore/guarded/store.go').read_text()}```" in DOCUMENTATION.read_text()
 
 
 def test_guarded_store_revives_nothing(

@@ -1,5 +1,6 @@
 """Requests that overlap, on one server and on a Cluster: one winner, and no acknowledged save lost."""
 
+import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from tests.servers import Redis, RedisCluster
 
 HOUR = 3600.0
 RENEWALS = SAVERS = 4
+MOMENT = 0.003
 KINDS = ("one server", "cluster")
 
 
@@ -41,6 +43,12 @@ def save(store: RedisStore, key: str, mark: bytes) -> bool:
     return False
 
 
+def renew(store: RedisStore, key: str, new_key: str) -> bool:
+    """Rename a session, after a moment in which some of the savers have saved."""
+    time.sleep(random.uniform(0, MOMENT))
+    return store.rename(key, new_key, HOUR)
+
+
 def test_renewals_and_savers(store: RedisStore, request: pytest.FixtureRequest, full: bool) -> None:
     rounds = 1000 if full else 50
     acknowledged = missing = alive = 0
@@ -49,7 +57,7 @@ def test_renewals_and_savers(store: RedisStore, request: pytest.FixtureRequest, 
         key = tokens.new()
         store.insert(key, b"", HOUR)
         new_keys = [tokens.new() for _ in range(RENEWALS)]
-        renewals = [partial(store.rename, key, new_key, HOUR) for new_key in new_keys]
+        renewals = [partial(renew, store, key, new_key) for new_key in new_keys]
         savers = [partial(save, store, key, b"%d;" % number) for number in range(SAVERS)]
         results = in_parallel(*renewals, *savers)
         won = [new for new, result in zip(new_keys, results, strict=False) if result is True]
