@@ -123,7 +123,7 @@ def timed(what: str) -> Iterator[None]:
 
 
 def test_parallel_saves_are_merged(sessions: type[base.SessionStore], full: bool) -> None:
-    writers, writes = (50, 20) if full else (20, 5)
+    writers, writes = (20, 20) if full else (20, 5)
     token = saved(sessions, log=[])
 
     def write(number: int) -> Callable[[], None]:
