@@ -143,7 +143,9 @@ def test_request_of_scs_in_flight_revives_until_we_look(
 
 
 def test_guarded_store_is_the_one_of_the_documentation() -> None:
-    assert f"```go\n{(HERE / 'gostore/guarded/store.go').read_text()}```" in DOCUMENTATION.read_text()
+    assert (
+        f"```go\n{(HERE / 'gostore/guarded/store.go').read_text()}```" in DOCUMENTATION.read_text()
+    )
 
 
 def test_guarded_store_revives_nothing(
