@@ -371,7 +371,9 @@ class Redis(Server):
         ]
 
     def command(self) -> list[str]:
-        return [require_program("redis-server"), f"{self.folder}/redis.conf"]
+        # Another server that speaks Redis's language, such as Valkey's.
+        program = os.environ.get("REDIS_SERVER") or require_program("redis-server")
+        return [program, f"{self.folder}/redis.conf"]
 
     def answers(self) -> bool:
         try:
