@@ -260,7 +260,7 @@ class SessionStore(AllSessions, Ending):
         if not tokens.well_formed(token) or self.store_key(token) == self._key():
             return
         record = self.get_store().find(self.store_key(token))
-        other = self._life.read(record) if record and record.ttl > 0 else None
+        other = self._life.read(record) if record and record.is_live else None
         if record is None or other is None:
             return
         merged = {**content.values, **other.values}

@@ -15,9 +15,11 @@ from ..backoff import LIMIT, pauses
 from ..codecs.base import Codec
 from ..exceptions import DecodeError, SessionBusy, SessionTooLarge
 from ..merge import merge, same
-from ..stores.base import Fate, Record, Store
+from ..stores.base import GRACE, Fate, Record, Store
 
 ABSENT: Final = object()
+# In bytes: what every store keeps, so that none needs to be asked for its limit.
+_ALWAYS_KEPT: Final = 32_768
 
 
 class Content(NamedTuple):
@@ -144,7 +146,7 @@ class Lifecycle:
     def load(self, key: str) -> tuple[Record, Content] | None:
         """Read the session under ``key``; None, with an event, if there is no live and sound one."""
         record = self._store.find(key)
-        if record is None or record.ttl <= 0:
+        if record is None or not record.is_live:
             self._tell("unknown" if record is None else "expired", key)
             return None
         content = self.read(record)
@@ -178,7 +180,7 @@ class Lifecycle:
     def encode(self, content: Content, key: str, original: bytes | None = None) -> bytes:
         """Return the bytes of a content. Raises EncodeError or SessionTooLarge."""
         data = self._codec.encode(content.deadline, content.values, original, key)
-        limit = self._store.max_data
+        limit = self._store.max_data if len(data) > _ALWAYS_KEPT else None
         if limit is not None and len(data) > limit:
             raise SessionTooLarge(len(data), limit, self._largest(content, key))
         return data
@@ -330,7 +332,8 @@ class Lifecycle:
     def _rebase(self, state: Stored, content: Content) -> Content | None:
         """Return ``content`` with what others put in the place of ``state``; None if it is gone."""
         record = None if self._is_over(state.deadline) else self._store.find_latest(state.key)
-        theirs = self.read(record) if record else None
+        is_writable = record is not None and record.ttl > -GRACE
+        theirs = self.read(record) if record and is_writable else None
         if record is None or theirs is None:
             self._lose(state)
             return None

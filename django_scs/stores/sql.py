@@ -55,7 +55,7 @@ class SqlStore:
     refers to the session, in a transaction.
     """
 
-    keeps_expired: Final = True
+    keeps_expired = True
 
     def __init__(self, model: type[Model]) -> None:
         self._model = model
@@ -103,7 +103,7 @@ class SqlStore:
     def find_latest(self, key: str) -> Record | None:
         key = Key(key)
         connection = self._for_write()
-        name = "find_locked" if connection.in_atomic_block else "find_latest"
+        name = "find_locked" if connection.in_atomic_block else "find"
         return self._select(connection, name, key)
 
     def insert(self, key: str, data: bytes, ttl: float) -> bool:
@@ -272,7 +272,7 @@ class SqlStore:
         for _ in pauses():
             connection.close()
             with suppress(OperationalError, InterfaceError):
-                return rename() or self._select(connection, "find_latest", new_key) is not None
+                return rename() or self._select(connection, "find", new_key) is not None
         raise lost
 
     def _statements(self, connection: BaseDatabaseWrapper) -> dict[str, str]:
