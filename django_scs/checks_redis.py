@@ -21,7 +21,9 @@ def check_redis_settings(**kwargs: Any) -> list[checks.CheckMessage]:
     """Refuse an SCS_REDIS that makes no store; warn of a cache whose clearing ends all sessions."""
     try:
         stores = _stores()
-    except (ImproperlyConfigured, ImportError) as exc:
+    except ImproperlyConfigured as exc:
+        return [checks.Error(str(exc), id="django_scs.E002")]
+    except ImportError as exc:
         return [checks.Error(str(exc), id="django_scs.E020")]
     servers = {_place(client.connection_pool.connection_kwargs) for client in _clients(stores)}
     return [_shares_with_cache(alias) for alias, place in _cache_places() if place in servers]

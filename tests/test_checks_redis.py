@@ -1,5 +1,6 @@
 """The system checks of sessions in Redis, against real servers."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -44,8 +45,17 @@ def test_other_engine_is_not_checked(settings: Any) -> None:
     assert server_ids() == []
 
 
-def test_settings_that_make_no_store(settings: Any) -> None:
-    settings.SCS_REDIS = {"URL": "redis://"}
+@pytest.mark.parametrize("name", ["SCS_REDIS", "SCS_REDIS_PREFIX", "SCS_REDIS_WAIT"])
+def test_wrong_value_is_refused_by_name(settings: Any, name: str) -> None:
+    setattr(settings, name, object())
+    (message,) = check_redis_settings()
+    assert ids([message]) == ["E002"]
+    assert name in message.msg
+    assert server_ids() == []
+
+
+def test_engine_that_cannot_be_imported(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "django_scs.backends.redis", None)
     assert ids(check_redis_settings()) == ["E020"]
     assert server_ids() == []
 
