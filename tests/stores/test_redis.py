@@ -274,6 +274,7 @@ class Proxy:
     def __init__(self, server: Redis) -> None:
         self.server = server
         self.cut_before = self.cut_after = 0
+        self.delay = 0.0
         self.seen: list[bytes] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -303,6 +304,7 @@ class Proxy:
                     return
                 far.sendall(request)
                 reply = far.recv(1 << 16)
+                time.sleep(self.delay)
                 if script and self.cut_after and not reply.startswith(b"-NOSCRIPT"):
                     self.cut_after -= 1
                     return
@@ -565,6 +567,26 @@ def test_error_shows_no_token(
 
 
 # Processes and threads
+
+
+def test_reply_to_an_interrupted_operation_is_not_taken_for_the_next(
+    through_proxy: RedisStore, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = [tokens.new() for _ in range(2)]
+    for each in keys:
+        through_proxy.insert(each, each.encode(), HOUR)
+
+    def interrupt(connection: Any) -> None:
+        raise KeyboardInterrupt
+
+    proxy.delay = 0.2
+    with monkeypatch.context() as patch:
+        patch.setattr("django_scs.stores.redis_wire._answer", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            through_proxy.find(keys[0])
+    record = through_proxy.find(keys[1])
+    assert record is not None
+    assert record.data == keys[1].encode()
 
 
 def test_client_is_safe_across_fork(redis_server: Redis, client: redis.Redis) -> None:
