@@ -18,8 +18,6 @@ from ..merge import merge, same
 from ..stores.base import GRACE, Fate, Record, Store
 
 ABSENT: Final = object()
-# In bytes: what every store keeps, so that none needs to be asked for its limit.
-_ALWAYS_KEPT: Final = 32_768
 
 
 class Content(NamedTuple):
@@ -180,8 +178,8 @@ class Lifecycle:
     def encode(self, content: Content, key: str, original: bytes | None = None) -> bytes:
         """Return the bytes of a content. Raises EncodeError or SessionTooLarge."""
         data = self._codec.encode(content.deadline, content.values, original, key)
-        limit = self._store.max_data if len(data) > _ALWAYS_KEPT else None
-        if limit is not None and len(data) > limit:
+        limit = self._store.refuses(len(data))
+        if limit is not None:
             raise SessionTooLarge(len(data), limit, self._largest(content, key))
         return data
 

@@ -194,9 +194,9 @@ class _Trip:
         if isinstance(error, errors.AskError) and not isinstance(error, errors.MovedError):
             self._ask = error
             return
-        # redis-py follows redirections, and reads the map of slots anew where a server is gone.
+        # A command with the key would do as well, but show it to what instruments redis-py.
         with suppress(*ERRORS):
-            cluster.execute_command("EXISTS", self._name)
+            cluster.nodes_manager.initialize()
 
     def _call(self, connection: Any, *head: bytes) -> list[Any]:
         command = (*head, *self._rest, int(self._in_doubt))

@@ -36,6 +36,8 @@ _PAGE = 500
 _OUR_FIELDS = ("token", "data", "expiry")
 # In seconds: a hundred years, from any now within what every vendor but MySQL can keep.
 _LONGEST: Final = 100 * 365.25 * 24 * 3600
+# In bytes: what a column for data always holds.
+_ALWAYS_KEPT: Final = 32_768
 # In bytes: where a digest of the data becomes cheaper to send and compare than the data.
 _LARGE: Final = 4096
 # MySQLdb.constants.CLIENT.FOUND_ROWS, which Django sets unless OPTIONS say otherwise.
@@ -80,6 +82,10 @@ class SqlStore:
         if connection.alias not in self._max_data_of:
             self._max_data_of[connection.alias] = _column_size(self._model, connection)
         return self._max_data_of[connection.alias]
+
+    def refuses(self, size: int) -> int | None:
+        limit = self.max_data if size > _ALWAYS_KEPT else None
+        return limit if limit is not None and size > limit else None
 
     @property
     def max_ttl(self) -> float:

@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import re
 import socket
 import threading
 import time
@@ -17,6 +18,7 @@ import redis
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.crypto import get_random_string
 from redis import exceptions as errors
+from redis.cluster import ClusterNode
 
 from django_scs import backoff, tokens
 from django_scs.exceptions import SessionBusy
@@ -451,6 +453,34 @@ def test_rights_of_the_documentation_are_enough(
     store.insert(key, b"data", HOUR)
     own = with_rights("~scs:session:*", "~dead:{scs:session:*", *RIGHTS.split())
     assert WRITES[name](own, key)
+
+
+def test_rights_of_the_documentation_are_enough_on_a_cluster(redis_cluster: RedisCluster) -> None:
+    rights = ["~scs:session:*", "~dead:{scs:session:*", *RIGHTS.split()]
+    for node in redis_cluster.nodes:
+        with client_of(node) as each:
+            each.execute_command(
+                *("ACL", "SETUSER", "scs", "reset", "on", ">secret", *rights),
+                *("+command", "+cluster|slots", "+asking"),
+            )
+    start = ClusterNode("127.0.0.1", redis_cluster.nodes[0].port)
+    with closing(
+        redis.RedisCluster(startup_nodes=[start], username="scs", password="secret")
+    ) as own:
+        store = RedisStore(own)
+        for name in WRITES:
+            store.insert(key := tokens.new(), b"data", HOUR)
+            assert WRITES[name](store, key)
+    for node in redis_cluster.nodes:
+        with client_of(node) as each:
+            each.execute_command("ACL", "DELUSER", "scs")
+
+
+def test_rights_are_those_of_the_documentation() -> None:
+    documentation = Path(__file__).parents[2] / "docs" / "redis.md"
+    assert RIGHTS.split() == re.findall(
+        r"\+\w+", documentation.read_text().partition("ACL SETUSER")[2].partition("```")[0]
+    )
 
 
 @pytest.mark.parametrize("name", sorted(set(WRITES) - {"all"}))

@@ -451,7 +451,9 @@ def test_time_goes_on_inside_a_transaction(store: SqlStore, key: str) -> None:
     with transaction.atomic():
         store.insert(key, b"data", 0.5)
         time.sleep(0.6)
-        assert store.find(key) is None
+        expired = store.find(key)
+        assert expired is not None
+        assert not expired.is_live
         assert store.touch(key, 0.5, b"data") is True
         record = store.find(key)
         assert record is not None
