@@ -59,6 +59,9 @@ class RedisStore:
         self._tombstone = b"dead:%b" if tag[1] else b"dead:{%b}"
         self._wire = Wire(client, replicas)
 
+    def refuses(self, size: int) -> None:
+        """Return None: there is no limit of ours."""
+
     def find(self, key: str) -> Record | None:
         key = Key(key)
         found = self._wire.run(scripts.FIND, self._names(key))
@@ -70,6 +73,7 @@ class RedisStore:
         return self.find(key)
 
     def insert(self, key: str, data: bytes, ttl: float) -> bool:
+        """Add a session; False if ``key`` is taken, or was destroyed or renamed."""
         key = Key(key)
         return self._write(scripts.INSERT, self._names(key), data, *_until(ttl))
 
