@@ -13,7 +13,7 @@ __all__ = ["Client", "Name", "NotReplicated", "Wire", "redis"]
 
 try:
     import redis
-except ImportError as exc:  # pragma: no cover -- tests/test_packaging.py
+except ImportError as exc:
     raise ImportError("Sessions in Redis need redis-py: pip install 'django_scs[redis]'") from exc
 from redis import exceptions as errors
 from redis.backoff import NoBackoff

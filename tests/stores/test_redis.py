@@ -1,10 +1,12 @@
 """The store in Redis: the contract on one server and on a Cluster, and what it adds to it."""
 
+import importlib
 import logging
 import math
 import os
 import re
 import socket
+import sys
 import threading
 import time
 import traceback
@@ -810,6 +812,13 @@ def test_settings_that_make_no_store_are_refused(settings: dict[str, Any], messa
     with pytest.raises(ImproperlyConfigured, match=message) as caught:
         from_settings(read_from(**settings))
     assert "hidden" not in str(caught.value)
+
+
+def test_without_redis_py_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "redis", None)
+    monkeypatch.delitem(sys.modules, "django_scs.stores.redis_wire")
+    with pytest.raises(ImportError, match=r"pip install 'django_scs\[redis\]'"):
+        importlib.import_module("django_scs.stores.redis_wire")
 
 
 def test_ttl_is_cut_to_milliseconds(store: RedisStore, client: redis.Redis, key: str) -> None:
