@@ -27,7 +27,7 @@ run_environment := .venv/with-run-postgres
 endif
 
 .PHONY: help run test test-quick test-environment test-newest test-cluster test-reliability \
-	test-packages coverage bench lint types build
+	test-packages test-redis coverage bench lint types build
 
 help:
 	@echo "make run             Snippetbox at http://$(ADDRESS)/; needs Python alone"
@@ -36,10 +36,11 @@ help:
 	@echo "make test-quick      the unit tests on SQLite, in parallel, for daily work"
 	@echo "make test-newest     the unit tests on the newest Python here and the newest Django"
 	@echo "make test-reliability  the proofs of reliability at full size, with their figures"
+	@echo "make test-redis      the proofs on Redis at full size: one server, Cluster, Sentinel"
 	@echo "make test-cluster    the proofs on a Galera cluster of three nodes"
 	@echo "make test-packages   other projects' tests, with Django's engine and with ours"
 	@echo "make coverage        the branches of the package that the tests on SQLite do not take"
-	@echo "make bench           speed beside other engines: DB=mysql, postgresql or sqlite, ARGS=--quick"
+	@echo "make bench           speed beside other engines: DB=mysql, postgresql, sqlite or redis, ARGS=--quick"
 	@echo "make lint            style (ruff)"
 	@echo "make types           types (mypy)"
 	@echo "make build           the wheel and the source archive in dist/, checked"
@@ -66,6 +67,9 @@ test-newest:
 
 test-reliability: test-environment
 	@$(BIN)/python -X dev -m tests.run --db $(DB) tests/proofs/reliability --full -s $(ARGS)
+
+test-redis: test-environment
+	@$(BIN)/python -X dev -m pytest tests/proofs/redis --full -s $(ARGS)
 
 test-cluster: .venv/with-all
 	@$(BIN)/python -m tests.machine cluster

@@ -100,6 +100,8 @@ def _servers_and_browser() -> list[Need]:
         Need("a MariaDB server", _has("mariadbd"), ("mariadb-server",)),
         Need("MariaDB's installer", _has("mariadb-install-db"), ("mariadb-server",)),
         Need("a PostgreSQL server", _has("initdb"), ("postgresql",)),
+        Need("a Redis server", _has("redis-server"), ("redis-server",)),
+        Need("Redis's command line", _has("redis-cli"), ("redis-tools",)),
         Need("Chromium or Google Chrome", _has(*BROWSERS), browser),
         Need("chromedriver", _has("chromedriver"), browser),
     ]
