@@ -2,7 +2,7 @@
 
 import difflib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,19 +15,31 @@ from django.utils.module_loading import import_string
 from . import conf, go_login
 from .backends.base import SessionStore
 from .devices import settings as device_settings
+from .manager import session_class
 from .middleware import SessionMiddleware
 
 
 def check_settings(**kwargs: Any) -> list[checks.CheckMessage]:
     """Refuse SCS_* settings that do not exist or that have a wrong value."""
     messages = [_unknown_setting(name) for name in dir(settings) if _is_unknown(name)]
-    problems = conf.problems()
-    for read in (go_login.user_id_key, go_login.user_id_type, *device_settings.READERS):
+    problems = conf.problems() or _wrong_engines()
+    readers: tuple[Callable[[], Any], ...] = (go_login.user_id_key, go_login.user_id_type)
+    for read in readers + device_settings.READERS:
         try:
             read()
         except ImproperlyConfigured as exc:
             problems.append(str(exc))
     return messages + [checks.Error(problem, id="django_scs.E002") for problem in problems]
+
+
+def _wrong_engines() -> list[str]:
+    found = []
+    for kind in conf.kinds()[1:]:
+        try:
+            session_class(kind)
+        except ImproperlyConfigured as exc:
+            found.append(str(exc))
+    return found
 
 
 def check_time_zone(*, databases: Sequence[str] | None, **kwargs: Any) -> list[checks.CheckMessage]:

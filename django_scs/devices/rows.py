@@ -40,7 +40,7 @@ def alive(rows: "QuerySet[Device]") -> list[Device]:
     if joined is not None:
         return [row for row in joined if row.expiry is not None]
     store = session_class().get_store()
-    return [row for row in rows if store.find(row.key) is not None]
+    return [row for row in rows if (found := store.find(row.key)) is not None and found.is_live]
 
 
 def sweep(limit: int) -> int:
