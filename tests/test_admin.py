@@ -100,7 +100,7 @@ def test_list_is_by_expiry_in_pages(admin: Client) -> None:
         if following is None:
             break
         query = following[1].replace("&amp;", "&")
-    expected = Session.objects.order_by("-expiry", "token").values_list("token", flat=True)
+    expected = Session.objects.order_by("-expiry", "-token").values_list("token", flat=True)
     assert seen == [tokens.fingerprint(key) for key in expected]
 
 

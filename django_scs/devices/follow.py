@@ -178,8 +178,15 @@ def _on_loaded(
 
 def _sign_out(session: Any, named: uuid.UUID, key: str) -> None:
     """Remove the row of a session that another application has signed out."""
-    Device.objects.filter(pk=named, key=key, revoked_at=None).delete()
+    _drop(_candidates(named, key), key)
     session.pop(MARKER, None)
+
+
+def _drop(found: list[Device], key: str) -> None:
+    """Remove those of some rows that are no living session's but the one's under ``key``."""
+    mine = Device.objects.filter(pk__in=[row.pk for row in found], revoked_at=None)
+    others = {row.pk for row in rows.alive(mine) if row.key != key}
+    mine.exclude(pk__in=others).delete()
 
 
 def _find(
@@ -189,27 +196,31 @@ def _find(
 
     The row gets the new key; without one, it is made. A revoked session ends here: None.
     """
-    mine = [row for row in _candidates(named, key) if str(row.user_id) == user]
+    found = _candidates(named, key)
+    mine = [row for row in found if str(row.user_id) == user]
     if any(row.revoked_at is not None for row in mine):
         session.flush()
         return None
-    if mine:
-        found = mine[0].pk
-        # What else has this key is about a user who was signed in before.
-        Device.objects.filter(key=key, revoked_at=None).exclude(pk=found).delete()
-        if not _move(session, found, key):
-            session.flush()
-            return None
-    else:
-        model = get_user_model()
-        if not model._base_manager.filter(pk=user).exists():
-            return None
-        Device.objects.filter(key=key, revoked_at=None).delete()
-        device = _new_device(session, model._meta.pk.to_python(user), request)
-        _insert(session, _SignIn(device, request), key, user)
-        found = device.pk
-    session[MARKER] = _mark(found, key, user)
-    return found
+    # The others are about a user who was signed in before.
+    _drop([row for row in found if row not in mine[:1]], key)
+    if not mine:
+        return _make(session, key, user, request)
+    if not _move(session, mine[0].pk, key):
+        session.flush()
+        return None
+    session[MARKER] = _mark(mine[0].pk, key, user)
+    return mine[0].pk
+
+
+def _make(session: Any, key: str, user: str, request: HttpRequest | None) -> uuid.UUID | None:
+    """Make the row of a session that another application opened; None if there is no such user."""
+    model = get_user_model()
+    if not model._base_manager.filter(pk=user).exists():
+        return None
+    device = _new_device(session, model._meta.pk.to_python(user), request)
+    _insert(session, _SignIn(device, request), key, user)
+    session[MARKER] = _mark(device.pk, key, user)
+    return device.pk
 
 
 def _candidates(named: uuid.UUID | None, key: str) -> list[Device]:

@@ -103,10 +103,12 @@ def measure(vendor: str) -> None:
     from django.contrib.auth.models import User
     from django.core.management import call_command
     from django.test import Client
+    from django.test.utils import setup_test_environment
 
     from django_scs import devices
     from django_scs.devices import follow
 
+    setup_test_environment()
     call_command("migrate", verbosity=0)
     print(f"\n{vendor}: {USERS * EACH} sessions of {USERS} users; filled in", end=" ")
     print(f"{timed(lambda: fill(vendor)) / 1000:.0f} s", flush=True)
