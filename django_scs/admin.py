@@ -31,8 +31,9 @@ _STEP: Final = timedelta(milliseconds=1)
 class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """Lists sessions, shows one, and ends them.
 
-    The order is that of the index on the expiry, which on MySQL ends with the token. A page begins after the last expiry of the page before, so that the database goes along its index:
-    the address has an expiry, and how many rows with it were shown already.
+    The order is that of the index on the expiry, which on MySQL ends with the token. A page begins
+    after the last expiry of the page before, so its address has an expiry, and how many rows with
+    that expiry were shown already. Nothing is counted.
     """
 
     def has_add_permission(self, request: HttpRequest) -> bool:

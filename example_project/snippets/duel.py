@@ -133,7 +133,7 @@ def flash_once(browser: Browser) -> Result:
     times = sum(map(bool, shown.values()))
     return Result(
         [
-            ("", "A form was saved: the next page is to say so."),
+            ("", "A form was saved, with a message."),
             ("B", "loads, and takes its time."),
             ("A", _says(shown["A"])),
             ("B", _says(shown["B"])),
