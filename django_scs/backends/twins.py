@@ -1,6 +1,8 @@
 """How an async method is made of a sync one, and how templates are kept from calling our methods."""
 
+import asyncio
 from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -35,6 +37,32 @@ def once_loaded(method: Method[P, R]) -> AsyncMethod[P, R]:
         return bound(*args, **kwargs)
 
     return twin
+
+
+def from_anywhere(function: Callable[[], R]) -> R:
+    """Call a function that talks to the store, also where an event loop runs: a template renders there.
+
+    The loop waits for the thread that ``sync_to_async`` uses, which has the request's connection.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return function()
+    result: Future[R] = Future()
+
+    def work() -> None:
+        try:
+            result.set_result(function())
+        except BaseException as exc:
+            result.set_exception(exc)
+
+    call = sync_to_async(work)()
+    # The first step hands the work to the thread; the loop cannot take the next one meanwhile.
+    call.send(None)
+    try:
+        return result.result()
+    finally:
+        call.close()
 
 
 def hide_from_templates(cls: C) -> C:
