@@ -103,6 +103,9 @@ def session_class(kind: str = conf.DEFAULT) -> type[SessionStore]:
 
 
 def is_ours(found: Any) -> bool:
-    """Tell whether a session class, or a session, is one of django_scs."""
-    kind = found if isinstance(found, type) else type(found)
-    return issubclass(kind, SessionStore)
+    """Tell whether a session class, or a session, also in a LazyObject, is one of django_scs."""
+    return (
+        (isinstance(found, type)
+        and issubclass(found, SessionStore))
+        or isinstance(found, SessionStore)
+    )

@@ -66,12 +66,11 @@ class SessionStorage(DjangosStorage):
         return self._decoded({name: session.pop(name) for name in names})
 
     def _names(self) -> list[str]:
-        ours = [name for name in self.request.session.keys() if str(name).startswith(_PREFIX)]
-        return [name for name in [self.session_key, *sorted(ours)] if name in self.request.session]
+        """Return the session keys of the messages, in the order in which they were left."""
+        names = [str(name) for name in self.request.session.keys()]  # noqa: SIM118 -- no mapping
+        old = [name for name in names if name == self.session_key]
+        return old + sorted(name for name in names if name.startswith(_PREFIX))
 
     def _decoded(self, stored: dict[str, Any]) -> list[Message]:
-        return [
-            message
-            for name in sorted(stored, key=lambda name: (name != self.session_key, name))
-            for message in self.deserialize_messages(stored[name]) or ()
-        ]
+        lists = map(self.deserialize_messages, stored.values())
+        return [message for found in lists for message in found or ()]

@@ -19,7 +19,9 @@ pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.urls(__name__),
 ]
-both = pytest.mark.parametrize("middleware", [OURS, DJANGOS], ids=["ours", "djangos"], indirect=True)
+both = pytest.mark.parametrize(
+    "middleware", [OURS, DJANGOS], ids=["ours", "djangos"], indirect=True
+)
 
 
 def count(request: HttpRequest) -> None:
