@@ -104,8 +104,6 @@ def session_class(kind: str = conf.DEFAULT) -> type[SessionStore]:
 
 def is_ours(found: Any) -> bool:
     """Tell whether a session class, or a session, also in a LazyObject, is one of django_scs."""
-    return (
-        (isinstance(found, type)
-        and issubclass(found, SessionStore))
-        or isinstance(found, SessionStore)
+    return (isinstance(found, type) and issubclass(found, SessionStore)) or isinstance(
+        found, SessionStore
     )
