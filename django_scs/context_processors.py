@@ -3,13 +3,17 @@
 from typing import Any
 
 from django.http import HttpRequest
-from django.utils.functional import Promise, SimpleLazyObject
+from django.utils.functional import SimpleLazyObject
 
 from . import flash as flash_messages
 
 
-class _Message(SimpleLazyObject, Promise):
-    """A text that is popped when a template looks at it, and that Django's JSON encoder writes."""
+class _Message(SimpleLazyObject):
+    """A text that is popped when a template looks at it."""
+
+    def __call__(self) -> str:
+        """Return the text itself: Django's templates call what they are given, and filters see a str."""
+        return str(self)
 
 
 def flash(request: HttpRequest) -> dict[str, Any]:
