@@ -12,7 +12,7 @@ class _Message(SimpleLazyObject):
     """A text that is popped when a template looks at it."""
 
     def __call__(self) -> str:
-        """Return the text itself: Django's templates call what they are given, and filters see a str."""
+        """Return the text itself: templates call what they are given, and filters see a str."""
         return str(self)
 
 
