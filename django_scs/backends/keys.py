@@ -81,4 +81,9 @@ class Keyed(SessionBase):
             key = self.store_key(session_key) if tokens.well_formed(session_key) else None
         else:
             key = self._life.key or self._key()
-        return key is not None and self.get_store().delete(key)
+        if key is None:
+            return False
+        removed = self.get_store().delete(key)
+        if key == self._life.key:
+            self._life.lose()
+        return removed

@@ -319,6 +319,11 @@ class Lifecycle:
         if isinstance(state, Destroyed) and state.again:
             self.destroy(state.key)
 
+    def lose(self) -> None:
+        """Take note that the row was removed: nothing of this session is written any more."""
+        if isinstance(state := self.state, Stored):
+            self._lose(state)
+
     def begin(self) -> None:
         """Let go of the session that there is: what follows is a new one."""
         if not isinstance(self.state, Destroyed):
