@@ -3,7 +3,7 @@
 import weakref
 from collections.abc import Iterable
 from functools import cached_property
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth import SESSION_KEY
@@ -327,8 +327,10 @@ class SessionStore(AllSessions, Ending):
     acommit = in_thread(Ending.commit)
 
     aput = aset
-    aget = once_loaded(TypedAccess.get)  # type: ignore[assignment]
-    apop = once_loaded(TypedAccess.pop)  # type: ignore[assignment]
+    if not TYPE_CHECKING:
+        # Type checkers see Django's own, which are overloaded.
+        aget = once_loaded(TypedAccess.get)
+        apop = once_loaded(TypedAccess.pop)
     asetdefault = once_loaded(TypedAccess.setdefault)
     ahas_key = once_loaded(TypedAccess.has_key)
     akeys = once_loaded(TypedAccess.keys)
