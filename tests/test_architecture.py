@@ -25,6 +25,7 @@ FACADES = {
     "decorators",
     "testing",
     "typing",
+    "pytest_plugin",
     "flash",
     "messages",
     "requests",
