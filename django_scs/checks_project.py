@@ -93,8 +93,9 @@ def _key_columns(needed: int) -> "Iterator[models.CharField[Any, Any]]":
         if model.__module__ == f"{_DJANGOS_APP}.models":
             continue
         for field in model._meta.local_fields:
-            named = isinstance(field, models.CharField) and _SESSION_KEY.fullmatch(field.name)
-            if named and (field.max_length or needed) < needed:
+            if not isinstance(field, models.CharField) or not _SESSION_KEY.fullmatch(field.name):
+                continue
+            if (field.max_length or needed) < needed:
                 yield field
 
 

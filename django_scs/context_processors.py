@@ -8,7 +8,7 @@ from django.utils.functional import SimpleLazyObject
 from . import flash as flash_messages
 
 
-class _Message(SimpleLazyObject):
+class _Message(SimpleLazyObject):  # type: ignore[type-arg]
     """A text that is popped when a template looks at it."""
 
     def __call__(self) -> str:

@@ -7,7 +7,7 @@ page takes takes nothing along that another request adds meanwhile.
 import secrets
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.contrib.messages.storage.base import Message
 from django.contrib.messages.storage.session import SessionStorage as DjangosStorage
@@ -26,6 +26,12 @@ class SessionStorage(DjangosStorage):
     A page that nobody sees (see ``is_unseen``) shows none, and a page whose view fails gives back what
     it took. Messages that Django's own SessionStorage has left are shown too.
     """
+
+    if TYPE_CHECKING:
+        # What Django has and django-stubs leaves out.
+        _queued_messages: list[Message]
+
+        def _prepare_messages(self, messages: list[Message]) -> None: ...
 
     _is_taken = False
 

@@ -1,7 +1,11 @@
 """Messages that are shown once."""
 
+import asyncio
+
 import pytest
+from asgiref.testing import ApplicationCommunicator
 from django.contrib.sessions.backends.signed_cookies import SessionStore as DjangosStore
+from django.core.asgi import get_asgi_application
 from django.db import OperationalError
 from django.http import HttpRequest
 from django.template import engines
@@ -270,3 +274,31 @@ async def test_an_error_of_the_store_reaches_a_template_of_an_async_view(request
     request_.session = SessionStore("x" * 43)
     with pytest.raises(OperationalError, match="gone away"):
         flash.pop(request_)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_template_of_an_async_view_pops_on_an_asgi_server(client):
+    client.get("/put_flash/")
+    application = get_asgi_application()
+
+    async def visit():
+        headers = [(b"host", b"testserver"), (b"cookie", f"sessionid={token_of(client)}".encode())]
+        scope = {
+            "type": "http",
+            "method": "GET",
+            "path": "/apage/",
+            "query_string": b"template={{ flash }}",
+            "headers": headers,
+        }
+        served = ApplicationCommunicator(application, scope)
+        await served.send_input({"type": "http.request"})
+        start = await served.receive_output(10)
+        body = await served.receive_output(10)
+        await served.wait(10)
+        return start["status"], body["body"]
+
+    async def visit_thrice():
+        # Side by side, as a server does.
+        return await asyncio.gather(*(visit() for _ in range(3)))
+
+    assert sorted(asyncio.run(visit_thrice())) == [(200, b""), (200, b""), (200, b"Saved!")]

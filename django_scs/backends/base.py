@@ -18,13 +18,12 @@ from .expiry import CUSTOM_EXPIRY
 from .keys import Keyed
 from .lifecycle import Content, Destroyed, Lifecycle, Lost, New, Stored
 from .outcome import Ending, Outcome, Status
-from .twins import hide_from_templates, in_thread, once_loaded
+from .twins import in_thread, once_loaded
 from .values import TypedAccess
 
 __all__ = ["CreateError", "Outcome", "SessionStore", "Status", "UpdateError"]
 
 
-@hide_from_templates
 class SessionStore(AllSessions, Ending):
     """A session with scs's rules behind Django's interface.
 

@@ -9,6 +9,7 @@ from django.views.decorators.debug import sensitive_variables
 from .. import conf, tokens
 from ..stores.base import Store
 from .lifecycle import Lifecycle
+from .twins import hide_from_templates
 
 
 class Keyed(SessionBase):
@@ -17,6 +18,10 @@ class Keyed(SessionBase):
     #: Which entry of SCS_SESSIONS this class serves; "default" is ``request.session``.
     _kind: str = conf.DEFAULT
     _session_cache: dict[str, Any]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        hide_from_templates(cls)
 
     @cached_property
     def _life(self) -> Lifecycle:

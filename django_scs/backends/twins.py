@@ -11,7 +11,6 @@ from django.contrib.sessions.backends.base import SessionBase
 
 P = ParamSpec("P")
 R = TypeVar("R")
-C = TypeVar("C", bound=type[SessionBase])
 Method = Callable[Concatenate[Any, P], R]
 AsyncMethod = Callable[Concatenate[Any, P], Coroutine[Any, Any, R]]
 
@@ -65,15 +64,16 @@ def from_anywhere(function: Callable[[], R]) -> R:
         call.close()
 
 
-def hide_from_templates(cls: C) -> C:
+def hide_from_templates(cls: type[SessionBase]) -> None:
     """Let ``{{ request.session.name }}`` be a value of the session, or nothing, but no method of ours.
 
-    Django's own methods can be called from templates as ever.
+    Also where a project's class overrides it. Django's own methods can be called as ever.
     """
-    for ours in cls.__mro__:
-        for name, member in vars(ours).items():
-            if ours.__module__.startswith("django_scs.") and not hasattr(SessionBase, name):
-                function = getattr(member, "__func__", member)
-                if callable(function):
-                    function.alters_data = True
-    return cls
+    ours = [each for each in cls.__mro__ if each.__module__.startswith("django_scs.")]
+    names = {name for each in ours for name in vars(each) if not hasattr(SessionBase, name)}
+    for each in cls.__mro__:
+        for name in names & vars(each).keys():
+            member = vars(each)[name]
+            function = getattr(member, "__func__", member)
+            if callable(function):
+                function.alters_data = True
