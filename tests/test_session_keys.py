@@ -7,7 +7,9 @@ from channels import auth as channels_auth
 from channels.auth import AuthMiddlewareStack
 from django.contrib.auth import login
 from django.contrib.auth.signals import user_logged_in
+from django.db import connection, models
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.test.utils import isolate_apps
 from django.urls import path
 from django.utils.functional import SimpleLazyObject
 
@@ -267,3 +269,82 @@ def test_channels_logs_in_again_and_out(socket, alice, settings, save_every_requ
     assert looked == second
     assert names == ["alice"]
     assert not any(SessionStore().exists(token) for token in (anonymous, first, second))
+
+
+@pytest.mark.parametrize("save_every_request", [False, True])
+def test_a_login_of_the_same_user_over_a_websocket_renews(alice, settings, save_every_request):
+    settings.SESSION_SAVE_EVERY_REQUEST = save_every_request
+    keys = []
+
+    async def log_in_over(scope):
+        for _ in range(2):
+            await channels_auth.login(scope, alice)
+            # Over a WebSocket channels leaves saving to the consumer.
+            await scope["session"].asave()
+            keys.append(scope["session"].session_key)
+
+    session = SessionStore()
+    session["color"] = "red"
+    session.save()
+    socket = Socket("websocket")
+    socket.token = session.session_key
+
+    @in_event_loop
+    async def visit():
+        await socket(log_in_over)
+
+    visit()
+    before, first, second = session.session_key, *keys
+    assert len({before, first, second}) == 3
+    assert [SessionStore().exists(key) for key in (before, first, second)] == [False, False, True]
+    assert stored(second)["color"] == "red"
+
+
+# Columns of others
+
+
+def test_keys_of_either_length_are_accepted_whatever_is_set(client, settings):
+    settings.SCS_TOKEN_BYTES = 30
+    client.get("/put/")
+    short = token_of(client)
+    settings.SCS_TOKEN_BYTES = 32
+    client.get("/put/?color=blue")
+    assert token_of(client) == short
+    client.get("/log_in/")
+    long = token_of(client)
+    settings.SCS_TOKEN_BYTES = 30
+    client.get("/put/?color=green")
+
+    assert (len(short), len(long), token_of(client)) == (40, 43, long)
+    assert stored(long)["color"] == "green"
+
+
+@pytest.fixture
+def visits():
+    """Return a table with a column for session keys as packages have it."""
+    with isolate_apps("django_scs"):
+
+        class Visit(models.Model):  # noqa: DJ008
+            session_key = models.CharField(max_length=40)
+
+            class Meta:
+                app_label = "django_scs"
+
+    with connection.schema_editor() as editor:
+        editor.create_model(Visit)
+    yield Visit
+    with connection.schema_editor() as editor:
+        editor.delete_model(Visit)
+
+
+def test_keys_of_30_bytes_fit_where_djangos_do(client, settings, visits, first_receiver):
+    settings.SCS_TOKEN_BYTES = 30
+
+    def note(request, **kwargs):
+        visits.objects.create(session_key=request.session.session_key)
+
+    first_receiver(note)
+    client.get("/put/")
+    client.get("/log_in/")
+
+    assert visits.objects.get().session_key == token_of(client)
