@@ -13,7 +13,7 @@ from django.urls import path
 from django_scs import flash
 from django_scs.backends.db import SessionStore
 from django_scs.models import Session
-from tests.support import DJANGOS, OURS, stored, token_of, with_middleware
+from tests.support import DJANGOS, OURS, statements, stored, token_of, verbs, with_middleware
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -170,6 +170,16 @@ def test_what_a_page_that_renewed_and_failed_has_taken_is_shown_by_the_next(visi
     visit("renew", kind, end="raise")
 
     assert visit(kind).content == b"Saved!"
+
+
+@KINDS
+def test_giving_back_costs_one_statement_and_none_after_a_rollback(visit, kind, monkeypatch):
+    for atomic, expected in [(False, ["SELECT", "UPDATE", "UPDATE"]), (True, ["SELECT", "UPDATE"])]:
+        monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", atomic)
+        visit(f"put {kind}")
+        with statements() as found:
+            visit(kind, end="raise")
+        assert [verb for verb in verbs(found) if verb in ("SELECT", "UPDATE")] == expected
 
 
 def test_what_was_put_meanwhile_is_not_replaced_by_what_is_given_back(visit, client):

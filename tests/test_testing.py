@@ -49,6 +49,13 @@ def test_a_login_works_under_a_frozen_clock(client, alice, settings, moment, idl
     assert is_logged_in(client)
 
 
+def test_a_visitors_session_works_under_a_frozen_clock(client):
+    with freeze_time("2020-01-01"):
+        client.get("/put/?color=red")
+        client.get("/put/?color=blue")
+        assert client.get("/read/").json() == {"color": "blue"}
+
+
 def test_a_login_over_http_works_under_a_frozen_clock(client):
     with freeze_time("2020-01-01"):
         client.get("/log_in/")
