@@ -116,8 +116,9 @@ def test_what_is_wrong_is_found(check: Callable[[str], str]) -> None:
     assert "no_such_method" in output
 
 
-def test_the_code_of_the_readme_type_checks(check: Callable[[str], str]) -> None:
-    blocks = BLOCK.findall((ROOT / "README.md").read_text())
+@pytest.mark.parametrize("page", ["README.md", "docs/testing.md"])
+def test_the_code_of_the_docs_type_checks(check: Callable[[str], str], page: str) -> None:
+    blocks = BLOCK.findall((ROOT / page).read_text())
     source = "\n".join(blocks).replace("(request):", "(request: HttpRequest) -> Any:")
 
     assert source.count("HttpRequest") >= 2
