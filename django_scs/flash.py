@@ -18,9 +18,14 @@ from .requests import is_unseen
 def put(request: HttpRequest, message: object, key: str = "flash") -> None:
     """Leave ``message``, as text, for the next page; it replaces one that is still there.
 
-    Raises ValueError for a key that belongs to Django or to django_scs.
+    In a session that gorilla/sessions shares it comes after those that are still there. Raises
+    ValueError for a key that belongs to Django or to django_scs.
     """
-    request.session[_slot(key)] = _plain(message)
+    session, lists = request.session, _lists(request.session)
+    if lists is None:
+        session[_slot(key)] = _plain(message)
+    else:
+        lists.add(session, _slot(key), _plain(message))
 
 
 def pop(request: HttpRequest | None, key: str = "flash") -> str:
@@ -41,12 +46,25 @@ def peek(request: HttpRequest | None, key: str = "flash") -> str:
     """Return the message, or "" if there is none, and leave it where it is."""
     _slot(key)
     session = _session(request)
-    return "" if session is None else _text(from_anywhere(lambda: session.get(key)))
+    return "" if session is None else _text(from_anywhere(lambda: _peek(session, key)))
 
 
 def _pop(session: Any, key: str) -> Any:
+    lists = _lists(session)
+    if lists is not None:
+        return lists.take(session, key)
     # A unit test may give a dict, and another SESSION_ENGINE a session that has no ``take``.
     return session.take(key, give_back=True) if is_ours(session) else session.pop(key, "")
+
+
+def _peek(session: Any, key: str) -> Any:
+    lists = _lists(session)
+    return session.get(key) if lists is None else lists.peek(session, key)
+
+
+def _lists(session: object) -> Any:
+    """Return what keeps several messages under one key, where a session has it."""
+    return getattr(session, "flashes", None)
 
 
 def _session(request: HttpRequest | None) -> Any:

@@ -1,9 +1,11 @@
 """Which row is a session's: its token, the key that the store has it under, and what it may show."""
 
-from functools import cached_property
 from typing import Any
 
+from django.conf import settings
 from django.contrib.sessions.backends.base import SessionBase
+from django.utils.functional import cached_property
+from django.utils.module_loading import import_string
 from django.views.decorators.debug import sensitive_variables
 
 from .. import conf, tokens
@@ -22,6 +24,16 @@ class Keyed(SessionBase):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         hide_from_templates(cls)
+
+    def __init__(self, session_key: str | None = None) -> None:
+        # Not Django's, which imports the serializer for each session.
+        self._session_key = session_key
+        self.accessed = self.modified = False
+
+    @cached_property
+    def serializer(self) -> Any:
+        """The class that SESSION_SERIALIZER names, which only ``SerializerCodec`` uses."""
+        return import_string(settings.SESSION_SERIALIZER)
 
     @cached_property
     def _life(self) -> Lifecycle:
@@ -70,14 +82,14 @@ class Keyed(SessionBase):
         if not tokens.well_formed(session_key):
             return False
         record = self.get_store().find(self.store_key(session_key))
-        return record is not None and record.ttl > 0
+        return record is not None and record.is_live
 
     @sensitive_variables()
     def is_stored(self) -> bool:
         """Tell whether this session is alive in the store now, as its last writer would see it."""
         key = self._life.key or self._key()
         record = self.get_store().find_latest(key) if key else None
-        return record is not None and record.ttl > 0
+        return record is not None and record.is_live
 
     @sensitive_variables()
     def delete(self, session_key: str | None = None) -> bool:  # type: ignore[override]

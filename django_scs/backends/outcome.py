@@ -33,10 +33,6 @@ class Outcome(NamedTuple):
 class Ending(Expiry):
     """Adds the answer to the one question that a manager has for a session: ``commit``."""
 
-    # The token that came with the request, and what the browser's cookie ends by, as it was loaded.
-    _presented = ""
-    _end_seen: tuple[Any, ...] | None = None
-
     def commit(self, failed: bool = False) -> Outcome:
         """Save the session where that is due, and return what the browser has to know.
 
@@ -47,7 +43,7 @@ class Ending(Expiry):
         as it is, with an event. Source: scs Commit.
         """
         self._life.repeat()
-        if isinstance(self._life.state, Destroyed) and (failed or not self._session_cache):
+        if isinstance(self._life.state, Destroyed) and (failed or self.is_empty()):
             return Outcome(forget=True)
         if failed:
             self._give_back()
@@ -66,7 +62,8 @@ class Ending(Expiry):
 
     def status(self) -> Status:
         """Return what became of the session in this request. Source: scs Status."""
-        if isinstance(self._life.state, Destroyed) and not self._session_cache:
+        # A session that was begun after it has a token, or values.
+        if isinstance(self._life.state, Destroyed) and self.is_empty():
             return Status.DESTROYED
         return Status.MODIFIED if self.modified else Status.UNMODIFIED
 
@@ -121,15 +118,13 @@ class Ending(Expiry):
             base is None or self._content().deadline != base.deadline or self.changed_keys() != []
         )
 
-    def _see_end(self) -> None:
-        """Remember what the browser's cookie ends by."""
-        self._end_seen = self._cookie_end()
-
-    def _cookie_end(self) -> tuple[Any, ...] | None:
-        state = self._life.state
-        if not isinstance(state, Stored):
-            return None
-        return state.deadline, self.get_expire_at_browser_close()
+    def _ends_otherwise(self, state: Stored) -> bool:
+        """Tell whether the browser's cookie is to end at another time than when it was loaded."""
+        seen = self._sighting
+        return seen is not None and (seen.deadline, seen.closes_with_browser) != (
+            state.deadline,
+            self.get_expire_at_browser_close(),
+        )
 
     def _outcome(self, failed: bool) -> Outcome:
         state = self._life.state
@@ -140,8 +135,8 @@ class Ending(Expiry):
             # The old token is dead; nobody knows of a session that was begun.
             due = state.origin is Origin.RENAMED
         else:
-            ends_otherwise = self._end_seen != self._cookie_end()
-            due = state.origin.is_new_key or ends_otherwise or self._is_sent_always(state)
+            due = state.origin.is_new_key or self._ends_otherwise(state)
+            due = due or self._is_sent_always(state)
         if not due:
             return Outcome(created=created)
         return Outcome(self.token(), self._cookie_age(), created=created)

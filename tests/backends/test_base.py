@@ -12,12 +12,15 @@ from django_scs.stores.base import Record
 
 
 class FullStore:
-    """A store whose sessions may have 2000 bytes; it notes what it is sent."""
+    """A store whose sessions may have 40,000 bytes; it notes what it is sent."""
 
-    max_data = 2000
+    max_data = 40_000
 
     def __init__(self) -> None:
         self.sent: list[tuple[Any, ...]] = []
+
+    def refuses(self, size: int) -> int | None:
+        return self.max_data if size > self.max_data else None
 
     def find(self, key: str) -> Record | None:
         return None
@@ -47,15 +50,15 @@ def test_session_too_large_names_its_size_and_the_largest_keys(
     session: SessionStore, store: FullStore
 ) -> None:
     for number in range(5):
-        session[f"key{number}"] = "x" * 200 * (number + 1)
+        session[f"key{number}"] = "x" * 4000 * (number + 1)
     with pytest.raises(SessionTooLarge) as refusal:
         session.save()
     error = refusal.value
     assert store.sent == []
-    assert (error.limit, [key for key, _ in error.largest]) == (2000, ["key4", "key3", "key2"])
-    assert error.size > 3000
-    assert error.largest[0][1] >= 1000
-    for word in (str(error.size), "2000", "'key4'", str(error.largest[0][1])):
+    assert (error.limit, [key for key, _ in error.largest]) == (40_000, ["key4", "key3", "key2"])
+    assert error.size > 60_000
+    assert error.largest[0][1] >= 20_000
+    for word in (str(error.size), "40000", "'key4'", str(error.largest[0][1])):
         assert word in str(error)
 
 
@@ -64,7 +67,7 @@ def test_session_of_just_the_limit_is_sent(session: SessionStore, store: FullSto
     rest = store.max_data - len(session.encode({"a": ""}))
     session["a"] = "x" * rest
     session.save()
-    assert len(store.sent[0][1]) == 2000
+    assert len(store.sent[0][1]) == 40_000
     session["a"] += "x"
     with pytest.raises(SessionTooLarge):
         session.create()

@@ -81,7 +81,7 @@ def test_sync_access_in_async_code_says_so_until_the_session_is_loaded():
 
 # Templates
 
-DJANGOS_NAMES = {*dir(DjangosStore), "model"}
+DJANGOS_NAMES = {*dir(DjangosStore), "model", "serializer"}
 OURS = sorted(
     name for name in dir(SessionStore) if not name.startswith("_") and name not in DJANGOS_NAMES
 )

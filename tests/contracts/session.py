@@ -64,7 +64,7 @@ class SessionContract:
     @pytest.fixture
     def clock(self, monkeypatch: pytest.MonkeyPatch) -> Clock:
         clock = Clock()
-        monkeypatch.setattr(expiry, "_now", clock)
+        monkeypatch.setattr(expiry, "_clock", lambda: clock().timestamp())
         return clock
 
     @pytest.fixture
