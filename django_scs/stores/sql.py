@@ -217,10 +217,10 @@ class SqlStore:
         connection = connections[router.db_for_read(self._model)]
         page, unit = self._statements(connection)["page"], _dialect(connection).unit
         last = ""
-        while rows := _execute(connection, page, [last, _PAGE], _all_rows):
-            for key, data, left, now in rows:
-                yield Record(Key(key), bytes(data), left * unit, now * unit)
-            last = rows[-1][0]
+        # No frame may hold a key in clear.
+        while records := _execute(connection, page, [last, _PAGE], partial(_all_records, unit)):
+            yield from records
+            last = records[-1].key
 
     def _delete_by_orm(self, connection: BaseDatabaseWrapper, key: str) -> bool:
         def delete() -> bool:
@@ -475,6 +475,13 @@ def _all_rows(cursor: Any) -> list[Any]:
 
 def _all_keys(cursor: Any) -> list[Key]:
     return [Key(key) for (key,) in cursor.fetchall()]
+
+
+def _all_records(unit: float, cursor: Any) -> list[Record]:
+    return [
+        Record(Key(key), bytes(data), left * unit, now * unit)
+        for key, data, left, now in cursor.fetchall()
+    ]
 
 
 def _row_count(cursor: Any) -> int:
