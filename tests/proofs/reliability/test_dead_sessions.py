@@ -46,7 +46,7 @@ DESTROYERS = (log_out, flush, revoke, renew)
 def test_20_late_savers_bring_nothing_back(
     destroy: Callable[[str], None], new_session: Callable[..., SessionStore]
 ) -> None:
-    token = new_session(user="alice").token
+    token = new_session(user="alice").token()
     loaded, destroyed = threading.Barrier(LATE + 1), threading.Event()
 
     def act(number: int) -> bool:
@@ -126,7 +126,7 @@ def test_late_requests_are_answered_and_what_they_wanted_is_logged(
     replies = in_parallel(LATE + 1, act)[:LATE]
     assert {(reply.status, reply.token) for reply in replies} == {(200, None)}
     assert not Session.objects.filter(token=token).exists()
-    dropped = [line for line in site.log().splitlines() if line.endswith(f"dropped: {key}")]
+    dropped = [line for line in site.log().splitlines() if line.endswith(f"dropped: {[key]}")]
     print(
         f"\n{vendor}, HTTP, {how}: {len(replies)} late requests answered 200, {len(dropped)} logged"
     )
@@ -140,7 +140,7 @@ def test_one_of_20_parallel_renewals_wins(
     new_session: Callable[..., SessionStore], full: bool
 ) -> None:
     for _ in range(100 if full else 10):
-        token = new_session(user="alice").token
+        token = new_session(user="alice").token()
         loaded = threading.Barrier(LATE)
 
         def act(
@@ -152,7 +152,8 @@ def test_one_of_20_parallel_renewals_wins(
             session.renew_token()
             return session
 
-        winners = [session for session in in_parallel(LATE, act) if "user" in session]
+        # The others may still read their values.
+        winners = [session for session in in_parallel(LATE, act) if session.session_key]
         assert len(winners) == 1
         assert not Session.objects.filter(token=token).exists()
         assert SessionStore(winners[0].session_key)["user"] == "alice"

@@ -174,7 +174,7 @@ def test_the_sweep_of_a_big_table_lets_visitors_through(full: bool, vendor: str)
 def test_a_storm_of_all_statements_leaves_no_error(
     new_session: Callable[..., SessionStore], full: bool, vendor: str
 ) -> None:
-    shared = [new_session(user="alice").token for _ in range(5)]
+    shared = [new_session(user="alice").token() for _ in range(5)]
     store, end = SessionStore.get_store(), time.monotonic() + (15 if full else 3)
     done: Counter[str] = Counter()
 
