@@ -202,7 +202,7 @@ def test_run_refuses_an_unknown_database(capsys: pytest.CaptureFixture[str]) -> 
 # Stands in for an environment without these packages, however the one of the tests was made.
 WITHOUT_DRIVERS = """
 import sys
-for name in ("MySQLdb", "psycopg", "redis"):
+for name in ("MySQLdb", "psycopg"):
     sys.modules[name] = None
 """
 
