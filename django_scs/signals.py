@@ -51,8 +51,9 @@ EVENTS: Final = {
         session_renewed, logging.INFO, "Session %(session)s has a new token", ("old_key",)
     ),
     "destroyed": Event(session_destroyed, logging.INFO, "Session %(session)s was destroyed"),
-    "loaded": Event(session_loaded, logging.DEBUG, "Session %(session)s was read"),
-    "saved": Event(session_saved, logging.DEBUG, "Session %(session)s was saved"),
+    # These two are no news, and so are not logged.
+    "loaded": Event(session_loaded, logging.NOTSET, "Session %(session)s was read"),
+    "saved": Event(session_saved, logging.NOTSET, "Session %(session)s was saved"),
     "lost": Event(
         session_lost,
         logging.INFO,
