@@ -9,7 +9,6 @@ class DjangoScsConfig(AppConfig):
     verbose_name = _("Sessions")
 
     def ready(self) -> None:
-        from . import checks, go_login
+        from . import checks
 
         checks.register()
-        go_login.connect()

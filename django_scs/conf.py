@@ -16,11 +16,14 @@ from django.core.signals import setting_changed
 
 from . import tokens
 from .codecs.base import Codec, load
+from .codecs.fallback import with_fallbacks
 
 #: The kind of ``request.session``; the others are the entries of SCS_SESSIONS.
 DEFAULT: Final = "default"
 
 _LONGEST: Final = timedelta(days=36_525).total_seconds()
+# Enough for a login and the little that belongs to it.
+_LEAST_BYTES: Final = 2048
 _JSON: Final = "django_scs.codecs.json.JSONCodec"
 
 
@@ -48,6 +51,9 @@ class Options:
     hash_tokens: bool
     token_bytes: int
     codec: Codec
+    max_bytes: int | None
+    max_lifetime: float | None
+    renew_after: float | None
     cookie: CookieOptions
     token_header: str | None
     save_every_request: bool
@@ -91,7 +97,8 @@ class _Reader:
         if (short := _short(name)) in self.entry:
             return self.entry[short]
         # What keeps a cookie safe holds for every cookie, unless the entry says otherwise.
-        return getattr(settings, name, default) if name in _SHARED else default
+        shared = name in _SHARED or not name.startswith(("SCS_", "SESSION_"))
+        return getattr(settings, name, default) if shared else default
 
     def label(self, name: str) -> str:
         """Return how a message names a setting."""
@@ -169,6 +176,14 @@ def _touch_interval(read: _Reader) -> float:
     return seconds
 
 
+def _max_lifetime(read: _Reader) -> float | None:
+    return _seconds(read, "SCS_MAX_LIFETIME")
+
+
+def _renew_after(read: _Reader) -> float | None:
+    return _seconds(read, "SCS_RENEW_AFTER")
+
+
 def _token_bytes(read: _Reader) -> int:
     value = read("SCS_TOKEN_BYTES", tokens.BYTES[0])
     if value not in tokens.BYTES or isinstance(value, bool):
@@ -183,9 +198,21 @@ def _token_bytes(read: _Reader) -> int:
 def _codec(read: _Reader) -> Codec:
     path = read("SCS_CODEC", _JSON)
     try:
-        return load(path, read)
+        return with_fallbacks(load(path, read), read)
     except ImproperlyConfigured as exc:
         raise ImproperlyConfigured(f"{read.label('SCS_CODEC')}: {exc}") from exc
+
+
+def _max_bytes(read: _Reader) -> int | None:
+    value = read("SCS_MAX_BYTES")
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or value < _LEAST_BYTES:
+        raise ImproperlyConfigured(
+            f"{read.label('SCS_MAX_BYTES')} is {value!r}, and must be a number of bytes, at least"
+            f" {_LEAST_BYTES}, or None."
+        )
+    return value
 
 
 def _cookie(read: _Reader) -> CookieOptions:
@@ -260,6 +287,9 @@ _PARSERS: Final[dict[str, "Callable[[_Reader], Any]"]] = {
     "hash_tokens": _flag("SCS_HASH_TOKENS"),
     "token_bytes": _token_bytes,
     "codec": _codec,
+    "max_bytes": _max_bytes,
+    "max_lifetime": _max_lifetime,
+    "renew_after": _renew_after,
     "cookie": _cookie,
     "token_header": _token_header,
     "save_every_request": _flag("SESSION_SAVE_EVERY_REQUEST"),
@@ -270,6 +300,8 @@ _PARSERS: Final[dict[str, "Callable[[_Reader], Any]"]] = {
 _SHARED: Final = {
     "SCS_HASH_TOKENS",
     "SCS_TOKEN_BYTES",
+    "SCS_ENCRYPTION_KEYS",
+    "SCS_SIGNING_KEYS",
     "SESSION_COOKIE_DOMAIN",
     "SESSION_COOKIE_PATH",
     "SESSION_COOKIE_SECURE",
@@ -285,7 +317,13 @@ _ENTRY_NAMES: Final = _SHARED | {
     "SCS_IDLE_TIMEOUT",
     "SCS_TOUCH_INTERVAL",
     "SCS_CODEC",
+    "SCS_CODEC_FALLBACKS",
+    "SCS_ENCRYPTED_CODEC",
+    "SCS_SIGNED_CODEC",
     "SCS_GOB_REGISTERED",
+    "SCS_MAX_BYTES",
+    "SCS_MAX_LIFETIME",
+    "SCS_RENEW_AFTER",
     "SCS_TOKEN_HEADER",
 }
 #: Every setting of ours.

@@ -3,7 +3,7 @@
 import weakref
 from collections.abc import Iterable
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth import SESSION_KEY
@@ -16,16 +16,20 @@ from ..stores.base import Record
 from .all_sessions import AllSessions
 from .expiry import CUSTOM_EXPIRY
 from .keys import Keyed
-from .lifecycle import ABSENT, Content, Destroyed, Lifecycle, Lost, New, Stored
+from .lifecycle import ABSENT, Content, Destroyed, Lifecycle, New
+from .logins import Logins
 from .outcome import Ending, Outcome, Status
 from .twins import hide_from_templates, in_thread, once_loaded
 from .values import TypedAccess
 
 __all__ = ["CreateError", "Outcome", "SessionStore", "Status", "UpdateError"]
 
+# In bytes: what Django, a Go application and receivers of user_logged_in put into a session.
+_ROOM_FOR_LOGIN: Final = 1024
+
 
 @hide_from_templates
-class SessionStore(AllSessions, Ending):
+class SessionStore(AllSessions, Logins, Ending):
     """A session with scs's rules behind Django's interface.
 
     Values are loaded at the first access. ``save`` writes only what differs from what was loaded,
@@ -35,7 +39,6 @@ class SessionStore(AllSessions, Ending):
 
     # Other tokens that the browser sent under the same name, should the first be unknown.
     _candidates: tuple[str, ...] = ()
-    _request: "weakref.ref[HttpRequest] | None" = None
 
     def __init__(self, session_key: str | None = None) -> None:
         super().__init__(session_key)
@@ -50,7 +53,19 @@ class SessionStore(AllSessions, Ending):
             is_over=self._is_over,
             tell=self._tell,
             store_for=self._store_for,
+            limit=self._limit,
         )
+
+    def _limit(self, content: Content) -> int | None:
+        """Return how many bytes a content may take; None if there is no end.
+
+        What a visitor fills leaves room for a login, which must not fail for it.
+        """
+        ends = (self.get_store().max_data, self._options().max_bytes)
+        most = min((end for end in ends if end is not None), default=None)
+        if most is None or SESSION_KEY in content.values:
+            return most
+        return most - min(_ROOM_FOR_LOGIN, most // 4)
 
     @classmethod
     def for_request(cls, candidates: Iterable[str], request: HttpRequest | None = None) -> Self:
@@ -58,7 +73,7 @@ class SessionStore(AllSessions, Ending):
 
         ``request`` is what the signals tell with the session.
         """
-        sent = list(candidates)
+        sent = [tokens.Key(token) for token in candidates]
         well_formed = [token for token in sent if tokens.well_formed(token)]
         session = cls(next(iter(well_formed), None))
         session._candidates = tuple(well_formed[1:])
@@ -101,8 +116,7 @@ class SessionStore(AllSessions, Ending):
     def _adopt(self, record: Record, content: Content) -> dict[str, Any]:
         """Take what was read from the store as this session's; return the values."""
         self._see(record, content.deadline)
-        touch_due = self._is_touch_due(record.ttl, content, self.get_store().max_ttl)
-        if go_login.reconcile(content.values) or touch_due:
+        if self._is_touch_due(record.ttl, content, self.get_store().max_ttl):
             self.modified = True
         return content.values
 
@@ -116,6 +130,7 @@ class SessionStore(AllSessions, Ending):
             else:
                 self._session_cache = self.load()
                 self._see_end()
+                self._follow_go()
             return self._session_cache
 
     async def _aget_session(self, no_load: bool = False) -> dict[str, Any]:
@@ -128,40 +143,11 @@ class SessionStore(AllSessions, Ending):
 
     # Changing
 
-    def __setitem__(self, key: str, value: Any) -> None:
-        if key == SESSION_KEY:
-            self._begin_login()
-        super().__setitem__(key, value)
-
-    def update(self, *args: Any, **kwargs: Any) -> None:
-        """Set several values. Django: update."""
-        for key, value in dict(*args, **kwargs).items():
-            self[key] = value
-
     def clear(self) -> None:
         """Remove all values; token and deadline stay. Source: scs Clear."""
         self._get_session()
         self._session_cache = {}
         self.modified = True
-
-    def _begin_login(self) -> None:
-        """Give the login that is about to be put into the session a token of its own.
-
-        Django keeps the token when the same user logs in again. A lost session becomes a new one,
-        with what a visitor had; what belongs to a user who was logged in stays behind.
-        Source: OWASP Session Management, "Renew the Session ID After Any Privilege Level Change".
-        """
-        again = SESSION_KEY in self._get_session()
-        state = self._life.state
-        if isinstance(state, Stored) and (again or not state.origin.is_new_key):
-            self.cycle_key()
-            state = self._life.state
-        if isinstance(state, Lost):
-            if SESSION_KEY in self._session_cache:
-                self._session_cache = {}
-            self._life.begin()
-        if isinstance(state, Lost | Destroyed):
-            self.cycle_key()
 
     # Writing
 
@@ -192,6 +178,7 @@ class SessionStore(AllSessions, Ending):
         self._life.repeat()
         if self.session_key is None:
             self._session_key = self._get_new_session_key()
+        self._note_renewal()
         if not self._life.insert(self.store_key(self.token()), self._content()):
             raise CreateError
         # So that the cookie goes out, whichever middleware is in use.
@@ -214,7 +201,6 @@ class SessionStore(AllSessions, Ending):
         self.accessed = self.modified = True
         return removed
 
-    @sensitive_variables()
     def cycle_key(self) -> None:
         """Give the session a new token and a new lifetime. Source: scs RenewToken.
 
@@ -222,19 +208,28 @@ class SessionStore(AllSessions, Ending):
         renewed or destroyed the session first, this one is lost: its values can be read until the end
         of the request, and are not saved, unless a user logs in.
         """
+        self._renew(extend=True)
+
+    def renew_token(self, extend: bool = True) -> None:
+        """Do what ``cycle_key`` does, by scs's name; without ``extend`` the deadline stays.
+
+        Source: NIST SP 800-63B-4, 5.2: a session secret alone must not extend a session.
+        """
+        self.cycle_key() if extend else self._renew(extend=False)
+
+    @sensitive_variables()
+    def _renew(self, *, extend: bool) -> None:
         self._get_session()
         token, before = self._get_new_session_key(), self._deadline
-        self._deadline = self._new_deadline()
+        if extend:
+            self._deadline = self._new_deadline()
+        self._note_renewal()
         self.modified = True
         renewed = self._life.renew(self.store_key(token), self._content())
         if renewed is None:
             self._session_key, self._deadline = None, before
         else:
             self._session_key, (self._deadline, self._session_cache) = token, renewed
-
-    def renew_token(self) -> None:
-        """Do what ``cycle_key`` does, by scs's name."""
-        self.cycle_key()
 
     @sensitive_variables()
     def take(self, key: str, default: Any = None) -> Any:
@@ -254,15 +249,18 @@ class SessionStore(AllSessions, Ending):
 
         Where both have a key, the other's value stays; so does the later deadline, in the place of
         what ``set_expiry`` has set. The other session is destroyed. Nothing happens if there is none,
-        or if it is this one. A login comes along: renew the token afterwards.
+        or if it is this one. A login comes along: renew the token afterwards. Raises ReservedKey if it
+        is that of a Go application that shares the session.
         """
         content = self._content()
+        token = tokens.Key(token)
         if not tokens.well_formed(token) or self.store_key(token) == self._key():
             return
         record = self.get_store().find(self.store_key(token))
         other = self._life.read(record) if record and record.ttl > 0 else None
         if record is None or other is None:
             return
+        go_login.refuse_another(content.values, other.values)
         merged = {**content.values, **other.values}
         merged.pop(CUSTOM_EXPIRY, None)
         deadline = max(content.deadline, other.deadline)
@@ -318,7 +316,7 @@ class SessionStore(AllSessions, Ending):
     aput = aset
     aget = once_loaded(TypedAccess.get)  # type: ignore[assignment]
     apop = once_loaded(TypedAccess.pop)  # type: ignore[assignment]
-    asetdefault = once_loaded(TypedAccess.setdefault)
+    asetdefault = in_thread(Logins.setdefault)
     ahas_key = once_loaded(TypedAccess.has_key)
     akeys = once_loaded(TypedAccess.keys)
     avalues = once_loaded(TypedAccess.values)

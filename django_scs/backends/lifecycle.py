@@ -15,7 +15,7 @@ from ..backoff import LIMIT, pauses
 from ..codecs.base import Codec
 from ..exceptions import DecodeError, SessionBusy, SessionTooLarge
 from ..merge import merge, same
-from ..stores.base import Fate, Record, Store
+from ..stores.base import GRACE, Fate, Record, Store
 
 ABSENT: Final = object()
 
@@ -94,7 +94,8 @@ class Lifecycle:
     ``ttl`` returns for a content how many seconds it may live from now on; ``is_over`` tells whether
     a deadline has passed by the store's clock. ``tell`` takes the name of an event and the store key.
     ``store_for`` returns the store that writes certain values, which fills in a project's own columns;
-    its second argument is True when they are inserted.
+    its second argument is True when they are inserted. ``limit`` returns how many bytes a content may
+    take, if there is an end to it.
     """
 
     def __init__(
@@ -106,6 +107,7 @@ class Lifecycle:
         is_over: Callable[[datetime], bool],
         tell: Callable[..., None],
         store_for: Callable[[dict[str, Any], bool], Store],
+        limit: Callable[[Content], int | None],
     ) -> None:
         self._store = store
         self._codec = codec
@@ -113,6 +115,7 @@ class Lifecycle:
         self._is_over = is_over
         self._tell = tell
         self._store_for = store_for
+        self._limit = limit
         self._state: State = New()
         # What the state was before each write of a transaction whose end is not known yet.
         self._history: list[tuple[State, Fate]] = []
@@ -178,7 +181,7 @@ class Lifecycle:
     def encode(self, content: Content, key: str, original: bytes | None = None) -> bytes:
         """Return the bytes of a content. Raises EncodeError or SessionTooLarge."""
         data = self._codec.encode(content.deadline, content.values, original, key)
-        limit = self._store.max_data
+        limit = self._limit(content)
         if limit is not None and len(data) > limit:
             raise SessionTooLarge(len(data), limit, self._largest(content, key))
         return data
@@ -330,7 +333,8 @@ class Lifecycle:
     def _rebase(self, state: Stored, content: Content) -> Content | None:
         """Return ``content`` with what others put in the place of ``state``; None if it is gone."""
         record = None if self._is_over(state.deadline) else self._store.find_latest(state.key)
-        theirs = self.read(record) if record else None
+        is_gone = record is None or record.ttl <= -GRACE
+        theirs = None if record is None or is_gone else self.read(record)
         if record is None or theirs is None:
             self._lose(state)
             return None
@@ -356,7 +360,8 @@ class Lifecycle:
         if base is None:
             done = store.rename(state.key, key, ttl)
         else:
-            data = self.encode(base, key)
+            # It is as large as before, whatever the limit is now.
+            data = self._codec.encode(base.deadline, base.values, None, key)
             done = store.rename(state.key, key, ttl, data, state.data)
         if done:
             inserted = state.origin is Origin.INSERTED
