@@ -54,7 +54,8 @@ def reconcile(values: dict[str, Any]) -> str | None:
 
 def as_go_has_it(user_id: str) -> dict[str, Any]:
     """Return what a login of a user puts into a session for the Go application; {} if nothing."""
-    key, primary_key = user_id_key(), _primary_key(user_id)
+    key = user_id_key()
+    primary_key = None if key is None else _primary_key(user_id)
     return {} if key is None or primary_key is None else {key: user_id_type()(primary_key)}
 
 

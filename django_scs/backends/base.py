@@ -280,12 +280,13 @@ class SessionStore(AllSessions, Logins, Ending):
     def decode(self, session_data: bytes | str, key: str = "") -> dict[str, Any]:
         """Return the values in ``session_data``; none, with a line in the log, if it is corrupt.
 
-        ``key`` is the store key, which a codec may need, and which gives the line its fingerprint.
+        ``key`` is the store key, which a codec may need, and which gives the line its fingerprint;
+        it is this session's if it is not given.
         """
         data = (
             session_data.encode(errors="replace") if isinstance(session_data, str) else session_data
         )
-        content = self._life.read(Record(key, data, 0, 0))
+        content = self._life.read(Record(key or self._key() or "", data, 0, 0))
         return content.values if content else {}
 
     # Async twins
