@@ -9,6 +9,7 @@ class DjangoScsConfig(AppConfig):
     verbose_name = _("Sessions")
 
     def ready(self) -> None:
-        from . import checks
+        from .checks import database, deploy, settings
 
-        checks.register()
+        for module in (settings, deploy, database):
+            module.register()

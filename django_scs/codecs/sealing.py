@@ -75,7 +75,10 @@ class SealingCodec:
                 )
         else:
             secrets = _checked(secrets, cls.KEYS_SETTING)
-        return cls(load(path, read), secrets)
+        try:
+            return cls(load(path, read), secrets)
+        except ImproperlyConfigured as exc:
+            raise ImproperlyConfigured(f"{cls.CODEC_SETTING}: {exc}") from exc
 
     def encode(
         self,

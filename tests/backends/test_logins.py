@@ -105,9 +105,7 @@ def test_go_key_is_an_ordinary_one_without_the_setting() -> None:
     assert session[KEY] == "3"
 
 
-def test_other_kinds_of_sessions_know_no_go_login(
-    settings: Any, go_key: None, alice: User
-) -> None:
+def test_other_kinds_of_sessions_know_no_go_login(settings: Any, go_key: None, alice: User) -> None:
     settings.SCS_SESSIONS = {"preferences": {"COOKIE_NAME": "preferences"}}
     session = session_class("preferences")()
     session._get_session()[KEY] = alice.pk
@@ -155,9 +153,7 @@ def test_login_at_go_that_kept_the_token_gets_another(
     assert token_of(client) == after
 
 
-def test_login_at_go_is_seen_by_parallel_requests(
-    go_key: None, go_login: Any, alice: User
-) -> None:
+def test_login_at_go_is_seen_by_parallel_requests(go_key: None, go_login: Any, alice: User) -> None:
     token = go_login(alice.pk)
     first, second = SessionStore(token), SessionStore(token)
     record = second._life.load(second.store_key(token))
@@ -211,9 +207,7 @@ def test_time_of_a_login_at_go_is_that_of_its_renewal(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_login_at_go_with_ten_requests_at_once(
-    go_key: None, go_login: Any, alice: User
-) -> None:
+def test_login_at_go_with_ten_requests_at_once(go_key: None, go_login: Any, alice: User) -> None:
     token = go_login(alice.pk)
 
     def load() -> tuple[Any, str]:

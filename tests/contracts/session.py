@@ -229,7 +229,9 @@ class SessionContract:
 
         return hold
 
-    @pytest.mark.parametrize("use", ["save", "touch", "take", "cycle_key", "set_expiry", "deadline"])
+    @pytest.mark.parametrize(
+        "use", ["save", "touch", "take", "cycle_key", "set_expiry", "deadline"]
+    )
     def test_session_that_expired_a_minute_ago_stays_dead(
         self, session: Any, held: Any, row: Any, use: str
     ) -> None:
@@ -376,7 +378,7 @@ class SessionContract:
         mine = session()
         mine.put("small", "x" * 10)
         mine.put("large", "x" * 8192)
-        with pytest.raises(SessionTooLarge, match="may take 7168. Largest keys: 'large'"):
+        with pytest.raises(SessionTooLarge, match=r"may take 7168\. Largest keys: 'large'"):
             mine.save()
         size = 7168
         while True:
