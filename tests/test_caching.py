@@ -168,6 +168,8 @@ def test_page_cache_of_django_keeps_no_token(settings: Any, order: str, url: str
         for _ in range(4)
         if (cookie := Client().get(url).cookies.get("sessionid")) is not None
     }
-    assert len(found) == (1 if url == "/cache_page/" else 4)
+    # A cache within the session middleware has the page from before the token was put there.
+    is_within = url == "/cache_page/" or order == "sessions outermost"
+    assert len(found) == (1 if is_within else 4)
     kept = list(cache._cache.values())  # type: ignore[attr-defined]
     assert not [data for data in kept for token in found if token.encode() in data]
