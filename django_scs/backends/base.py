@@ -252,8 +252,8 @@ class SessionStore(AllSessions, Logins, Ending):
         or if it is this one. A login comes along: renew the token afterwards. Raises ReservedKey if it
         is that of a Go application that shares the session.
         """
-        content = self._content()
         token = tokens.Key(token)
+        content = self._content()
         if not tokens.well_formed(token) or self.store_key(token) == self._key():
             return
         record = self.get_store().find(self.store_key(token))
