@@ -1,4 +1,4 @@
-"""Tokens that are renewed in mid-session (SCS_RENEW_AFTER), and requests that are no use of a session."""
+"""Tokens that are renewed in mid-session (SCS_RENEW_AFTER), and what is use of a session."""
 
 import logging
 import threading
@@ -222,13 +222,13 @@ def test_request_that_comes_late_is_anonymous_and_keeps_the_new_cookie(client: C
 
 
 @pytest.fixture
-def idle(settings: Any) -> Iterator[Client]:
+def idle(settings: Any) -> Client:
     """Return a browser that has not used its session for five of ten minutes."""
     settings.SCS_IDLE_TIMEOUT = 600
     client = Client()
     client.get("/put/")
     age(5 * MINUTE, token_of(client))
-    yield client
+    return client
 
 
 def expiry_of(client: Client) -> Any:

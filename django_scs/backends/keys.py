@@ -25,9 +25,9 @@ class Keyed(SessionBase):
     def _set_session_key(self, value: Any) -> None:
         # Reports of errors show local variables: a token must not be among them.
         key = tokens.Key(value) if isinstance(value, str) else value
-        super()._set_session_key(key)  # type: ignore[misc]
+        super()._set_session_key(key)
 
-    _session_key = property(SessionBase._get_session_key, _set_session_key)  # type: ignore[attr-defined]
+    _session_key = property(SessionBase._get_session_key, _set_session_key)
 
     @classmethod
     def _options(cls) -> conf.Options:

@@ -31,7 +31,7 @@ class Logins(Expiry):
         for key, value in values.items():
             self[key] = value
 
-    def setdefault(self, key: str, value: Any) -> Any:
+    def setdefault(self, key: str, value: Any) -> Any:  # type: ignore[override]
         """Set a value if there is none, and return what is there then. Django: setdefault."""
         if key not in self._get_session():
             self[key] = value

@@ -124,8 +124,9 @@ class Ending(Expiry):
         if request is None or request.headers.get("Sec-Fetch-Mode") != "navigate":
             return False
         renewed_at = self._get_session().get(RENEWED_AT)
-        is_known = isinstance(renewed_at, int)
-        return not is_known or self._store_now().timestamp() - renewed_at >= after
+        if not isinstance(renewed_at, int):
+            return True
+        return self._store_now().timestamp() - renewed_at >= after
 
     def _renew_and_go_on(self) -> None:
         values = self._get_session()

@@ -55,8 +55,8 @@ class _Table:
         return self.model._meta.db_table
 
     def column(self, field: str) -> str:
-        name: str = self.model._meta.get_field(field).column  # type: ignore[union-attr]
-        return name
+        found: Any = self.model._meta.get_field(field)
+        return str(found.column)
 
     @cached_property
     def columns(self) -> dict[str, _Column]:
