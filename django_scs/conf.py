@@ -16,10 +16,15 @@ from django.core.signals import setting_changed
 
 from . import tokens
 from .codecs.base import Codec, load
+from .codecs.cookie import CookieFormat
+from .codecs.cookie import load as load_format
 from .codecs.fallback import with_fallbacks
 
 #: The kind of ``request.session``; the others are the entries of SCS_SESSIONS.
 DEFAULT: Final = "default"
+
+#: The engine whose sessions are whole in their cookies.
+COOKIE_ENGINE: Final = "django_scs.backends.cookie"
 
 _LONGEST: Final = timedelta(days=36_525).total_seconds()
 # Enough for a login and the little that belongs to it.
@@ -55,6 +60,7 @@ class Options:
     max_lifetime: float | None
     renew_after: float | None
     cookie: CookieOptions
+    cookie_denylist: str | None
     token_header: str | None
     save_every_request: bool
     expire_at_browser_close: bool
@@ -66,6 +72,13 @@ def options(kind: str = DEFAULT) -> Options:
     reader = _Reader(kind)
     values = {name: parse(reader) for name, parse in _PARSERS.items()}
     return Options(kind=kind, **values)
+
+
+@cache
+def cookie_format(kind: str = DEFAULT) -> CookieFormat:
+    """Return the format of the cookies that hold whole sessions: ``SCS_COOKIE_FORMAT`` and its keys."""
+    read = _Reader(kind)
+    return load_format(read("SCS_COOKIE_FORMAT", "scs"), read, options(kind).codec)
 
 
 def kinds() -> tuple[str, ...]:
@@ -80,6 +93,8 @@ def problems() -> list[str]:
     except ImproperlyConfigured as exc:
         return [str(exc)]
     found = [exc for reader in readers for exc in map(reader.complaint, _PARSERS.values()) if exc]
+    if not found:
+        found += filter(None, map(_cookie_complaint, kinds()))
     return found + [text for reader in readers[1:] for text in reader.unknown_names()]
 
 
@@ -97,7 +112,7 @@ class _Reader:
         if (short := _short(name)) in self.entry:
             return self.entry[short]
         # What keeps a cookie safe holds for every cookie, unless the entry says otherwise.
-        shared = name in _SHARED or not name.startswith(("SCS_", "SESSION_"))
+        shared = name in _SHARED or name in _KEYS
         return getattr(settings, name, default) if shared else default
 
     def label(self, name: str) -> str:
@@ -118,6 +133,16 @@ class _Reader:
             for name in self.entry or ()
             if name not in choices
         ]
+
+
+def _cookie_complaint(kind: str) -> str:
+    """Return what is wrong with the sessions of a kind that live in cookies, if they do."""
+    try:
+        if options(kind).engine == COOKIE_ENGINE:
+            cookie_format(kind)
+    except ImproperlyConfigured as exc:
+        return str(exc)
+    return ""
 
 
 def _short(name: str) -> str:
@@ -237,6 +262,17 @@ def _cookie(read: _Reader) -> CookieOptions:
     )
 
 
+def _cookie_denylist(read: _Reader) -> str | None:
+    alias = read("SCS_COOKIE_DENYLIST")
+    if alias is not None and alias not in settings.CACHES:
+        raise ImproperlyConfigured(
+            f"{read.label('SCS_COOKIE_DENYLIST')} is {alias!r}, and must be the alias of a cache,"
+            f" one of {', '.join(map(repr, settings.CACHES))}, or None."
+        )
+    found: str | None = alias
+    return found
+
+
 def _token_header(read: _Reader) -> str | None:
     value = read("SCS_TOKEN_HEADER")
     if value is None:
@@ -291,6 +327,7 @@ _PARSERS: Final[dict[str, "Callable[[_Reader], Any]"]] = {
     "max_lifetime": _max_lifetime,
     "renew_after": _renew_after,
     "cookie": _cookie,
+    "cookie_denylist": _cookie_denylist,
     "token_header": _token_header,
     "save_every_request": _flag("SESSION_SAVE_EVERY_REQUEST"),
     "expire_at_browser_close": _flag("SESSION_EXPIRE_AT_BROWSER_CLOSE"),
@@ -308,6 +345,7 @@ _SHARED: Final = {
     "SESSION_COOKIE_HTTPONLY",
     "SESSION_COOKIE_SAMESITE",
 }
+_KEYS: Final = {"SECRET_KEY", "SECRET_KEY_FALLBACKS"}
 _ENTRY_NAMES: Final = _SHARED | {
     "SESSION_ENGINE",
     "SESSION_COOKIE_NAME",
@@ -325,6 +363,11 @@ _ENTRY_NAMES: Final = _SHARED | {
     "SCS_MAX_LIFETIME",
     "SCS_RENEW_AFTER",
     "SCS_TOKEN_HEADER",
+    "SCS_COOKIE_FORMAT",
+    "SCS_COOKIE_KEYS",
+    "SCS_COOKIE_MAX_AGE",
+    "SCS_COOKIE_HASH",
+    "SCS_COOKIE_DENYLIST",
 }
 #: Every setting of ours.
 NAMES: Final = {name for name in _ENTRY_NAMES if name.startswith("SCS_")} | {
@@ -335,8 +378,9 @@ NAMES: Final = {name for name in _ENTRY_NAMES if name.startswith("SCS_")} | {
 
 
 def _forget(*, setting: str, **kwargs: Any) -> None:
-    if setting.startswith(("SCS_", "SESSION_", "SECRET_KEY", "CSRF_COOKIE_NAME")):
+    if setting.startswith(("SCS_", "SESSION_", "SECRET_KEY", "CSRF_COOKIE_NAME", "CACHES")):
         options.cache_clear()
+        cookie_format.cache_clear()
         _entries.cache_clear()
 
 

@@ -47,7 +47,7 @@ class SessionTooLarge(SessionError, ValueError):
     def __str__(self) -> str:
         keys = ", ".join(f"{key!r} ({length} bytes)" for key, length in self.largest)
         return (
-            f"The session takes {self.size} bytes, and may take {self.limit}. Largest keys: {keys}."
+            f"The session takes {self.size} bytes, at most {self.limit} fit. Largest keys: {keys}."
         )
 
 

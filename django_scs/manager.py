@@ -91,15 +91,23 @@ class SessionManager:
 def session_class(kind: str = conf.DEFAULT) -> type[SessionStore]:
     """Return the session class of a kind. Raises ImproperlyConfigured if its engine is not ours."""
     engine = conf.options(kind).engine
-    found: Any = getattr(import_module(engine), "SessionStore", None)
+    try:
+        found: Any = import_module(engine).SessionStore
+    except (ImportError, AttributeError, TypeError, ValueError) as exc:
+        raise ImproperlyConfigured(_wrong_engine(kind, engine)) from exc
     if not is_ours(found):
-        raise ImproperlyConfigured(
-            f"The engine of {kind!r} sessions is {engine!r}, and must be 'django_scs.backends.db',"
-            " or a module whose SessionStore derives from its."
-        )
+        raise ImproperlyConfigured(_wrong_engine(kind, engine))
     if kind == conf.DEFAULT:
         return found  # type: ignore[no-any-return]
     return type(found.__name__, (found,), {"_kind": kind, "__module__": found.__module__})
+
+
+def _wrong_engine(kind: str, engine: Any) -> str:
+    name = "SESSION_ENGINE" if kind == conf.DEFAULT else f"SCS_SESSIONS[{kind!r}]['ENGINE']"
+    return (
+        f"{name} is {engine!r}, and must be 'django_scs.backends.db', or a module whose SessionStore"
+        " derives from one of django_scs."
+    )
 
 
 def is_ours(found: Any) -> bool:

@@ -127,7 +127,7 @@ def _by_stored_keys(
 def _choose(base: Any, ours: Any, theirs: Any) -> Any:
     if same(theirs, base):
         return ours
-    if same(ours, base) or same(ours, theirs):
+    if same(ours, base):
         return theirs
     kinds = _kind(base), _kind(ours), _kind(theirs)
     if kinds[1:] == (dict, dict):

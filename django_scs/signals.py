@@ -136,12 +136,7 @@ def tell(
     if event == "corrupt":
         _django_log.warning("Session data corrupted: %s", tokens.fingerprint(key))
     if signal.has_listeners(sender):
-        _send(signal, sender, key, session=session, request=request, user=user, **info)
-
-
-def _send(signal: Signal, sender: type, key: str, **info: Any) -> None:
-    fingerprint = tokens.fingerprint(key) if key else ""
-    for receiver, result in signal.send_robust(sender, key=key, fingerprint=fingerprint, **info):
-        if isinstance(result, Exception):
-            name = getattr(receiver, "__qualname__", repr(receiver))
-            _log.error("The receiver %s of a session's signal failed", name, exc_info=result)
+        fingerprint = tokens.fingerprint(key) if key else ""
+        known = {"key": key, "fingerprint": fingerprint, "session": session}
+        # Django logs a receiver that fails.
+        signal.send_robust(sender, **known, request=request, user=user, **info)

@@ -1,12 +1,14 @@
 """The middleware and async views on the way of an ASGI server."""
 
+import asyncio
 import threading
 from functools import partial
 
 import pytest
 from asgiref.sync import SyncToAsync, iscoroutinefunction, sync_to_async
+from django.contrib.auth import aget_user
 from django.http import HttpResponse
-from django.test import AsyncClient, AsyncRequestFactory
+from django.test import AsyncClient, AsyncRequestFactory, RequestFactory
 
 from django_scs import tokens
 from django_scs.backends.db import SessionStore
@@ -185,3 +187,48 @@ async def test_view_runs_in_the_thread_of_the_loop():
     response = await serve(view)
 
     assert await SessionStore().aexists(response.cookies["sessionid"].value)
+
+
+@in_event_loop
+async def test_changes_that_are_gathered_before_the_session_is_loaded_are_all_kept():
+    token = await stored_token()
+    session = SessionStore(token)
+    request = RequestFactory().get("/")
+    request.session = session
+    found = await asyncio.gather(
+        session.aset("a", 1),
+        session.aset("b", 2),
+        aget_user(request),
+        session.apop("color"),
+        session.aget("size"),
+    )
+    assert found[3:] == ["red", 9]
+    await session.asave()
+
+    assert await SessionStore(token).aload() == {"a": 1, "b": 2, "size": 9}
+
+
+@in_event_loop
+async def test_gathered_reads_load_once(hops):
+    session = SessionStore(await stored_token())
+    hops.clear()
+    await asyncio.gather(*[session.aget("color") for _ in range(5)])
+
+    assert len(hops) <= 5
+    assert session["color"] == "red"
+
+
+@in_event_loop
+async def test_commit_has_a_twin():
+    session = SessionStore()
+    session["a"] = 1
+    outcome = await session.acommit()
+
+    assert await SessionStore(outcome.token).aload() == {"a": 1}
+
+
+async def stored_token():
+    session = SessionStore()
+    await session.aupdate({"color": "red", "size": 9})
+    await session.asave()
+    return session.session_key

@@ -53,19 +53,19 @@ class SessionStore(AllSessions, Logins, Ending):
             is_over=self._is_over,
             tell=self._tell,
             store_for=self._store_for,
-            limit=self._limit,
+            refuses=self._refuses,
         )
 
-    def _limit(self, content: Content) -> int | None:
-        """Return how many bytes a content may take; None if there is no end.
+    def _refuses(self, content: Content, size: int) -> int | None:
+        """Return how many bytes a content may take, if ``size`` is more than that, else None.
 
         What a visitor fills leaves room for a login, which must not fail for it.
         """
-        ends = (self.get_store().max_data, self._options().max_bytes)
-        most = min((end for end in ends if end is not None), default=None)
-        if most is None or SESSION_KEY in content.values:
-            return most
-        return most - min(_ROOM_FOR_LOGIN, most // 4)
+        room = 0 if SESSION_KEY in content.values else _ROOM_FOR_LOGIN
+        for limit in (self._options().max_bytes, self.get_store().refuses(size + room)):
+            if limit is not None and size > (most := limit - min(room, limit // 4)):
+                return most
+        return None
 
     @classmethod
     def for_request(cls, candidates: Iterable[str], request: HttpRequest | None = None) -> Self:
@@ -257,7 +257,7 @@ class SessionStore(AllSessions, Logins, Ending):
         if not tokens.well_formed(token) or self.store_key(token) == self._key():
             return
         record = self.get_store().find(self.store_key(token))
-        other = self._life.read(record) if record and record.ttl > 0 else None
+        other = self._life.read(record) if record and record.is_live else None
         if record is None or other is None:
             return
         go_login.refuse_another(content.values, other.values)

@@ -1,7 +1,7 @@
 """``SESSION_ENGINE = "django_scs.backends.db"``: sessions in a table of the database."""
 
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from ..models import AbstractSession
 
 __all__ = ["CreateError", "SessionStore", "UpdateError"]
+
+_TOMBSTONES_AT_ONCE: Final = 10_000
 
 
 @cache
@@ -52,6 +54,12 @@ class SessionStore(base.SessionStore):
         return self.model(
             token=self._key() or "", data=self.encode(data), expiry=self.get_expiry_date()
         )
+
+    @classmethod
+    def clear_expired(cls) -> None:
+        super().clear_expired()
+        while cls.get_store().sweep_tombstones(_TOMBSTONES_AT_ONCE):
+            pass
 
     @classmethod
     def sweep(cls) -> bool:

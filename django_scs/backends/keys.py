@@ -73,14 +73,14 @@ class Keyed(SessionBase):
             return False
         session_key = tokens.Key(session_key)
         record = self.get_store().find(self.store_key(session_key))
-        return record is not None and record.ttl > 0
+        return record is not None and record.is_live
 
     @sensitive_variables()
     def is_stored(self) -> bool:
         """Tell whether this session is alive in the store now, as its last writer would see it."""
         key = self._life.key or self._key()
         record = self.get_store().find_latest(key) if key else None
-        return record is not None and record.ttl > 0
+        return record is not None and record.is_live
 
     @sensitive_variables()
     def delete(self, session_key: str | None = None) -> bool:  # type: ignore[override]

@@ -94,8 +94,8 @@ class Lifecycle:
     ``ttl`` returns for a content how many seconds it may live from now on; ``is_over`` tells whether
     a deadline has passed by the store's clock. ``tell`` takes the name of an event and the store key.
     ``store_for`` returns the store that writes certain values, which fills in a project's own columns;
-    its second argument is True when they are inserted. ``limit`` returns how many bytes a content may
-    take, if there is an end to it.
+    its second argument is True when they are inserted. ``refuses`` returns how many bytes a content
+    may take if a number of bytes is more than that, else None.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class Lifecycle:
         is_over: Callable[[datetime], bool],
         tell: Callable[..., None],
         store_for: Callable[[dict[str, Any], bool], Store],
-        limit: Callable[[Content], int | None],
+        refuses: Callable[[Content, int], int | None],
     ) -> None:
         self._store = store
         self._codec = codec
@@ -115,7 +115,7 @@ class Lifecycle:
         self._is_over = is_over
         self._tell = tell
         self._store_for = store_for
-        self._limit = limit
+        self._refuses = refuses
         self._state: State = New()
         # What the state was before each write of a transaction whose end is not known yet.
         self._history: list[tuple[State, Fate]] = []
@@ -147,7 +147,7 @@ class Lifecycle:
     def load(self, key: str) -> tuple[Record, Content] | None:
         """Read the session under ``key``; None, with an event, if there is no live and sound one."""
         record = self._store.find(key)
-        if record is None or record.ttl <= 0:
+        if record is None or not record.is_live:
             self._tell("unknown" if record is None else "expired", key)
             return None
         content = self.read(record)
@@ -181,8 +181,8 @@ class Lifecycle:
     def encode(self, content: Content, key: str, original: bytes | None = None) -> bytes:
         """Return the bytes of a content. Raises EncodeError or SessionTooLarge."""
         data = self._codec.encode(content.deadline, content.values, original, key)
-        limit = self._limit(content)
-        if limit is not None and len(data) > limit:
+        limit = self._refuses(content, len(data))
+        if limit is not None:
             raise SessionTooLarge(len(data), limit, self._largest(content, key))
         return data
 
@@ -333,8 +333,8 @@ class Lifecycle:
     def _rebase(self, state: Stored, content: Content) -> Content | None:
         """Return ``content`` with what others put in the place of ``state``; None if it is gone."""
         record = None if self._is_over(state.deadline) else self._store.find_latest(state.key)
-        is_gone = record is None or record.ttl <= -GRACE
-        theirs = None if record is None or is_gone else self.read(record)
+        is_writable = record is not None and record.ttl > -GRACE
+        theirs = self.read(record) if record and is_writable else None
         if record is None or theirs is None:
             self._lose(state)
             return None

@@ -70,7 +70,8 @@ class Ending(Expiry):
 
     def status(self) -> Status:
         """Return what became of the session in this request. Source: scs Status."""
-        if isinstance(self._life.state, Destroyed) and not self._session_cache:
+        # A session that was begun after it has a token, or values.
+        if isinstance(self._life.state, Destroyed) and self.is_empty():
             return Status.DESTROYED
         return Status.MODIFIED if self.modified else Status.UNMODIFIED
 

@@ -10,19 +10,30 @@ from django.utils.module_loading import import_string
 
 from .. import conf, go_login
 from ..backends.base import SessionStore
+from ..manager import session_class
 from ..middleware import SessionMiddleware
 
 
 def check_settings(**kwargs: Any) -> list[checks.CheckMessage]:
     """Refuse SCS_* settings that do not exist or that have a wrong value."""
     messages = [_unknown_setting(name) for name in dir(settings) if _is_unknown(name)]
-    problems = conf.problems()
+    problems = conf.problems() or _wrong_engines()
     for read in (go_login.user_id_key, go_login.user_id_type):
         try:
             read()
         except ImproperlyConfigured as exc:
             problems.append(str(exc))
     return messages + [checks.Error(problem, id="django_scs.E002") for problem in problems]
+
+
+def _wrong_engines() -> list[str]:
+    found = []
+    for kind in conf.kinds()[1:]:
+        try:
+            session_class(kind)
+        except ImproperlyConfigured as exc:
+            found.append(str(exc))
+    return found
 
 
 def check_wiring(**kwargs: Any) -> list[checks.CheckMessage]:

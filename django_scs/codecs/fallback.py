@@ -93,4 +93,7 @@ def with_fallbacks(codec: Codec, read: ReadSetting) -> Codec:
             f"{_SETTING} is {paths!r}, and must be a list or tuple of dotted paths of codec classes,"
             " such as ['django_scs.codecs.json.JSONCodec']."
         )
-    return FallbackCodec(codec, [load(path, read) for path in paths]) if paths else codec
+    try:
+        return FallbackCodec(codec, [load(path, read) for path in paths]) if paths else codec
+    except ImproperlyConfigured as exc:
+        raise ImproperlyConfigured(f"{_SETTING}: {exc}") from exc

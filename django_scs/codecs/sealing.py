@@ -5,6 +5,7 @@ See docs/codecs.md for the format.
 
 import hmac
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, ClassVar, Self
 
@@ -90,11 +91,9 @@ class SealingCodec:
         """Implement Codec.encode. What an old key sealed stays as it is until it changes."""
         before = None
         if original is not None:
-            try:
+            # What was sealed for the store key from before a renewal does not open.
+            with suppress(DecodeError):
                 before = self._open(original, key)
-            except DecodeError:
-                # It was sealed for the store key from before a renewal, which is nobody's any more.
-                original = None
         inner = self.codec.encode(deadline, values, before, key)
         return original if original is not None and inner == before else self._close(inner, key)
 

@@ -1,6 +1,5 @@
 """What all codecs do alike with values: lazy ones, their nesting, advice for those they refuse."""
 
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -22,19 +21,26 @@ def resolve(value: Any) -> Any:
     return value
 
 
-def too_deep(value: Any) -> bool:
-    """Tell whether a value has more than MAX_DEPTH levels; one that holds itself has."""
-    level = [value]
-    for _ in range(MAX_DEPTH + 1):
-        level = [item for each in level for item in _parts(each) if isinstance(item, _CONTAINERS)]
+def key_too_deep(values: dict[Any, Any]) -> Any:
+    """Return the first session key under which there are more than MAX_DEPTH levels, or None.
+
+    A value that holds itself has no end of levels.
+    """
+    if not _deeper(values, MAX_DEPTH + 1):
+        return None
+    return next(key for key, value in values.items() if _deeper([value], MAX_DEPTH + 1))
+
+
+def _deeper(container: Any, levels: int) -> bool:
+    level = [container]
+    for _ in range(levels):
+        parts: list[Any] = []
+        for each in level:
+            parts += each.values() if isinstance(each, dict) else each
+        level = [part for part in parts if isinstance(part, _CONTAINERS)]
         if not level:
             return False
     return True
-
-
-def key_too_deep(values: dict[Any, Any]) -> Any:
-    """Return the first session key under which there are too many levels, or None."""
-    return next((key for key, value in values.items() if too_deep([value])), None)
 
 
 def describe(value: Any) -> str:
@@ -59,10 +65,6 @@ def key_text(key: Any) -> str | None:
         text = float.__repr__(key)
         return _CONSTANTS.get(text, text)
     return None
-
-
-def _parts(value: Any) -> Iterable[Any]:
-    return value.values() if isinstance(value, dict) else value
 
 
 _CONTAINERS = (dict, list, tuple)

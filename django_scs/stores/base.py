@@ -18,6 +18,11 @@ class Record(NamedTuple):
     ttl: float
     now: float
 
+    @property
+    def is_live(self) -> bool:
+        """Whether the session had not expired."""
+        return self.ttl > 0
+
     def __repr__(self) -> str:
         return f"<session {tokens.fingerprint(self.key)}, {self.ttl:.0f} s left>"
 
@@ -58,17 +63,24 @@ class Store(Protocol):
         """The most bytes of data that a session may have, or None if there is no such limit."""
         ...
 
+    def refuses(self, size: int) -> int | None:
+        """Return that limit if data of ``size`` bytes would exceed it, else None.
+
+        A store that would have to ask for its limit asks only when it may matter.
+        """
+        ...
+
     @property
     def max_ttl(self) -> float:
         """About the longest time to live that the store can keep; a longer one is shortened."""
         ...
 
     def find(self, key: str) -> Record | None:
-        """Return the live session under ``key``, or None if there is none or it has expired."""
+        """Return the session under ``key``, or None. One that has expired may still be there."""
         ...
 
     def find_latest(self, key: str) -> Record | None:
-        """Return what is stored under ``key`` now, expired or not, or None.
+        """Return what ``find`` returns, but as it is now.
 
         Sees what other transactions have committed, also from inside a transaction that began
         earlier, and is never answered by a replica: the read that follows a ``replace`` that failed.
@@ -76,7 +88,7 @@ class Store(Protocol):
         ...
 
     def insert(self, key: str, data: bytes, ttl: float) -> bool:
-        """Add a session; False, and nothing changes, if ``key`` is taken or was destroyed."""
+        """Add a session; False, and nothing changes, if ``key`` is taken."""
         ...
 
     def replace(self, key: str, data: bytes, ttl: float, expected: bytes) -> bool:

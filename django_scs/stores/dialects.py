@@ -14,8 +14,7 @@ from ..fields import MYSQL_FIRST, MYSQL_LAST
 from .base import GRACE
 
 STATEMENTS = {
-    "find": "SELECT {data}, {left}, {clock} FROM {table} WHERE {is_key} AND {now} < {expiry}",
-    "find_latest": "SELECT {data}, {left}, {clock} FROM {table} WHERE {is_key}",
+    "find": "SELECT {data}, {left}, {clock} FROM {table} WHERE {is_key}",
     "find_locked": "SELECT {data}, {left}, {clock} FROM {table} WHERE {is_key}{lock}",
     "insert": (
         "INSERT INTO {table} ({token}, {data}, {expiry}{columns})"

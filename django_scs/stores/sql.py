@@ -36,6 +36,8 @@ _PAGE = 500
 _OUR_FIELDS = ("token", "data", "expiry")
 # In seconds: a hundred years, from any now within what every vendor but MySQL can keep.
 _LONGEST: Final = 100 * 365.25 * 24 * 3600
+# In bytes: what a column for data always holds.
+_ALWAYS_KEPT: Final = 32_768
 # In bytes: where a digest of the data becomes cheaper to send and compare than the data.
 _LARGE: Final = 4096
 # MySQLdb.constants.CLIENT.FOUND_ROWS, which Django sets unless OPTIONS say otherwise.
@@ -55,7 +57,7 @@ class SqlStore:
     refers to the session, in a transaction.
     """
 
-    keeps_expired: Final = True
+    keeps_expired = True
 
     def __init__(self, model: type[Model]) -> None:
         self._model = model
@@ -81,6 +83,10 @@ class SqlStore:
             self._max_data_of[connection.alias] = _column_size(self._model, connection)
         return self._max_data_of[connection.alias]
 
+    def refuses(self, size: int) -> int | None:
+        limit = self.max_data if size > _ALWAYS_KEPT else None
+        return limit if limit is not None and size > limit else None
+
     @property
     def max_ttl(self) -> float:
         if self._for_write().vendor == "mysql":
@@ -103,7 +109,7 @@ class SqlStore:
     def find_latest(self, key: str) -> Record | None:
         key = Key(key)
         connection = self._for_write()
-        name = "find_locked" if connection.in_atomic_block else "find_latest"
+        name = "find_locked" if connection.in_atomic_block else "find"
         return self._select(connection, name, key)
 
     def insert(self, key: str, data: bytes, ttl: float) -> bool:
@@ -272,7 +278,7 @@ class SqlStore:
         for _ in pauses():
             connection.close()
             with suppress(OperationalError, InterfaceError):
-                return rename() or self._select(connection, "find_latest", new_key) is not None
+                return rename() or self._select(connection, "find", new_key) is not None
         raise lost
 
     def _statements(self, connection: BaseDatabaseWrapper) -> dict[str, str]:

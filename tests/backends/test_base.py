@@ -12,12 +12,15 @@ from django_scs.stores.base import Record
 
 
 class FullStore:
-    """A store whose sessions may have 8000 bytes, a visitor's 6976; it notes what it is sent."""
+    """A store whose sessions may have 40,000 bytes, a visitor's 38,976; it notes what it is sent."""
 
-    max_data = 8000
+    max_data = 40_000
 
     def __init__(self) -> None:
         self.sent: list[tuple[Any, ...]] = []
+
+    def refuses(self, size: int) -> int | None:
+        return self.max_data if size > self.max_data else None
 
     def find(self, key: str) -> Record | None:
         return None
@@ -47,19 +50,19 @@ def test_session_too_large_names_its_size_and_the_largest_keys(
     session: SessionStore, store: FullStore
 ) -> None:
     for number in range(5):
-        session[f"key{number}"] = "x" * 800 * (number + 1)
+        session[f"key{number}"] = "x" * 4000 * (number + 1)
     with pytest.raises(SessionTooLarge) as refusal:
         session.save()
     error = refusal.value
     assert store.sent == []
-    assert (error.limit, [key for key, _ in error.largest]) == (6976, ["key4", "key3", "key2"])
-    assert error.size > 12000
-    assert error.largest[0][1] >= 4000
-    for word in (str(error.size), "6976", "'key4'", str(error.largest[0][1])):
+    assert (error.limit, [key for key, _ in error.largest]) == (38_976, ["key4", "key3", "key2"])
+    assert error.size > 60_000
+    assert error.largest[0][1] >= 20_000
+    for word in (str(error.size), "38976", "'key4'", str(error.largest[0][1])):
         assert word in str(error)
 
 
-@pytest.mark.parametrize(("login", "limit"), [({}, 6976), ({"_auth_user_id": "1"}, 8000)])
+@pytest.mark.parametrize(("login", "limit"), [({}, 38_976), ({"_auth_user_id": "1"}, 40_000)])
 def test_session_of_just_the_limit_is_sent(
     session: SessionStore, store: FullStore, login: dict[str, str], limit: int
 ) -> None:

@@ -51,6 +51,10 @@ def test_wrong_value_is_refused_by_name(settings, name):
     settings.SCS_IDLE_TIMEOUT = 600
     if name in CODEC_OF:
         settings.SCS_CODEC = f"django_scs.codecs.{CODEC_OF[name]}"
+    if name.startswith("SCS_COOKIE"):
+        settings.SESSION_ENGINE = conf.COOKIE_ENGINE
+        settings.SCS_COOKIE_FORMAT = "gorilla"
+        settings.SCS_COOKIE_KEYS = [(b"k" * 32, None)]
     setattr(settings, name, object())
     found = checks.check_settings()
     assert {message.id for message in found} == {"django_scs.E002"}

@@ -175,5 +175,5 @@ def test_what_is_no_list_of_paths_is_refused(paths):
     "path", ["no.such", "json.dumps", "django_scs.codecs.fallback.FallbackCodec"]
 )
 def test_path_of_no_codec_is_refused(path):
-    with pytest.raises(ImproperlyConfigured, match=path):
+    with pytest.raises(ImproperlyConfigured, match=f"^SCS_CODEC_FALLBACKS: .*{path}"):
         with_fallbacks(CODECS["json"], {"SCS_CODEC_FALLBACKS": [path]}.get)

@@ -1,5 +1,6 @@
 """The encrypted and the signed codec: what they let nobody do."""
 
+import hmac
 import os
 import random
 import subprocess
@@ -7,6 +8,9 @@ import sys
 import traceback
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.core.exceptions import ImproperlyConfigured
 
 from django_scs.codecs import sealing
@@ -95,7 +99,7 @@ def test_data_of_another_key_with_a_forged_id_does_not_open(kind):
 def test_store_key_and_data_cannot_be_shifted():
     codec = SignedCodec(JSONCodec(), [NEW])
     data = codec.encode(DEADLINE, VALUES, None, KEY)
-    with pytest.raises(DecodeError):
+    with pytest.raises(DecodeError, match="does not open"):
         codec.decode(data[:39] + KEY[-1:].encode() + data[39:], KEY[:-1])
 
 
@@ -260,7 +264,7 @@ def test_codec_that_seals_is_refused_within(kind, inner):
 @pytest.mark.parametrize("inner", ["no.such.Codec", "json.dumps", 5])
 def test_wrong_codec_within_is_refused(kind, inner):
     path, codec_name, _ = names(kind)
-    with pytest.raises(ImproperlyConfigured, match=str(inner)):
+    with pytest.raises(ImproperlyConfigured, match=f"^{codec_name}: .*{inner}"):
         load(path, settings(**{codec_name: inner}))
 
 
@@ -281,6 +285,27 @@ def test_keys_do_not_show_in_frames(kind):
             ]
             assert shown
             assert not any(repr(secret)[2:-1] in each or "new" in each for each in shown)
+
+
+def hkdf(secret, label):
+    return HKDF(SHA256(), 32, salt=None, info=label).derive(secret)
+
+
+def test_encrypted_data_is_what_the_documentation_says():
+    data = EncryptedCodec(JSONCodec(), [NEW]).encode(DEADLINE, VALUES, None, KEY)
+    key = hkdf(NEW, b"django_scs.codecs.encrypted")
+    assert data[:7] == b"\x00E1" + hkdf(key, b"id")[:4]
+    of_session = AESGCM(hmac.digest(key, KEY.encode(), "sha256"))
+    plain = of_session.decrypt(data[7:19], data[19:], data[:7] + KEY.encode())
+    assert plain == JSONCodec().encode(DEADLINE, VALUES)
+
+
+def test_signed_data_is_what_the_documentation_says():
+    data = SignedCodec(JSONCodec(), [NEW]).encode(DEADLINE, VALUES, None, KEY)
+    key = hkdf(NEW, b"django_scs.codecs.signed")
+    assert data[:7] == b"\x00H1" + hkdf(key, b"id")[:4]
+    signed = data[:7] + b"\0\0\0\x2b" + KEY.encode() + data[39:]
+    assert data[7:39] == hmac.digest(key, signed, "sha256")
 
 
 def test_derive_is_hkdf_as_the_rfc_defines_it():

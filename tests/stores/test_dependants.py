@@ -205,6 +205,19 @@ def test_deletion_tells_its_listeners(key: str, deleted: list[str]) -> None:
 
 
 @in_autocommit
+@pytest.mark.vendors("mysql")
+def test_deletion_is_exact_about_case(deleted: list[str]) -> None:
+    store = SqlStore(PlainVisit)
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE plain_visits CONVERT TO CHARACTER SET utf8mb4")
+        cursor.execute("ALTER TABLE plain_visits MODIFY token CHAR(43) COLLATE utf8mb4_general_ci")
+    store.insert("a" * 43, b"data", HOUR)
+    assert PlainVisit.objects.filter(pk="A" * 43).exists()
+    assert store.delete("A" * 43) is False
+    assert deleted == []
+
+
+@in_autocommit
 def test_listener_that_fails_undoes_the_deletion(store: SqlStore, key: str) -> None:
     def refuse(**kwargs: Any) -> None:
         raise RuntimeError("not this one")

@@ -1,7 +1,9 @@
 """The store in a table: what it adds to the contract, and the contract on tables of other makes."""
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,6 +22,7 @@ from django.test import TestCase
 from django.test.utils import CaptureQueriesContext
 
 from django_scs import backoff, tokens
+from django_scs.backends import all_sessions
 from django_scs.models import AbstractSession, Session
 from django_scs.stores import sql
 from django_scs.stores.base import Fate
@@ -84,6 +87,28 @@ class TestSqlStoreInAnotherTimeZone(TestSqlStore):
         yield
         connection_created.disconnect(set_other_zone)
         connection.close()
+
+
+@contextmanager
+def connected_with(**options: Any) -> Iterator[None]:
+    """Connect to the database with more OPTIONS, in all threads."""
+    connection.close()
+    options = {**connection.settings_dict["OPTIONS"], **options}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(connections.settings["default"], "OPTIONS", options)
+        patch.setitem(connection.settings_dict, "OPTIONS", options)
+        yield
+        connection.close()
+
+
+@pytest.mark.vendors("postgresql")
+class TestSqlStoreWithPreparedStatements(TestSqlStore):
+    """The server, not the driver, puts parameters into statements, and has to find their types."""
+
+    @pytest.fixture(autouse=True)
+    def prepared(self, transactional_db: None) -> Iterator[None]:
+        with connected_with(server_side_binding=True, prepare_threshold=0):
+            yield
 
 
 @pytest.mark.vendors("mysql", "postgresql")
@@ -399,10 +424,9 @@ def test_write_over_what_was_committed_since_the_transaction_began_may_raise(
 def test_clear_expired_ends_where_others_have_deleted_the_rows(
     store: SqlStore, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from django_scs.backends import base
     from django_scs.backends.db import SessionStore
 
-    monkeypatch.setattr(base, "_SWEEP_BATCH", 1)
+    monkeypatch.setattr(all_sessions, "_SWEEP_BATCH", 1)
     store.insert(key, b"data", -1.0)
     with connection.cursor() as cursor:
         cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
@@ -420,6 +444,20 @@ def test_clear_expired_ends_where_others_have_deleted_the_rows(
         with connection.execute_wrapper(count):
             SessionStore.clear_expired()
     connection.close()
+
+
+@in_autocommit
+def test_time_goes_on_inside_a_transaction(store: SqlStore, key: str) -> None:
+    with transaction.atomic():
+        store.insert(key, b"data", 0.5)
+        time.sleep(0.6)
+        expired = store.find(key)
+        assert expired is not None
+        assert not expired.is_live
+        assert store.touch(key, 0.5, b"data") is True
+        record = store.find(key)
+        assert record is not None
+        assert record.ttl > 0
 
 
 # What becomes of a write in a transaction of the caller's
@@ -533,17 +571,11 @@ class TestFateInTestCase(TestCase):
 
 
 @pytest.fixture
-def changed_rows_alone(transactional_db: None, settings: Any) -> Iterator[None]:
+def changed_rows_alone(transactional_db: None) -> Iterator[None]:
     from MySQLdb.constants import CLIENT
 
-    connection.close()
-    options = {**connection.settings_dict["OPTIONS"], "client_flag": CLIENT.COMPRESS}
-    with pytest.MonkeyPatch.context() as patch:
-        # Also of the connections of other threads.
-        patch.setitem(connections.settings["default"], "OPTIONS", options)
-        patch.setitem(connection.settings_dict, "OPTIONS", options)
+    with connected_with(client_flag=CLIENT.COMPRESS):
         yield
-        connection.close()
 
 
 @in_autocommit

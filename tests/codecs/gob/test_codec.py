@@ -21,6 +21,7 @@ from django.utils.safestring import mark_safe
 from django.utils.translation import gettext_lazy
 
 from django_scs.codecs import gob
+from django_scs.codecs.gob import wire
 from django_scs.exceptions import DecodeError, EncodeError, EncodeValueError
 
 from .cases import BLOBS, REGISTERED, strict
@@ -583,6 +584,24 @@ def test_keys_that_go_cannot_hash_are_not_read(value: Any, register: Register, s
     with pytest.raises(DecodeError, match="map's key"):
         decode(damaged)
     assert "panic: runtime error: hash of unhashable type" in scs.try_decode(damaged)["error"]
+
+
+def test_keys_of_unknown_types_are_judged_by_what_they_hold(register: Register) -> None:
+    register([ANY_MAP])
+    array = wire.Type(wire.ARRAY, (wire.INTERFACE,), length=1)
+    text, data = (gob.Opaque("x", type_, b"k") for type_ in (wire.STRING, wire.BYTES))
+    fine = gob.Opaque("[1]interface {}", array, (text,))
+    with pytest.raises(EncodeError, match="as a map's key"):
+        encode({gob.Opaque("[1]interface {}", array, (data,)): 1})
+    # Go compares pointers by where they point to.
+    for key in (fine, gob.Opaque("*main.Key", wire.BYTES, b"k")):
+        assert decode(encode({key: 1})) == {key: 1}
+
+
+@pytest.mark.usefixtures("registered")
+def test_lazy_keys_are_text() -> None:
+    (key,) = decode(encode({gettext_lazy("Yes"): (1,)}))
+    assert (key, type(key)) == ("Yes", str)
 
 
 def test_a_tuple_keeps_widths_like_a_list(register: Register, scs: Scs) -> None:

@@ -1,0 +1,774 @@
+"""Each state of a session, and what each operation does in it: a table with every cell.
+
+On a store in memory that can do what a rollback, a lost reply, and other requests do.
+"""
+
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth import SESSION_KEY
+from django.contrib.sessions.backends.base import CreateError, UpdateError
+
+from django_scs import backoff, conf, tokens
+from django_scs.backends.base import Outcome, SessionStore, Status
+from django_scs.backends.expiry import AUTHENTICATED_AT
+from django_scs.backends.lifecycle import Destroyed, Lost, New, Origin, Stored
+from django_scs.exceptions import SessionBusy
+from django_scs.stores.base import GRACE, Record
+
+
+class Fate:
+    """The fate of a write, to be decided by the test."""
+
+    undone = False
+
+
+class MemoryStore:
+    """A store in a dict. What is written while ``fates`` is a list can be undone."""
+
+    max_ttl = math.inf
+    keeps_expired = True
+
+    def __init__(self) -> None:
+        self.rows: dict[str, tuple[bytes, float]] = {}
+        self.now = 1_800_000_000.0
+        self.calls: list[str] = []
+        self.fates: list[Fate] | None = None
+        self.before: dict[str, tuple[bytes, float]] = {}
+
+    def refuses(self, size: int) -> int | None:
+        return None
+
+    def fate(self) -> Fate | None:
+        if self.fates is None:
+            return None
+        self.fates.append(Fate())
+        return self.fates[-1]
+
+    def begin(self) -> None:
+        self.fates, self.before = [], dict(self.rows)
+
+    def roll_back(self) -> None:
+        for fate in self.fates or ():
+            fate.undone = True
+        self.rows, self.fates = self.before, None
+
+    def commit(self) -> None:
+        self.fates = None
+
+    def find(self, key: str) -> Record | None:
+        self.calls.append("find")
+        return self._record(key)
+
+    def find_latest(self, key: str) -> Record | None:
+        self.calls.append("find_latest")
+        return self._record(key)
+
+    def _record(self, key: str) -> Record | None:
+        if key not in self.rows:
+            return None
+        data, end = self.rows[key]
+        return Record(key, data, end - self.now, self.now)
+
+    def _writable(self, key: str) -> bool:
+        return key in self.rows and self.rows[key][1] + GRACE > self.now
+
+    def insert(self, key: str, data: bytes, ttl: float) -> bool:
+        self.calls.append("insert")
+        if key in self.rows:
+            return False
+        self.rows[key] = (data, self.now + ttl)
+        return True
+
+    def replace(self, key: str, data: bytes, ttl: float, expected: bytes) -> bool:
+        self.calls.append("replace")
+        if not self._writable(key) or self.rows[key][0] != expected:
+            return False
+        self.rows[key] = (data, self.now + ttl)
+        return True
+
+    def touch(self, key: str, ttl: float, expected: bytes) -> bool:
+        self.calls.append("touch")
+        if not self._writable(key) or self.rows[key][0] != expected:
+            return False
+        self.rows[key] = (expected, self.now + ttl)
+        return True
+
+    def rename(
+        self, key: str, new_key: str, ttl: float, data: bytes | None = None, expected: Any = None
+    ) -> bool:
+        self.calls.append("rename")
+        if not self._writable(key) or (data is not None and self.rows[key][0] != expected):
+            return False
+        old = self.rows.pop(key)
+        self.rows[new_key] = (old[0] if data is None else data, self.now + ttl)
+        return True
+
+    def delete(self, key: str) -> bool:
+        self.calls.append("delete")
+        return self.rows.pop(key, None) is not None
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture
+def engine(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> type[SessionStore]:
+    class Session(SessionStore):
+        get_store = staticmethod(lambda: store)
+
+    clock = lambda: datetime.fromtimestamp(store.now, UTC)  # noqa: E731
+    monkeypatch.setattr("django_scs.backends.expiry._now", clock)
+    return Session
+
+
+def plain(session: SessionStore) -> dict[str, Any]:
+    """Return the values, but for the time of the login."""
+    return {key: value for key, value in session.items() if key != AUTHENTICATED_AT}
+
+
+Make = Callable[[type[SessionStore]], SessionStore]
+
+
+def new(engine: type[SessionStore]) -> SessionStore:
+    return engine()
+
+
+def saved(engine: type[SessionStore], **values: Any) -> str:
+    session = engine()
+    session.update({"a": 1, **values})
+    session.save()
+    return session.token()
+
+
+def unloaded(engine: type[SessionStore]) -> SessionStore:
+    token = saved(engine)
+    engine.get_store().now += 1  # type: ignore[attr-defined]
+    return engine(token)
+
+
+def loaded(engine: type[SessionStore]) -> SessionStore:
+    session = unloaded(engine)
+    session.get("a")
+    return session
+
+
+def changed(engine: type[SessionStore]) -> SessionStore:
+    session = unloaded(engine)
+    session["b"] = 2
+    return session
+
+
+def inserted(engine: type[SessionStore]) -> SessionStore:
+    session = engine()
+    session["a"] = 1
+    session.save()
+    return session
+
+
+def renewed(engine: type[SessionStore]) -> SessionStore:
+    session = unloaded(engine)
+    session.cycle_key()
+    return session
+
+
+def lost(engine: type[SessionStore]) -> SessionStore:
+    session = loaded(engine)
+    engine(session.session_key).cycle_key()
+    session.cycle_key()
+    return session
+
+
+def destroyed(engine: type[SessionStore]) -> SessionStore:
+    session = unloaded(engine)
+    session.flush()
+    return session
+
+
+# For each state and operation: the state afterwards, what the store was asked, what the browser is
+# told at the end of the request (a new token, to forget, or nothing), and the values left.
+TABLE: dict[tuple[Make, str], tuple[str, list[str], str, dict[str, Any]]] = {
+    (new, "nothing"): ("new", [], "", {}),
+    (new, "put"): ("inserted", ["insert"], "token", {"c": 3}),
+    (new, "save"): ("inserted", ["insert"], "token", {}),
+    (new, "create"): ("inserted", ["insert"], "token", {}),
+    (new, "renew"): ("inserted", ["insert"], "token", {}),
+    (new, "flush"): ("destroyed", [], "forget", {}),
+    (new, "take"): ("new", [], "", {}),
+    (new, "login"): ("inserted", ["insert"], "token", {SESSION_KEY: "1"}),
+    (unloaded, "nothing"): ("new", [], "", {}),
+    (unloaded, "put"): ("written", ["find", "replace"], "", {"a": 1, "c": 3}),
+    (unloaded, "save"): ("written", ["find", "touch"], "", {"a": 1}),
+    (unloaded, "create"): ("inserted", ["insert"], "token", {}),
+    (unloaded, "renew"): ("renamed", ["find", "rename", "replace"], "token", {"a": 1}),
+    (unloaded, "flush"): ("destroyed", ["delete"], "forget", {}),
+    (unloaded, "take"): ("written", ["find", "replace"], "", {}),
+    (unloaded, "login"): (
+        "renamed",
+        ["find", "rename", "replace"],
+        "token",
+        {"a": 1, SESSION_KEY: "1"},
+    ),
+    (loaded, "nothing"): ("loaded", [], "", {"a": 1}),
+    (loaded, "put"): ("written", ["replace"], "", {"a": 1, "c": 3}),
+    (loaded, "save"): ("written", ["touch"], "", {"a": 1}),
+    (loaded, "create"): ("inserted", ["insert"], "token", {"a": 1}),
+    (loaded, "renew"): ("renamed", ["rename", "replace"], "token", {"a": 1}),
+    (loaded, "flush"): ("destroyed", ["delete"], "forget", {}),
+    (loaded, "take"): ("written", ["replace"], "", {}),
+    (loaded, "login"): ("renamed", ["rename", "replace"], "token", {"a": 1, SESSION_KEY: "1"}),
+    (changed, "nothing"): ("written", ["replace"], "", {"a": 1, "b": 2}),
+    (changed, "put"): ("written", ["replace"], "", {"a": 1, "b": 2, "c": 3}),
+    (changed, "save"): ("written", ["replace"], "", {"a": 1, "b": 2}),
+    (changed, "create"): ("inserted", ["insert"], "token", {"a": 1, "b": 2}),
+    (changed, "renew"): ("renamed", ["rename", "replace"], "token", {"a": 1, "b": 2}),
+    (changed, "flush"): ("destroyed", ["delete"], "forget", {}),
+    (changed, "take"): ("written", ["replace", "replace"], "", {"b": 2}),
+    (changed, "login"): (
+        "renamed",
+        ["rename", "replace"],
+        "token",
+        {"a": 1, "b": 2, SESSION_KEY: "1"},
+    ),
+    (inserted, "nothing"): ("inserted", [], "token", {"a": 1}),
+    (inserted, "put"): ("inserted", ["replace"], "token", {"a": 1, "c": 3}),
+    (inserted, "save"): ("inserted", ["touch"], "token", {"a": 1}),
+    (inserted, "create"): ("inserted", ["insert"], "token", {"a": 1}),
+    (inserted, "renew"): ("inserted", ["rename", "replace"], "token", {"a": 1}),
+    (inserted, "flush"): ("destroyed", ["delete"], "forget", {}),
+    (inserted, "take"): ("inserted", ["replace"], "token", {}),
+    (inserted, "login"): ("inserted", ["replace"], "token", {"a": 1, SESSION_KEY: "1"}),
+    (renewed, "nothing"): ("renamed", ["replace"], "token", {"a": 1}),
+    (renewed, "put"): ("renamed", ["replace"], "token", {"a": 1, "c": 3}),
+    (renewed, "save"): ("renamed", ["replace"], "token", {"a": 1}),
+    (renewed, "create"): ("inserted", ["insert"], "token", {"a": 1}),
+    (renewed, "renew"): ("renamed", ["rename", "replace"], "token", {"a": 1}),
+    (renewed, "flush"): ("destroyed", ["delete"], "forget", {}),
+    (renewed, "take"): ("renamed", ["replace", "replace"], "token", {}),
+    (renewed, "login"): ("renamed", ["replace"], "token", {"a": 1, SESSION_KEY: "1"}),
+    (lost, "nothing"): ("lost", [], "", {"a": 1}),
+    (lost, "put"): ("lost", [], "", {"a": 1, "c": 3}),
+    (lost, "save"): ("lost", [], "", {"a": 1}),
+    (lost, "create"): ("inserted", ["insert"], "token", {"a": 1}),
+    (lost, "renew"): ("lost", [], "", {"a": 1}),
+    (lost, "flush"): ("destroyed", [], "forget", {}),
+    (lost, "take"): ("lost", [], "", {}),
+    (lost, "login"): ("inserted", ["insert", "replace"], "token", {"a": 1, SESSION_KEY: "1"}),
+    (destroyed, "nothing"): ("destroyed", [], "forget", {}),
+    (destroyed, "put"): ("inserted", ["insert"], "token", {"c": 3}),
+    (destroyed, "save"): ("inserted", ["insert"], "token", {}),
+    (destroyed, "create"): ("inserted", ["insert"], "token", {}),
+    (destroyed, "renew"): ("inserted", ["insert"], "token", {}),
+    (destroyed, "flush"): ("destroyed", [], "forget", {}),
+    (destroyed, "take"): ("destroyed", [], "forget", {}),
+    (destroyed, "login"): ("inserted", ["insert", "replace"], "token", {SESSION_KEY: "1"}),
+}
+
+OPERATIONS: dict[str, Callable[[SessionStore], Any]] = {
+    "nothing": lambda session: None,
+    "put": lambda session: session.put("c", 3),
+    "save": lambda session: session.save(),
+    "create": lambda session: session.create(),
+    "renew": lambda session: session.cycle_key(),
+    "flush": lambda session: session.flush(),
+    "take": lambda session: session.take("a"),
+    "login": lambda session: session.put(SESSION_KEY, "1"),
+}
+STATES = (new, unloaded, loaded, changed, inserted, renewed, lost, destroyed)
+
+
+def name_of(session: SessionStore) -> str:
+    state = session._life.state
+    return state.origin.value if isinstance(state, Stored) else type(state).__name__.lower()
+
+
+def told(outcome: Outcome) -> str:
+    return "forget" if outcome.forget else "token" if outcome.token else ""
+
+
+def test_every_cell_is_there() -> None:
+    assert set(TABLE) == {(state, name) for state in STATES for name in OPERATIONS}
+
+
+@pytest.mark.parametrize(
+    ("make", "name"), TABLE, ids=[f"{make.__name__}-{name}" for make, name in TABLE]
+)
+def test_operation_in_a_state(
+    engine: type[SessionStore], store: MemoryStore, make: Make, name: str
+) -> None:
+    state, calls, tells, values = TABLE[make, name]
+    session = make(engine)
+    store.now += 1
+    store.calls.clear()
+    if (make, name) == (lost, "save"):
+        with pytest.raises(UpdateError):
+            session.save()
+    else:
+        OPERATIONS[name](session)
+    outcome = session.commit()
+
+    assert (name_of(session), store.calls, told(outcome)) == (state, calls, tells)
+    if (make, name) != (unloaded, "nothing"):
+        assert plain(session) == values
+    if outcome.token:
+        # The key that the session hands out is that of a stored row, and of the cookie.
+        assert outcome.token == session.session_key
+        assert plain(engine(outcome.token)) == values
+
+
+@pytest.mark.parametrize(
+    ("make", "name"), TABLE, ids=[f"{make.__name__}-{name}" for make, name in TABLE]
+)
+def test_operation_in_a_transaction_that_is_rolled_back_is_repeated_at_the_end(
+    engine: type[SessionStore], store: MemoryStore, make: Make, name: str
+) -> None:
+    session = make(engine)
+    store.now += 1
+    _, _, tells, values = TABLE[make, name]
+    store.begin()
+    if (make, name) != (lost, "save"):
+        OPERATIONS[name](session)
+    store.roll_back()
+    outcome = session.commit()
+
+    assert told(outcome) == tells
+    if make is not unloaded or name != "nothing":
+        assert plain(session) == values
+    if outcome.token:
+        assert plain(engine(outcome.token)) == values
+    if isinstance(session._life.state, Stored):
+        assert plain(engine(session.session_key)) == values
+    if outcome.forget:
+        assert not store.rows or make is lost
+
+
+# What came from flags before there were states
+
+
+def test_session_begun_after_a_flush_is_not_destroyed_by_becoming_empty(
+    engine: type[SessionStore], store: MemoryStore
+) -> None:
+    session = unloaded(engine)
+    session.flush()
+    session["b"] = 2
+    session.save()
+    session.pop("b")
+
+    outcome = session.commit()
+    assert outcome.token == session.session_key
+    assert dict(engine(outcome.token).items()) == {}
+    assert len(store.rows) == 1
+
+
+def test_second_login_on_a_lost_session_brings_nothing_back(engine: type[SessionStore]) -> None:
+    session = lost(engine)
+    session[SESSION_KEY] = "1"
+    assert session.pop("a") == 1
+    session[SESSION_KEY] = "1"
+    session.commit()
+
+    assert plain(engine(session.session_key)) == {SESSION_KEY: "1"}
+
+
+def test_values_of_a_user_who_lost_a_renewal_do_not_reach_the_next_login(
+    engine: type[SessionStore],
+) -> None:
+    token = saved(engine, **{SESSION_KEY: "1", "secret": "of user 1"})
+    session = engine(token)
+    assert session["secret"] == "of user 1"
+    engine(token).flush()
+    session.cycle_key()
+    assert session["secret"] == "of user 1"
+    session[SESSION_KEY] = "2"
+    session.commit()
+
+    assert plain(engine(session.session_key)) == {SESSION_KEY: "2"}
+
+
+@pytest.mark.parametrize("after", ["put", "login"])
+def test_flush_of_a_lost_session_leaves_nothing_of_it(
+    engine: type[SessionStore], after: str
+) -> None:
+    session = lost(engine)
+    session.flush()
+    OPERATIONS[after](session)
+    session.commit()
+
+    assert "a" not in engine(session.session_key).load()
+
+
+def test_create_after_a_deadline_was_set_begins_a_new_lifetime(engine: type[SessionStore]) -> None:
+    session = loaded(engine)
+    session.set_deadline(session.deadline() - timedelta(hours=5))
+    session.create()
+    assert session.deadline() == loaded(engine).deadline()
+
+
+def test_create_of_a_taken_token_is_refused(
+    engine: type[SessionStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = saved(engine)
+    monkeypatch.setattr(tokens, "new", lambda size: token)
+    with pytest.raises(CreateError):
+        engine().create()
+    assert engine(token).load() == {"a": 1}
+
+
+def test_insertion_whose_reply_was_lost_is_recognised(
+    engine: type[SessionStore], store: MemoryStore
+) -> None:
+    session = engine()
+    session["a"] = 1
+    content = session._content()
+    session._session_key = token = tokens.new()
+    store.insert(engine.store_key(token), session._life.encode(content, token), 100)
+    session.save()
+    assert isinstance(session._life.state, Stored)
+
+
+def test_merge_session_destroys_nothing_that_it_cannot_keep(
+    engine: type[SessionStore], store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = saved(engine, large="x" * 50_000)
+    session = loaded(engine)
+    monkeypatch.setattr(store, "refuses", lambda size: 40_000 if size > 40_000 else None)
+    with pytest.raises(ValueError, match="'large'"):
+        session.merge_session(other)
+    assert engine(other).load()["large"]
+    assert dict(session.items()) == {"a": 1}
+
+
+# Time
+
+
+def test_write_past_the_deadline_is_refused(
+    engine: type[SessionStore], store: MemoryStore, settings: Any
+) -> None:
+    settings.SCS_LIFETIME = 100
+    for operation in ("save", "renew", "take", "set_expiry"):
+        session = loaded(engine)
+        store.now += 101
+        if operation == "save":
+            session["b"] = 2
+            with pytest.raises(UpdateError):
+                session.save()
+        elif operation == "renew":
+            session.cycle_key()
+            assert session.session_key is None
+            with pytest.raises(UpdateError):
+                session.save()
+        elif operation == "take":
+            assert session.take("a", "gone") == "gone"
+        else:
+            session.set_expiry(1000)
+            with pytest.raises(UpdateError):
+                session.save()
+        assert not session.is_stored()
+        assert all(end < store.now for _, end in store.rows.values())
+
+
+@pytest.mark.parametrize(("late", "is_written"), [(50, True), (70, False)])
+def test_write_after_the_idle_timeout_is_refused_after_a_minute(
+    engine: type[SessionStore], store: MemoryStore, settings: Any, late: float, is_written: bool
+) -> None:
+    settings.SCS_IDLE_TIMEOUT = 600
+    session = loaded(engine)
+    session["b"] = 2
+    store.now += 600 + late
+    assert not session.is_stored()
+    if is_written:
+        session.save()
+        assert session.is_stored()
+    else:
+        with pytest.raises(UpdateError):
+            session.save()
+
+
+@pytest.mark.parametrize("skew", [-3600, 3600])
+@pytest.mark.parametrize("lifetime", [1800, 12 * 3600])
+def test_wrong_clock_of_one_server_ends_no_session_and_prolongs_none(
+    engine: type[SessionStore],
+    store: MemoryStore,
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    skew: float,
+    lifetime: float,
+) -> None:
+    """Each of the sites has a clock of its own, by turns right and wrong by an hour."""
+    settings.SCS_LIFETIME = lifetime
+    settings.SCS_IDLE_TIMEOUT = 1200
+    clocks = {"right": 0.0, "wrong": skew}
+
+    def at(site: str) -> None:
+        monkeypatch.setattr(
+            "django_scs.backends.expiry._now",
+            lambda: datetime.fromtimestamp(store.now + clocks[site], UTC),
+        )
+
+    for first, second in [("right", "wrong"), ("wrong", "right"), ("wrong", "wrong")]:
+        at(first)
+        token = saved(engine)
+        assert store.rows[token][1] - store.now == 1200
+        at(second)
+        store.now += 300
+        session = engine(token)
+        assert session.get("a") == 1
+        session.commit()
+        left = store.rows[token][1] - store.now
+        assert 900 <= left <= 1200
+        store.now += left + 1
+        assert engine(token).load() == {}
+
+
+@pytest.mark.parametrize("skew", [-3600, 3600])
+def test_wrong_clock_without_an_idle_timeout_shortens_nothing(
+    engine: type[SessionStore],
+    store: MemoryStore,
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    skew: float,
+) -> None:
+    settings.SCS_LIFETIME = 1800
+    monkeypatch.setattr(
+        "django_scs.backends.expiry._now", lambda: datetime.fromtimestamp(store.now + skew, UTC)
+    )
+    token = saved(engine)
+    before = store.rows[token][1]
+    session = engine(token)
+    session.get("a")
+    session.commit()
+    assert store.rows[token][1] >= before
+    store.now += 1700
+    session = engine(token)
+    session["b"] = 2
+    session.commit()
+    assert engine(token).load() == {"a": 1, "b": 2}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "left"),
+    [
+        (600, 1200, 1200),
+        (1200, 600, 600),
+        (None, 600, 600),
+        (600, None, 12 * 3600 - 100),
+        (600, 600, 600),
+    ],
+    ids=["lengthened", "shortened", "introduced", "removed", "kept"],
+)
+def test_idle_timeout_of_now_holds_from_the_next_request_on(
+    engine: type[SessionStore],
+    store: MemoryStore,
+    settings: Any,
+    before: float | None,
+    after: float | None,
+    left: float,
+) -> None:
+    settings.SCS_LIFETIME = 12 * 3600
+    settings.SCS_IDLE_TIMEOUT = before
+    token = saved(engine)
+    settings.SCS_IDLE_TIMEOUT = after
+    store.now += 100
+    session = engine(token)
+    session.get("a")
+    session.commit()
+    assert store.rows[token][1] - store.now == pytest.approx(left, abs=1.5)
+
+
+def test_read_within_the_touch_interval_writes_nothing(
+    engine: type[SessionStore], store: MemoryStore, settings: Any
+) -> None:
+    settings.SCS_IDLE_TIMEOUT = 600
+    token = saved(engine)
+    store.calls.clear()
+    store.now += 59
+    session = engine(token)
+    session.get("a")
+    session.commit()
+    assert store.calls == ["find"]
+    store.now += 2
+    session = engine(token)
+    session.get("a")
+    session.commit()
+    assert store.calls == ["find", "find", "touch"]
+
+
+@pytest.mark.parametrize("lifetime", [1e9, 3.1e9])
+def test_lifetime_beyond_the_calendar_is_kept(
+    engine: type[SessionStore], settings: Any, lifetime: float
+) -> None:
+    settings.SCS_LIFETIME = lifetime
+    session = engine(saved(engine))
+    session.set_expiry(10**12)
+    session.save()
+    assert session.deadline().year == 9999
+    assert engine(session.session_key).load()["a"] == 1
+
+
+# A store that fails
+
+
+def test_store_that_is_down_after_a_renewal_does_not_keep_the_token_from_the_browser(
+    engine: type[SessionStore], store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = renewed(engine)
+
+    def fail(*args: Any) -> Any:
+        raise OSError("the store is down")
+
+    for name in ("find", "find_latest", "replace", "touch", "insert"):
+        monkeypatch.setattr(store, name, fail)
+    with pytest.raises(OSError, match="down"):
+        session.commit()
+    assert session.commit(failed=True).token == session.session_key
+
+
+def test_save_that_fails_with_an_unchanged_token_tells_nothing(
+    engine: type[SessionStore], store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = changed(engine)
+
+    def fail(*args: Any) -> Any:
+        raise OSError("the store is down")
+
+    monkeypatch.setattr(store, "replace", fail)
+    with pytest.raises(OSError, match="down"):
+        session.commit()
+    assert session.commit(failed=True) == Outcome()
+
+
+def test_touch_that_fails_does_not_fail_a_page_that_only_reads(
+    engine: type[SessionStore],
+    store: MemoryStore,
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    settings.SCS_IDLE_TIMEOUT = 600
+    session = unloaded(engine)
+    store.now += 100
+
+    def fail(*args: Any) -> Any:
+        raise OSError("read-only")
+
+    monkeypatch.setattr(store, "touch", fail)
+    assert session.get("a") == 1
+    assert session.commit() == Outcome()
+    assert [record.event for record in caplog.records] == ["touch_failed"]
+
+
+def test_busy_session_says_so_with_its_data(
+    engine: type[SessionStore], store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backoff, "LIMIT", 0.05)
+    monkeypatch.setattr(store, "replace", lambda *args: False)
+    session = changed(engine)
+    with pytest.raises(SessionBusy) as busy:
+        session.save()
+    assert busy.value.fingerprint == session.fingerprint()
+
+
+# Rollbacks beyond the table
+
+
+def test_savepoint_that_is_rolled_back_takes_back_the_inner_write_alone(
+    engine: type[SessionStore], store: MemoryStore
+) -> None:
+    session = loaded(engine)
+    store.begin()
+    session["outer"] = 1
+    session.save()
+    rows = dict(store.rows)
+    session["inner"] = 1
+    session.save()
+    store.rows = rows
+    assert store.fates is not None
+    store.fates[-1].undone = True
+    store.commit()
+
+    state = session._life.state
+    assert isinstance(state, Stored)
+    assert state.again
+    session.commit()
+    assert engine(session.session_key).load() == {"a": 1, "outer": 1, "inner": 1}
+
+
+def test_destruction_and_a_new_session_that_are_rolled_back_are_both_repeated(
+    engine: type[SessionStore], store: MemoryStore
+) -> None:
+    session = loaded(engine)
+    old = session.session_key
+    store.begin()
+    session.flush()
+    session["b"] = 2
+    session.save()
+    store.roll_back()
+    outcome = session.commit()
+
+    assert outcome.token == session.session_key != old
+    assert engine(old).load() == {}
+    assert engine(outcome.token).load() == {"b": 2}
+
+
+def test_failed_view_repeats_a_destruction_and_saves_nothing_else(
+    engine: type[SessionStore], store: MemoryStore
+) -> None:
+    gone, kept = loaded(engine), loaded(engine)
+    store.begin()
+    gone.flush()
+    kept["b"] = 2
+    kept.save()
+    store.roll_back()
+
+    assert gone.commit(failed=True).forget
+    assert kept.commit(failed=True) == Outcome()
+    assert engine(gone.session_key or kept.session_key).load() == {"a": 1}
+    assert len(store.rows) == 1
+
+
+def test_committed_transaction_leaves_nothing_to_repeat(
+    engine: type[SessionStore], store: MemoryStore
+) -> None:
+    session = loaded(engine)
+    store.begin()
+    session["b"] = 2
+    session.save()
+    store.commit()
+    store.calls.clear()
+    session.commit()
+    assert store.calls == []
+
+
+def test_states_show_no_token(engine: type[SessionStore]) -> None:
+    for make in STATES:
+        session = make(engine)
+        token = session.session_key or "?"
+        assert token not in repr(session._life.state)
+        assert token not in repr(vars(session._life))
+
+
+def test_status_follows_from_the_state(engine: type[SessionStore]) -> None:
+    found = {make.__name__: make(engine).status() for make in STATES}
+    modified = dict.fromkeys(("changed", "inserted", "renewed", "lost"), Status.MODIFIED)
+    quiet = dict.fromkeys(("new", "unloaded", "loaded"), Status.UNMODIFIED)
+    assert found == {**modified, **quiet, "destroyed": Status.DESTROYED}
+
+
+def test_states_are_what_the_names_say(engine: type[SessionStore]) -> None:
+    assert [type(make(engine)._life.state) for make in STATES] == [
+        New,
+        New,
+        Stored,
+        Stored,
+        Stored,
+        Stored,
+        Lost,
+        Destroyed,
+    ]
+    assert Origin.LOADED.is_new_key is Origin.WRITTEN.is_new_key is False
+    assert conf.DEFAULT == "default"

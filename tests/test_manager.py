@@ -1,0 +1,181 @@
+"""Several kinds of session in one request: each with its own cookie, clocks, codec and store."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import CommandError, call_command
+from django.http import HttpResponse
+from django.test import Client, RequestFactory
+from django.urls import path
+
+from django_scs import checks, conf, tokens
+from django_scs.backends.base import Outcome
+from django_scs.backends.db import SessionStore
+from django_scs.manager import SessionManager, session_class
+from django_scs.models import Session
+from tests.support import statements, stored, verbs
+
+pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
+PREFERENCES = {"COOKIE_NAME": "prefs", "LIFETIME": timedelta(days=365)}
+
+
+def use(request):
+    for kind, name, value in [each.split(".") for each in request.GET.getlist("put")]:
+        session = request.session if kind == "default" else request.sessions[kind]
+        session[name] = value
+    for kind in request.GET.getlist("flush"):
+        (request.session if kind == "default" else request.sessions[kind]).flush()
+    for kind in request.GET.getlist("renew"):
+        request.sessions[kind].cycle_key()
+    found = {kind: dict(request.sessions[kind].items()) for kind in request.GET.getlist("get")}
+    if "error" in request.GET:
+        raise RuntimeError("the view fails")
+    return HttpResponse(repr(found))
+
+
+async def ause(request):
+    await request.sessions["preferences"].aset("theme", "dark")
+    return HttpResponse()
+
+
+urlpatterns = [path("", use), path("async/", ause)]
+
+
+@pytest.fixture(autouse=True)
+def sessions(settings):
+    settings.SCS_SESSIONS = {"preferences": PREFERENCES}
+
+
+@pytest.fixture
+def client():
+    return Client(raise_request_exception=False)
+
+
+def test_each_kind_has_its_own_cookie_row_and_clock(client):
+    response = client.get("/?put=default.a.1&put=preferences.theme.dark")
+    assert set(response.cookies) == {"sessionid", "prefs"}
+    assert response.cookies["prefs"]["max-age"] == pytest.approx(365 * 86_400, abs=2)
+    assert response.cookies["sessionid"]["max-age"] == pytest.approx(14 * 86_400, abs=2)
+    assert Session.objects.count() == 2
+    assert client.get("/?get=preferences").content == b"{'preferences': {'theme': 'dark'}}"
+
+
+def test_kinds_are_lazy_and_independent(client):
+    with statements() as found:
+        client.get("/")
+    assert found == []
+    client.get("/?put=preferences.theme.dark")
+    with statements() as found:
+        response = client.get("/?get=preferences")
+    assert verbs(found) == ["SELECT"]
+    assert not response.cookies
+    client.get("/?put=default.a.1")
+    client.get("/?flush=default")
+    assert client.get("/?get=preferences").content == b"{'preferences': {'theme': 'dark'}}"
+    client.get("/?flush=preferences")
+    assert client.cookies["prefs"].value == ""
+    assert Session.objects.count() == 0
+
+
+def test_token_of_one_kind_is_worth_nothing_as_another(client):
+    client.get("/?put=preferences.theme.dark&put=default.a.1")
+    client.cookies["prefs"], client.cookies["sessionid"] = (
+        client.cookies["sessionid"].value,
+        client.cookies["prefs"].value,
+    )
+    assert client.get("/?get=preferences").content == b"{'preferences': {}}"
+    assert stored(client.cookies["sessionid"].value) == {}
+
+
+def test_kinds_are_saved_in_async_views(client):
+    client.get("/async/")
+    assert client.get("/?get=preferences").content == b"{'preferences': {'theme': 'dark'}}"
+
+
+def test_renewed_token_of_another_kind_reaches_the_browser_when_the_view_fails(client):
+    client.get("/?put=preferences.theme.dark")
+    before = client.cookies["prefs"].value
+    assert client.get("/?renew=preferences&error=1").status_code == 500
+    assert client.cookies["prefs"].value != before
+    assert client.get("/?get=preferences").content == b"{'preferences': {'theme': 'dark'}}"
+
+
+def test_kind_may_have_its_own_codec(client, settings):
+    settings.SCS_SESSIONS = {
+        "preferences": {**PREFERENCES, "CODEC": "django_scs.codecs.gob.GobCodec"}
+    }
+    client.get("/?put=preferences.theme.dark")
+    assert not bytes(Session.objects.get().data).startswith(b"{")
+    assert client.get("/?get=preferences").content == b"{'preferences': {'theme': 'dark'}}"
+
+
+def test_kind_may_have_its_own_idle_timeout(client, settings):
+    settings.SCS_IDLE_TIMEOUT = 600
+    client.get("/?put=preferences.theme.dark")
+    assert Session.objects.get().expiry > datetime.now(UTC) + timedelta(days=364)
+    Session.objects.all().delete()
+    settings.SCS_SESSIONS = {"preferences": {**PREFERENCES, "IDLE_TIMEOUT": 900}}
+    client.get("/?put=preferences.theme.dark")
+    assert Session.objects.get().expiry < datetime.now(UTC) + timedelta(seconds=901)
+
+
+def test_cookies_of_other_kinds_are_as_safe_as_the_first(settings):
+    settings.SESSION_COOKIE_SECURE = True
+    settings.SESSION_COOKIE_SAMESITE = "Strict"
+    cookie = conf.options("preferences").cookie
+    assert (cookie.secure, cookie.samesite, cookie.httponly) == (True, "Strict", True)
+    settings.SCS_SESSIONS = {"preferences": {**PREFERENCES, "COOKIE_SAMESITE": "Lax"}}
+    assert conf.options("preferences").cookie.samesite == "Lax"
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ([], "SCS_SESSIONS is []"),
+        ({"preferences": None}, "SCS_SESSIONS is"),
+        ({"default": PREFERENCES}, "no entry 'default'"),
+        ({"preferences": {}}, "['COOKIE_NAME'] is None"),
+        ({"preferences": {"COOKIE_NAME": "sessionid"}}, "another cookie"),
+        ({"a": PREFERENCES, "b": PREFERENCES}, "another cookie"),
+        ({"preferences": {**PREFERENCES, "LIFETIME": -1}}, "['LIFETIME'] is -1"),
+        ({"preferences": {**PREFERENCES, "CODEC": "nothing"}}, "['CODEC']: 'nothing'"),
+        ({"preferences": {**PREFERENCES, "LIFE": 1}}, "no option 'LIFE': choose from"),
+        ({"preferences": {**PREFERENCES, "ENGINE": "nothing"}}, "['ENGINE'] is 'nothing'"),
+        (
+            {"preferences": {**PREFERENCES, "ENGINE": "django.contrib.sessions.backends.cache"}},
+            "'django_scs.backends.db'",
+        ),
+    ],
+)
+def test_wrong_entry_is_refused_by_name_with_the_choices(settings, value, message):
+    settings.SCS_SESSIONS = value
+    assert any(message in each.msg for each in checks.check_settings())
+    with pytest.raises(CommandError, match=r"django_scs\.E002"):
+        call_command("check")
+
+
+def test_manager_opens_commits_and_tells():
+    request = RequestFactory().get("/")
+    manager, response = SessionManager("preferences"), HttpResponse()
+    session = manager.open(request)
+    assert manager.commit(session, response) == Outcome()
+    session["theme"] = "dark"
+    outcome = manager.commit(session, response)
+    assert outcome.created
+    manager.tell(session, request, response, outcome)
+    assert response.cookies["prefs"].value == outcome.token == session.session_key
+
+
+def test_engine_that_is_not_ours_makes_no_manager(settings):
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.cache"
+    with pytest.raises(ImproperlyConfigured, match=r"backends\.cache.*django_scs\.backends\.db"):
+        SessionManager()
+
+
+def test_session_class_of_the_default_kind_is_the_engines_own():
+    assert session_class() is SessionStore
+    preferences = session_class("preferences")
+    assert issubclass(preferences, SessionStore)
+    token = tokens.new()
+    assert preferences.store_key(token) != token == SessionStore.store_key(token)

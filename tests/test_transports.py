@@ -1,0 +1,163 @@
+"""How a token travels: two cookies of one name, a header for API clients, and what caches may keep."""
+
+import pytest
+from django.http import HttpRequest, HttpResponse
+from django.test import Client, RequestFactory
+from django.utils.cache import get_max_age
+
+from django_scs import conf, tokens, transports
+from django_scs.backends.db import SessionStore
+from django_scs.models import Session
+from tests.support import statements, stored, token_of, verbs
+
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.urls")]
+HEADER = "X-Session-Token"
+
+
+@pytest.fixture
+def header(settings):
+    settings.SCS_TOKEN_HEADER = HEADER
+
+
+@pytest.fixture
+def token():
+    session = SessionStore()
+    session["color"] = "red"
+    session.save()
+    return session.session_key
+
+
+# Cookies
+
+
+def sent(header):
+    request = RequestFactory().get("/", headers={"Cookie": header})
+    return list(transports.Cookie(conf.options().cookie).read(request))
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("", []),
+        ("other=1", []),
+        ("sessionid=a", ["a"]),
+        ("sessionid=a; other=1; sessionid=b", ["b", "a"]),
+        ("sessionid=a; sessionid=a", ["a"]),
+        ("xsessionid=a; sessionid=b", ["b"]),
+        ('sessionid="a"; sessionid=b; sessionid=c', ["c", "a", "b"]),
+    ],
+)
+def test_cookie_gives_every_value_of_its_name(header, expected):
+    assert sent(header) == expected
+
+
+def test_cookie_that_a_test_put_into_the_request_counts():
+    request = HttpRequest()
+    request.COOKIES["sessionid"] = "a"
+    assert list(transports.Cookie(conf.options().cookie).read(request)) == ["a"]
+
+
+@pytest.mark.parametrize("other", ["short", "x" * 43])
+@pytest.mark.parametrize("order", [1, -1])
+def test_live_one_of_two_cookies_is_found(client, token, other, order):
+    values = [token, other][::order]
+    cookie = "; ".join(f"sessionid={value}" for value in values)
+    with statements() as found:
+        response = client.get("/read/", headers={"Cookie": cookie})
+    assert response.json() == {"color": "red"}
+    tried = 2 if other == "x" * 43 and values[-1] == other else 1
+    assert verbs(found) == ["SELECT"] * tried
+
+
+def test_change_with_two_cookies_is_kept_and_sends_none(client, token):
+    cookie = f"sessionid={token}; sessionid={tokens.new()}"
+    response = client.get("/put/?color=blue", headers={"Cookie": cookie})
+    assert not response.cookies
+    assert stored(token) == {"color": "blue"}
+
+
+def test_new_session_after_two_dead_cookies_is_one(client):
+    cookie = f"sessionid={tokens.new()}; sessionid={tokens.new()}"
+    response = client.get("/put/?color=blue", headers={"Cookie": cookie})
+    assert stored(response.cookies["sessionid"].value) == {"color": "blue"}
+    assert Session.objects.count() == 1
+
+
+# A header
+
+
+def test_header_carries_the_token_both_ways_and_no_cookie(header):
+    client = Client()
+    response = client.get("/put/?color=red", headers={HEADER: ""})
+    token = response[HEADER]
+    assert stored(token) == {"color": "red"}
+    assert not response.cookies
+    response = client.get("/read/", headers={HEADER: token})
+    assert response.json() == {"color": "red"}
+    assert HEADER not in response
+    response = client.get("/renew/", headers={HEADER: token})
+    assert response[HEADER] != token
+    response = client.get("/destroy/", headers={HEADER: response[HEADER]})
+    assert response[HEADER] == ""
+    assert not Session.objects.exists()
+
+
+def test_request_with_the_header_reads_no_cookie(header, client, token):
+    client.cookies["sessionid"] = token
+    assert client.get("/read/", headers={HEADER: ""}).json() == {}
+    response = client.get("/destroy/", headers={HEADER: ""})
+    assert not response.cookies
+    assert stored(token) == {"color": "red"}
+
+
+def test_request_without_the_header_uses_the_cookie(header, client):
+    response = client.get("/put/")
+    assert "sessionid" in response.cookies
+    assert HEADER not in response
+    assert client.get("/read/").json() == {"color": "red"}
+
+
+def test_response_varies_by_cookie_and_header(header, client):
+    assert {"Cookie", HEADER} <= {name.strip() for name in client.get("/read/")["Vary"].split(",")}
+
+
+def test_header_is_ignored_unless_it_is_set(client, token):
+    assert client.get("/read/", headers={HEADER: token}).json() == {}
+
+
+def test_malformed_token_in_the_header_is_no_session(header, client):
+    with statements() as found:
+        assert client.get("/read/", headers={HEADER: "short"}).json() == {}
+    assert found == []
+
+
+# Caches
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (None, {"private", "no-store"}),
+        ("public, max-age=600", {"private", "max-age=600"}),
+        ("max-age=60, s-maxage=600", {"private", "max-age=60"}),
+        ("no-cache", {"private", "no-cache"}),
+        ("private, max-age=60", {"private", "max-age=60"}),
+        ("Public", {"private"}),
+    ],
+)
+@pytest.mark.parametrize("transport", ["cookie", "header"])
+def test_response_with_a_token_is_private_whatever_the_view_says(said, expected, transport):
+    response = HttpResponse(headers={} if said is None else {"Cache-Control": said})
+    if transport == "cookie":
+        transports.Cookie(conf.options().cookie).write(response, tokens.new(), 60)
+    else:
+        transports.Header(HEADER).write(response, tokens.new(), 60)
+    found = {part.strip() for part in response["Cache-Control"].split(",")}
+    assert found == expected
+    assert get_max_age(response) in (None, 60, 600)
+
+
+def test_deleted_cookie_was_sent(client):
+    response = client.get("/destroy/")
+    assert not response.cookies
+    assert token_of(client) == ""
