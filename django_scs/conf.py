@@ -374,6 +374,9 @@ NAMES: Final = {name for name in _ENTRY_NAMES if name.startswith("SCS_")} | {
     "SCS_SESSIONS",
     "SCS_AUTH_USER_ID_KEY",
     "SCS_AUTH_USER_ID_TYPE",
+    "SCS_REDIS",
+    "SCS_REDIS_PREFIX",
+    "SCS_REDIS_WAIT",
 }
 
 

@@ -164,15 +164,7 @@ class SessionStore(base.SessionStore):
         super(base.SessionStore, self).__init__(session_key if is_id else None)
         self._sent = (session_key,) if session_key and not is_id else ()
         self._jar = self.get_store()
-        self._life = Lifecycle(
-            self._jar,
-            self._format().codec,
-            ttl=self._ttl,
-            is_over=self._is_over,
-            tell=self._tell,
-            store_for=self._store_for,
-            refuses=self._refuses,
-        )
+        self._life = Lifecycle(self._jar, self._format().codec, self)
 
     @classmethod
     def for_request(cls, candidates: Iterable[str], request: HttpRequest | None = None) -> Self:

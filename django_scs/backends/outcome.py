@@ -38,9 +38,6 @@ class Ending(Expiry):
 
     #: Set it to True for a request that is no use of the session, such as one of a page that polls.
     is_background = False
-    # The token that came with the request, and what the browser's cookie ends by, as it was loaded.
-    _presented = ""
-    _end_seen: tuple[Any, ...] | None = None
     _request: "weakref.ref[HttpRequest] | None" = None
 
     def commit(self, failed: bool = False) -> Outcome:
@@ -160,15 +157,13 @@ class Ending(Expiry):
             base is None or self._content().deadline != base.deadline or self.changed_keys() != []
         )
 
-    def _see_end(self) -> None:
-        """Remember what the browser's cookie ends by."""
-        self._end_seen = self._cookie_end()
-
-    def _cookie_end(self) -> tuple[Any, ...] | None:
-        state = self._life.state
-        if not isinstance(state, Stored):
-            return None
-        return state.deadline, self.get_expire_at_browser_close()
+    def _ends_otherwise(self, state: Stored) -> bool:
+        """Tell whether the browser's cookie is to end at another time than when it was loaded."""
+        seen = self._sighting
+        return seen is not None and (seen.deadline, seen.closes_with_browser) != (
+            state.deadline,
+            self.get_expire_at_browser_close(),
+        )
 
     def _outcome(self, failed: bool) -> Outcome:
         state = self._life.state
@@ -179,8 +174,8 @@ class Ending(Expiry):
             # The old token is dead; nobody knows of a session that was begun.
             due = state.origin is Origin.RENAMED
         else:
-            ends_otherwise = self._end_seen != self._cookie_end()
-            due = state.origin.is_new_key or ends_otherwise or self._is_sent_always(state)
+            due = state.origin.is_new_key or self._ends_otherwise(state)
+            due = due or self._is_sent_always(state)
         if not due:
             return Outcome(created=created)
         return Outcome(self.token(), self._cookie_age(), created=created)

@@ -197,10 +197,12 @@ def _size_problems(table: _Table) -> Iterator[checks.CheckMessage]:
 
 
 def _clock_problems(table: _Table) -> Iterator[checks.CheckMessage]:
+    dialect = DIALECTS[table.vendor]
     before = time.time()
-    ((theirs,),) = table.query(f"SELECT {DIALECTS[table.vendor].clock}")
+    ((answer,),) = table.query(f"SELECT {dialect.clock}")
     after = time.time()
-    apart = max(before - float(theirs), float(theirs) - after)
+    theirs = float(answer) * dialect.unit
+    apart = max(before - theirs, theirs - after)
     if apart > _CLOCKS_DIFFER:
         yield checks.Warning(
             f"The clocks of this computer and of the database {table.alias!r} are {apart:.0f} seconds"

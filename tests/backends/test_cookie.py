@@ -59,7 +59,7 @@ def name(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(expiry, "_now", clock)
+    monkeypatch.setattr(expiry, "_clock", lambda: clock().timestamp())
     return clock
 
 

@@ -5,7 +5,7 @@ On a store in memory that can do what a rollback, a lost reply, and other reques
 
 import math
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -122,8 +122,7 @@ def engine(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> type[SessionS
     class Session(SessionStore):
         get_store = staticmethod(lambda: store)
 
-    clock = lambda: datetime.fromtimestamp(store.now, UTC)  # noqa: E731
-    monkeypatch.setattr("django_scs.backends.expiry._now", clock)
+    monkeypatch.setattr("django_scs.backends.expiry._clock", lambda: store.now)
     return Session
 
 
@@ -505,10 +504,7 @@ def test_wrong_clock_of_one_server_ends_no_session_and_prolongs_none(
     clocks = {"right": 0.0, "wrong": skew}
 
     def at(site: str) -> None:
-        monkeypatch.setattr(
-            "django_scs.backends.expiry._now",
-            lambda: datetime.fromtimestamp(store.now + clocks[site], UTC),
-        )
+        monkeypatch.setattr("django_scs.backends.expiry._clock", lambda: store.now + clocks[site])
 
     for first, second in [("right", "wrong"), ("wrong", "right"), ("wrong", "wrong")]:
         at(first)
@@ -534,9 +530,7 @@ def test_wrong_clock_without_an_idle_timeout_shortens_nothing(
     skew: float,
 ) -> None:
     settings.SCS_LIFETIME = 1800
-    monkeypatch.setattr(
-        "django_scs.backends.expiry._now", lambda: datetime.fromtimestamp(store.now + skew, UTC)
-    )
+    monkeypatch.setattr("django_scs.backends.expiry._clock", lambda: store.now + skew)
     token = saved(engine)
     before = store.rows[token][1]
     session = engine(token)
