@@ -16,6 +16,7 @@ CODEC_OF = {
     "SCS_SIGNED_CODEC": "signed.SignedCodec",
     "SCS_SIGNING_KEYS": "signed.SignedCodec",
 }
+NAMED_AS = {"SCS_COOKIE_HASH": "hash function", "SCS_COOKIE_MAX_AGE": "max_age"}
 DJANGOS_MIDDLEWARE = "django.contrib.sessions.middleware.SessionMiddleware"
 
 
@@ -59,7 +60,7 @@ def test_wrong_value_is_refused_by_name(settings, name):
     setattr(settings, name, object())
     found = checks.check_settings()
     assert {message.id for message in found} == {"django_scs.E002"}
-    assert any(name in message.msg for message in found)
+    assert any(NAMED_AS.get(name, name) in message.msg for message in found)
 
 
 def test_check_command_fails(settings):
