@@ -6,6 +6,7 @@ import pytest
 
 from django_scs import tokens
 from django_scs.backends.db import SessionStore
+from django_scs.exceptions import SessionBusy
 from django_scs.models import Session
 from tests.database import in_autocommit
 from tests.support import stored
@@ -68,6 +69,18 @@ def test_session_renewed_past_the_reader_is_found_again(monkeypatch: pytest.Monk
     monkeypatch.setattr(SessionStore, "iterate", hide)
     assert SessionStore.destroy_where(is_alices) == 1
     assert not Session.objects.exists()
+
+
+def test_session_that_cannot_be_destroyed_is_no_endless_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A replica that lags shows a session that is gone already."""
+    monkeypatch.setattr("django_scs.backoff.LIMIT", 0.2)
+    create(user="alice")
+    ghost = next(SessionStore.iterate())
+    monkeypatch.setattr(SessionStore, "iterate", lambda: iter([ghost]))
+    with pytest.raises(SessionBusy):
+        SessionStore.destroy_where(lambda each: True)
 
 
 def test_flush_and_delete_say_what_they_did() -> None:

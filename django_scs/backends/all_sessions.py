@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, Self
 
 from .. import signals
+from ..backoff import LIMIT, pauses
+from ..exceptions import SessionBusy
 from ..stores.base import Record
 from .keys import Keyed
 from .lifecycle import Content
@@ -43,12 +45,18 @@ class AllSessions(Keyed):
         """Destroy every session that ``matches``, and return how many there were.
 
         A session may get a new token while its old row is looked for. So all are looked at again,
-        until none has been found twice in a row.
+        until none has been found twice in a row. Raises SessionBusy if what is found cannot be
+        destroyed for ten seconds, such as where a replica that lags is read.
         """
         count = rounds_without = 0
+        again = pauses()
         while rounds_without < 2:
             found = [session for session in cls.iterate() if matches(session)]
-            count += sum(session.flush() for session in found)
+            removed = sum(session.flush() for session in found)
+            if found and not removed and not next(again, False):
+                raise SessionBusy(found[0].fingerprint(), LIMIT)
+            again = pauses() if removed else again
+            count += removed
             rounds_without = 0 if found else rounds_without + 1
         return count
 

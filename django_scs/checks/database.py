@@ -139,7 +139,7 @@ def _column_problems(table: _Table) -> Iterator[checks.CheckMessage]:
             yield checks.Warning(
                 f"The column {name!r} of {table.name!r} is a {column.type}.",
                 hint=f"It should be: {' or '.join(types)}. docs/table.md shows the table.",
-                id="django_scs.W021",
+                id="django_scs.W031",
             )
 
 
@@ -163,7 +163,7 @@ def _token_problems(table: _Table) -> Iterator[checks.CheckMessage]:
                 "Tokens are compared exactly all the same, but it costs time, and two tokens that"
                 " differ in case alone cannot both be stored. docs/table.md shows how to change it."
             ),
-            id="django_scs.W023",
+            id="django_scs.W033",
         )
 
 
@@ -176,7 +176,7 @@ def _index_problems(table: _Table) -> Iterator[checks.CheckMessage]:
             f"The table {table.name!r} has no index on {table.column('expiry')!r}:"
             " each sweep reads all sessions.",
             hint="CREATE INDEX sessions_expiry_idx ON sessions (expiry), or manage.py migrate.",
-            id="django_scs.W022",
+            id="django_scs.W032",
         )
 
 
@@ -186,13 +186,13 @@ def _size_problems(table: _Table) -> Iterator[checks.CheckMessage]:
         yield checks.Warning(
             f"SCS_MAX_BYTES is {wanted}, and the data column of {table.name!r} holds {holds} bytes.",
             hint="Sessions end at the smaller one. Make the column a MEDIUMBLOB.",
-            id="django_scs.W024",
+            id="django_scs.W034",
         )
     if holds is None and wanted is None:
         yield checks.Warning(
             f"Nothing limits how large a session in {table.name!r} can grow.",
             hint="Set SCS_MAX_BYTES, such as to 65_536.",
-            id="django_scs.W029",
+            id="django_scs.W039",
         )
 
 
@@ -208,7 +208,7 @@ def _clock_problems(table: _Table) -> Iterator[checks.CheckMessage]:
             f"The clocks of this computer and of the database {table.alias!r} are {apart:.0f} seconds"
             " apart.",
             hint="Let both follow NTP. The database's clock decides when a session ends.",
-            id="django_scs.W025",
+            id="django_scs.W035",
         )
 
 
@@ -220,7 +220,7 @@ def _isolation_problems(table: _Table) -> Iterator[checks.CheckMessage]:
             f"Transactions of {table.alias!r} are {level}: a session that two requests change at once"
             " can fail one of them inside of a transaction, or be read before it is committed.",
             hint=f"Use {' or '.join(good)}.",
-            id="django_scs.W026",
+            id="django_scs.W036",
         )
 
 
@@ -231,7 +231,7 @@ def _year_2038_problems(table: _Table) -> Iterator[checks.CheckMessage]:
         yield checks.Warning(
             f"Sessions of today would live past {MYSQL_LAST:%Y-%m-%d}, where a TIMESTAMP ends.",
             hint="They end then at the latest. Shorten SCS_LIFETIME.",
-            id="django_scs.W027",
+            id="django_scs.W037",
         )
 
 
@@ -242,7 +242,7 @@ def _replica_problems(table: _Table) -> Iterator[checks.CheckMessage]:
             f"Sessions are read from {reader!r} and written to {table.alias!r}: a replica that lags"
             " shows a session that was destroyed, and none that was just begun.",
             hint="Let the router's db_for_read() return the database that is written.",
-            id="django_scs.W028",
+            id="django_scs.W038",
         )
 
 

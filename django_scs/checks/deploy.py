@@ -61,6 +61,10 @@ def _of(options: conf.Options) -> str:
     return "" if options.kind == conf.DEFAULT else f" of SCS_SESSIONS[{options.kind!r}]"
 
 
+def _has_tokens_in_clear(options: conf.Options) -> bool:
+    return not options.hash_tokens and options.engine != conf.COOKIE_ENGINE
+
+
 def _lives_long(options: conf.Options) -> bool:
     return min(options.lifetime, options.max_lifetime or options.lifetime) > _LONGEST
 
@@ -104,7 +108,9 @@ _ADVICE: Final = (
     ),
     _Advice(
         "W016",
-        lambda options: not options.hash_tokens and options.kind == conf.DEFAULT,
+        lambda options: (
+            not options.hash_tokens and options.kind == conf.DEFAULT and _is_stored(options)
+        ),
         "The table holds the tokens{} in clear: whoever reads it, or a backup, has every session.",
         "Set SCS_HASH_TOKENS to True. It ends all sessions once.",
     ),

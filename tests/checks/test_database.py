@@ -55,7 +55,7 @@ def test_our_own_table_is_as_it_should_be(limited: None) -> None:
 @in_autocommit
 def test_table_of_scs_is_as_it_should_be(limited: None, table: None, vendor: str) -> None:
     make()
-    assert found() == (["W023"] if vendor == "mysql" else [])
+    assert found() == (["W033"] if vendor == "mysql" else [])
 
 
 @pytest.mark.parametrize("databases", [None, [], ["other"]])
@@ -83,15 +83,15 @@ TYPE = {"mysql": "BLOB", "postgresql": "BYTEA", "sqlite": "BLOB"}
 def test_column_of_another_type_is_warned_of(table: None, vendor: str, settings) -> None:
     settings.SCS_MAX_BYTES = 2048
     make((TYPE[vendor], WRONG_TYPE[vendor]))
-    assert "W021" in found()
+    assert "W031" in found()
     make((TYPE[vendor], TYPE[vendor]))
-    assert "W021" not in found()
+    assert "W031" not in found()
 
 
 @in_autocommit
 def test_missing_index_is_warned_of(limited: None, table: None) -> None:
     make(index=False)
-    assert "W022" in found()
+    assert "W032" in found()
 
 
 @in_autocommit
@@ -101,7 +101,7 @@ def test_collation_that_ignores_case_is_warned_of(limited: None, table: None, ve
         make()
     else:
         make(("token TEXT PRIMARY KEY", "token TEXT COLLATE NOCASE PRIMARY KEY"))
-    assert found() == ["W023"]
+    assert found() == ["W033"]
     if vendor == "mysql":
         execute(
             "ALTER TABLE sessions MODIFY token CHAR(43) CHARACTER SET ascii COLLATE ascii_bin NOT NULL"
@@ -130,13 +130,13 @@ def test_column_too_short_for_a_token_is_an_error(
 @pytest.mark.vendors("mysql")
 def test_column_narrower_than_what_is_set_is_warned_of(settings) -> None:
     settings.SCS_MAX_BYTES = 65_536
-    assert found() == ["W024"]
+    assert found() == ["W034"]
 
 
 @in_autocommit
 @pytest.mark.vendors("postgresql", "sqlite")
 def test_column_without_an_end_is_warned_of() -> None:
-    assert found() == ["W029"]
+    assert found() == ["W039"]
 
 
 @in_autocommit
@@ -146,7 +146,7 @@ def test_clocks_that_are_apart_are_warned_of(
 ) -> None:
     real = checks.time.time
     monkeypatch.setattr(checks.time, "time", lambda: real() + offset)
-    assert found() == (["W025"] if abs(offset) == 3 else [])
+    assert found() == (["W035"] if abs(offset) == 3 else [])
 
 
 @in_autocommit
@@ -165,7 +165,7 @@ def test_isolation_level_is_looked_at(
     scope = "SESSION" if vendor == "mysql" else "SESSION CHARACTERISTICS AS"
     execute(f"SET {scope} TRANSACTION ISOLATION LEVEL {level}")
     try:
-        assert found() == (["W026"] if vendor in vendors else [])
+        assert found() == (["W036"] if vendor in vendors else [])
     finally:
         connection.close()
 
@@ -173,7 +173,7 @@ def test_isolation_level_is_looked_at(
 @in_autocommit
 def test_lifetime_past_2038_is_warned_of_where_it_ends(limited: None, settings, vendor) -> None:
     settings.SCS_LIFETIME = 20 * 365 * 86_400
-    assert found() == (["W027"] if vendor == "mysql" else [])
+    assert found() == (["W037"] if vendor == "mysql" else [])
 
 
 class Replica:
@@ -187,7 +187,7 @@ class Replica:
 @in_autocommit
 def test_sessions_read_from_a_replica_are_warned_of(limited: None, settings) -> None:
     settings.DATABASE_ROUTERS = [Replica()]
-    assert found() == ["W028"]
+    assert found() == ["W038"]
 
 
 @in_autocommit
