@@ -4,12 +4,15 @@ They are recommendations: silence by SILENCED_SYSTEM_CHECKS what your site means
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from django.conf import settings
 from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
 
 from .. import conf, go_login
+from ..manager import session_class
 
 # Source: NIST SP 800-63B-4, 2.1.3: reauthentication after 30 days at least, at the lowest level.
 _LONGEST: Final = 30 * 24 * 3600
@@ -62,7 +65,12 @@ def _of(options: conf.Options) -> str:
 
 
 def _has_tokens_in_clear(options: conf.Options) -> bool:
-    return not options.hash_tokens and options.engine != conf.COOKIE_ENGINE
+    if options.hash_tokens:
+        return False
+    with suppress(ImproperlyConfigured, ImportError):
+        # Redis has a check of its own, and a cookie no token.
+        return hasattr(session_class(options.kind), "get_model_class")
+    return False
 
 
 def _lives_long(options: conf.Options) -> bool:
@@ -108,9 +116,7 @@ _ADVICE: Final = (
     ),
     _Advice(
         "W016",
-        lambda options: (
-            not options.hash_tokens and options.kind == conf.DEFAULT and _is_stored(options)
-        ),
+        lambda options: options.kind == conf.DEFAULT and _has_tokens_in_clear(options),
         "The table holds the tokens{} in clear: whoever reads it, or a backup, has every session.",
         "Set SCS_HASH_TOKENS to True. It ends all sessions once.",
     ),
