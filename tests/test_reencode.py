@@ -67,6 +67,11 @@ def test_fallback_rows_are_encrypted(settings: Any) -> None:
     assert SessionStore(token)["word"] == "legible"
     assert reencode().startswith("1 sessions written anew")
     assert b"legible" not in rows()[token]
+    # The fallback need not go before the keys change.
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+    settings.SECRET_KEY = NEW
+    assert reencode().startswith("1 sessions written anew")
+    settings.SECRET_KEY_FALLBACKS = []
     settings.SCS_CODEC_FALLBACKS = []
     assert SessionStore(token)["word"] == "legible"
 

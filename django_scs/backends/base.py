@@ -2,7 +2,7 @@
 
 import weakref
 from collections.abc import Iterable
-from typing import Any, Final, Self
+from typing import Any, Self
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth import SESSION_KEY
@@ -24,9 +24,6 @@ from .values import TypedAccess
 
 __all__ = ["CreateError", "Outcome", "SessionStore", "Status", "UpdateError"]
 
-# In bytes: what Django, a Go application and receivers of user_logged_in put into a session.
-_ROOM_FOR_LOGIN: Final = 1024
-
 
 @hide_from_templates
 class SessionStore(AllSessions, Logins, Ending):
@@ -44,17 +41,6 @@ class SessionStore(AllSessions, Logins, Ending):
     def _life(self) -> Lifecycle:
         return Lifecycle(self.get_store(), self._options().codec, self)
 
-    def _refuses(self, content: Content, size: int) -> int | None:
-        """Return how many bytes a content may take, if ``size`` is more than that, else None.
-
-        What a visitor fills leaves room for a login, which must not fail for it.
-        """
-        room = 0 if SESSION_KEY in content.values else _ROOM_FOR_LOGIN
-        for limit in (self._options().max_bytes, self.get_store().refuses(size + room)):
-            if limit is not None and size > (most := limit - min(room, limit // 4)):
-                return most
-        return None
-
     @classmethod
     def for_request(cls, candidates: Iterable[str], request: HttpRequest | None = None) -> Self:
         """Return the session of the first of some tokens that is live; a new one if none is.
@@ -71,7 +57,6 @@ class SessionStore(AllSessions, Logins, Ending):
         return session
 
     def _tell(self, event: str, key: str, **info: Any) -> None:
-        values = vars(self).get("_session_cache") or {}
         request = None if self._request is None else self._request()
         signals.tell(
             event,
@@ -79,7 +64,7 @@ class SessionStore(AllSessions, Logins, Ending):
             key,
             session=self,
             request=request,
-            user=values.get(SESSION_KEY),
+            user=vars(self).get("_session_cache", {}).get(SESSION_KEY),
             **info,
         )
 

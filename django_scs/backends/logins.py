@@ -1,13 +1,16 @@
 """What a login does to a session, and who may say that there is one: see docs/security.md."""
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, Final
 
 from django.contrib.auth import SESSION_KEY
 
 from .. import conf, go_login
 from .expiry import AUTHENTICATED_AT, Expiry
-from .lifecycle import Destroyed, Lost, Stored
+from .lifecycle import Content, Destroyed, Lost, Stored
+
+# In bytes: what Django, a Go application and receivers of user_logged_in put into a session.
+_ROOM_FOR_LOGIN: Final = 1024
 
 
 class Logins(Expiry):
@@ -78,3 +81,14 @@ class Logins(Expiry):
             begun = self._content().deadline.timestamp() - self.get_session_cookie_age()
             values[AUTHENTICATED_AT] = int(min(begun, self._store_now().timestamp()))
             self._renew(extend=False)
+
+    def _refuses(self, content: Content, size: int) -> int | None:
+        """Return how many bytes a content may take, if ``size`` is more than that, else None.
+
+        What a visitor fills leaves room for a login, which must not fail for it.
+        """
+        room = 0 if SESSION_KEY in content.values else _ROOM_FOR_LOGIN
+        for limit in (self._options().max_bytes, self.get_store().refuses(size + room)):
+            if limit is not None and size > (most := limit - min(room, limit // 4)):
+                return most
+        return None
