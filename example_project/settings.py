@@ -86,7 +86,7 @@ SECURE_SSL_REDIRECT = not DEBUG
 SECURE_HSTS_SECONDS = 0 if DEBUG else 31_536_000
 # Whether subdomains and browsers' preload lists follow is for the owner of the domain to decide.
 # A login outlives the browser's window: it ends after SCS_LIFETIME.
-SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021", "django_scs.W015"]
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021", "django_scs.W045"]
 
 USE_I18N = False
 TIME_ZONE = "UTC"

@@ -79,49 +79,49 @@ def _lives_long(options: conf.Options) -> bool:
 
 _ADVICE: Final = (
     _Advice(
-        "W010",
+        "W040",
         lambda options: not options.cookie.name.lower().startswith(_PREFIXES),
         "The name of the session cookie{} has no prefix: another host of the domain can set it.",
         "Set SESSION_COOKIE_NAME to '__Host-sessionid', or '__Secure-sessionid' with a Domain.",
     ),
     _Advice(
-        "W011",
+        "W041",
         lambda options: (options.cookie.domain or "").startswith("."),
         "The Domain of the session cookie{} begins with a dot: every host below it gets the token.",
         "Leave SESSION_COOKIE_DOMAIN out, unless each of these hosts may have every session.",
     ),
     _Advice(
-        "W012",
+        "W042",
         lambda options: str(options.cookie.samesite).lower() in ("none", "false"),
         "SameSite of the session cookie{} is off: other sites can send requests with the session.",
         "Set SESSION_COOKIE_SAMESITE to 'Lax' or 'Strict', unless the site is embedded in others.",
     ),
     _Advice(
-        "W013",
+        "W043",
         _lives_long,
         "The lifetime of sessions{} is more than 30 days.",
         "Set SCS_LIFETIME, or SCS_MAX_LIFETIME, to how long one login may serve.",
     ),
     _Advice(
-        "W014",
+        "W044",
         lambda options: options.idle_timeout is None,
         "Sessions{} have no idle timeout: one that is left open serves whoever comes next.",
         "Set SCS_IDLE_TIMEOUT.",
     ),
     _Advice(
-        "W015",
+        "W045",
         lambda options: not options.expire_at_browser_close,
         "The session cookie{} outlives the browser.",
         "Set SESSION_EXPIRE_AT_BROWSER_CLOSE, and offer remember_me().",
     ),
     _Advice(
-        "W016",
+        "W046",
         lambda options: options.kind == conf.DEFAULT and _has_tokens_in_clear(options),
         "The table holds the tokens{} in clear: whoever reads it, or a backup, has every session.",
         "Set SCS_HASH_TOKENS to True. It ends all sessions once.",
     ),
     _Advice(
-        "W017",
+        "W047",
         lambda options: options.kind == conf.DEFAULT and go_login.user_id_key() is not None,
         "Django believes the Go application, and whoever writes the sessions table, who the user is.",
         'Read "Login and trust" in docs/go.md; unset SCS_AUTH_USER_ID_KEY when Go is gone.',

@@ -8,7 +8,7 @@ from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-from .. import conf, go_login
+from .. import checks_project, conf, go_login
 from ..backends.base import SessionStore
 from ..manager import session_class
 from ..middleware import SessionMiddleware
@@ -68,6 +68,7 @@ def register() -> None:
     checks.register(check_settings)
     checks.register(check_wiring)
     checks.register(check_prefixes)
+    checks_project.register()
 
 
 def _wrong(cookie: conf.CookieOptions) -> str:

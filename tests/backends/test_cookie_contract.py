@@ -119,7 +119,6 @@ NOT_HERE = {
     "test_corrupt_data_meanwhile_is_not_overwritten": NO_STORE,
     "test_iterate_yields_the_live_loaded": NO_STORE,
     "test_iterate_lets_each_be_changed_renewed_and_destroyed": NO_STORE,
-    "test_sweep_removes_a_few": NO_STORE,
     "test_session_that_expired_a_minute_ago_stays_dead": NO_END,
     "test_login_on_a_dead_session_is_a_new_session": NO_END,
     "test_second_login_notes_its_time_anew": NO_AGE,

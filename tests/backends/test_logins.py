@@ -84,7 +84,7 @@ def test_go_key_is_refused_to_all_but_a_login(
 def test_flash_of_the_go_keys_name_is_refused(go_key: None) -> None:
     request = HttpRequest()
     request.session = SessionStore()
-    with pytest.raises(ReservedKey):
+    with pytest.raises(ValueError, match=KEY):
         flash.put(request, "3", key=KEY)
 
 

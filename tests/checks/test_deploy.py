@@ -35,16 +35,16 @@ def test_safe_settings_need_no_advice():
 @pytest.mark.parametrize(
     ("name", "value", "identifier"),
     [
-        ("SESSION_COOKIE_NAME", "sessionid", "W010"),
-        ("SESSION_COOKIE_DOMAIN", ".example.com", "W011"),
-        ("SESSION_COOKIE_SAMESITE", "None", "W012"),
-        ("SESSION_COOKIE_SAMESITE", None, "W012"),
-        ("SESSION_COOKIE_SAMESITE", False, "W012"),
-        ("SCS_LIFETIME", timedelta(days=31), "W013"),
-        ("SCS_IDLE_TIMEOUT", None, "W014"),
-        ("SESSION_EXPIRE_AT_BROWSER_CLOSE", False, "W015"),
-        ("SCS_HASH_TOKENS", False, "W016"),
-        ("SCS_AUTH_USER_ID_KEY", "authenticatedUserID", "W017"),
+        ("SESSION_COOKIE_NAME", "sessionid", "W040"),
+        ("SESSION_COOKIE_DOMAIN", ".example.com", "W041"),
+        ("SESSION_COOKIE_SAMESITE", "None", "W042"),
+        ("SESSION_COOKIE_SAMESITE", None, "W042"),
+        ("SESSION_COOKIE_SAMESITE", False, "W042"),
+        ("SCS_LIFETIME", timedelta(days=31), "W043"),
+        ("SCS_IDLE_TIMEOUT", None, "W044"),
+        ("SESSION_EXPIRE_AT_BROWSER_CLOSE", False, "W045"),
+        ("SCS_HASH_TOKENS", False, "W046"),
+        ("SCS_AUTH_USER_ID_KEY", "authenticatedUserID", "W047"),
     ],
 )
 def test_advice_is_given(settings, name, value, identifier):
@@ -79,7 +79,7 @@ def test_advice_for_another_kind_names_it(settings):
         "basket": {"COOKIE_NAME": "basket", "IDLE_TIMEOUT": 60, "LIFETIME": 90}
     }
     messages = checks.check_deployment()
-    assert [message.id[-4:] for message in messages] == ["W010", "W015"]
+    assert [message.id[-4:] for message in messages] == ["W040", "W045"]
     assert all("SCS_SESSIONS['basket']" in message.msg for message in messages)
 
 
@@ -92,9 +92,9 @@ def test_check_command_gives_advice_only_for_deployment(settings, capsys):
     settings.SCS_IDLE_TIMEOUT = None
     settings.SILENCED_SYSTEM_CHECKS = ["security.W001", "security.W002"]
     call_command("check")
-    assert "W014" not in capsys.readouterr().err
+    assert "W044" not in capsys.readouterr().err
     call_command("check", deploy=True)
-    assert "W014" in capsys.readouterr().err
+    assert "W044" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
