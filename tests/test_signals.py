@@ -15,7 +15,15 @@ from tests.support import statements, stored, token_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.urls")]
 EVERY_REQUEST = {"loaded", "saved"}
-LOUD = {"dropped", "corrupt", "busy", "touch_failed", "sweep_failed"}
+LOUD = {
+    "dropped",
+    "corrupt",
+    "busy",
+    "touch_failed",
+    "renewal_failed",
+    "sweep_failed",
+    "give_back_failed",
+}
 
 
 @pytest.fixture
