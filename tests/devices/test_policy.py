@@ -187,7 +187,7 @@ def test_nobody_is_mailed_by_default(sign_in: Any) -> None:
     ],
 )
 def test_a_wrong_setting_is_found(settings: Any, name: str, value: Any, choices: str) -> None:
-    from django_scs.checks import check_settings
+    from django_scs.checks.settings import check_settings
 
     assert check_settings() == []
     setattr(settings, name, value)
