@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections, router
 from django.utils.module_loading import import_string
 
-from . import conf, go_login
+from . import conf, go_login, migrate_from
 from .backends.base import SessionStore
 from .manager import session_class
 from .middleware import SessionMiddleware
@@ -22,7 +22,7 @@ def check_settings(**kwargs: Any) -> list[checks.CheckMessage]:
     """Refuse SCS_* settings that do not exist or that have a wrong value."""
     messages = [_unknown_setting(name) for name in dir(settings) if _is_unknown(name)]
     problems = conf.problems() or _wrong_engines()
-    for read in (go_login.user_id_key, go_login.user_id_type):
+    for read in (go_login.user_id_key, go_login.user_id_type, migrate_from.current):
         try:
             read()
         except ImproperlyConfigured as exc:

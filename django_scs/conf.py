@@ -293,6 +293,8 @@ NAMES: Final = {name for name in _ENTRY_NAMES if name.startswith("SCS_")} | {
     "SCS_SESSIONS",
     "SCS_AUTH_USER_ID_KEY",
     "SCS_AUTH_USER_ID_TYPE",
+    "SCS_MIGRATE_FROM",
+    "SCS_MIGRATE_MODE",
 }
 
 

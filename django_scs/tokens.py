@@ -32,7 +32,7 @@ def new(size: int = BYTES[0]) -> str:
 
     Source: scs data.go generateToken; OWASP Session Management asks for 64 bits at least.
     """
-    return _text(secrets.token_bytes(size))
+    return encode(secrets.token_bytes(size))
 
 
 def well_formed(token: object) -> TypeGuard[str]:
@@ -52,7 +52,7 @@ def store_key(token: str, *, hashed: bool, kind: str = "default") -> Key:
         token = f"{kind} {token}"
     elif not hashed:
         return Key(token)
-    return Key(_text(hashlib.sha256(token.encode()).digest()))
+    return Key(encode(hashlib.sha256(token.encode()).digest()))
 
 
 def fingerprint(key: str) -> str:
@@ -63,5 +63,6 @@ def fingerprint(key: str) -> str:
     return hashlib.sha256(b"django_scs fingerprint " + key.encode()).hexdigest()[:12]
 
 
-def _text(raw: bytes) -> str:
+def encode(raw: bytes) -> str:
+    """Return bytes as unpadded base64url, the form of tokens and store keys."""
     return urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")

@@ -18,6 +18,7 @@ from .expiry import CUSTOM_EXPIRY
 from .keys import Keyed
 from .lifecycle import ABSENT, Content, Destroyed, Lifecycle, Lost, New, Stored
 from .outcome import Ending, Outcome, Status
+from .takeover import TakeOver
 from .twins import hide_from_templates, in_thread, once_loaded
 from .values import TypedAccess
 
@@ -25,7 +26,7 @@ __all__ = ["CreateError", "Outcome", "SessionStore", "Status", "UpdateError"]
 
 
 @hide_from_templates
-class SessionStore(AllSessions, Ending):
+class SessionStore(AllSessions, TakeOver):
     """A session with scs's rules behind Django's interface.
 
     Values are loaded at the first access. ``save`` writes only what differs from what was loaded,

@@ -36,6 +36,8 @@ class Ending(Expiry):
     # The token that came with the request, and what the browser's cookie ends by, as it was loaded.
     _presented = ""
     _end_seen: tuple[Any, ...] | None = None
+    # False if the browser sent a key of another engine, and has yet to learn the token.
+    _is_told = True
 
     def commit(self, failed: bool = False) -> Outcome:
         """Save the session where that is due, and return what the browser has to know.
@@ -128,10 +130,11 @@ class Ending(Expiry):
         created = state.origin is Origin.INSERTED
         if failed:
             # The old token is dead; nobody knows of a session that was begun.
-            due = state.origin is Origin.RENAMED
+            due = state.origin is Origin.RENAMED or not self._is_told
         else:
             ends_otherwise = self._end_seen != self._cookie_end()
             due = state.origin.is_new_key or ends_otherwise or self._is_sent_always(state)
+            due = due or not self._is_told
         if not due:
             return Outcome(created=created)
         return Outcome(self.token(), self._cookie_age(), created=created)

@@ -96,6 +96,21 @@ class SqlStore:
         connection = self._for_write()
         return Fate(connection) if connection.in_atomic_block else None
 
+    @property
+    def alias(self) -> str:
+        """The alias of the database that is written to."""
+        return self._for_write().alias
+
+    def atomically(self, work: Callable[[], T]) -> T:
+        """Do ``work`` in one transaction, and do it again when the server has undone it."""
+        connection = self._for_write()
+
+        def run() -> T:
+            with transaction.atomic(connection.alias):
+                return work()
+
+        return _again_if_undone(connection, run)
+
     def find(self, key: str) -> Record | None:
         key = Key(key)
         return self._select(connections[router.db_for_read(self._model)], "find", key)

@@ -1,0 +1,50 @@
+"""The tables of the old engines, on the tests' database, and users."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.db import connection
+
+from .site import Shop, manage
+
+OLD_TABLES = ("django_session", "user_sessions_session", "qsessions_session", "old_cache")
+
+
+@pytest.fixture(scope="session")
+def database(django_db_setup: None, django_db_blocker: Any) -> dict[str, Any]:
+    """Return what differs from DATABASES["default"], on a database with the old engines' tables."""
+    found = {"NAME": str(connection.settings_dict["NAME"])}
+    for app in ("sessions", "user_sessions", "qsessions"):
+        manage(found, "migrate", app, "--verbosity=0")
+    manage(found, "createcachetable")
+    return found
+
+
+@pytest.fixture
+def start(
+    transactional_db: None, database: dict[str, Any], tmp_path: Path
+) -> Iterator[Callable[..., Shop]]:
+    """Return a function that starts a shop with some settings; all are stopped in the end."""
+    with connection.cursor() as cursor:
+        for table in OLD_TABLES:
+            cursor.execute(f"DELETE FROM {table}")
+    with ExitStack() as running:
+
+        def run(**settings: Any) -> Shop:
+            common = {"processes": 1, "threads": 20, "SESSION_FILE_PATH": str(tmp_path)}
+            return running.enter_context(Shop(database, **{**common, **settings}))
+
+        yield run
+
+
+@pytest.fixture
+def users(transactional_db: None) -> list[str]:
+    """Return the names of fifty users."""
+    names = [f"user{number}" for number in range(50)]
+    model = get_user_model()
+    model.objects.bulk_create(model(username=name) for name in names)
+    return names
