@@ -72,7 +72,7 @@ class Visitor:
 
     def send(self, path: str, **query: Any) -> Answer:
         """Send a request with the cookie as it is, and leave it so."""
-        headers = {"User-Agent": "test"}
+        headers = {"User-Agent": "test", "Connection": "close"}
         if self.cookie:
             headers["Cookie"] = f"{COOKIE}={self.cookie}"
         connection = http.client.HTTPConnection(*self.address, timeout=60)
