@@ -25,14 +25,16 @@ _SMALLEST_BATCH: Final = 200
 _LARGEST_BATCH: Final = 900
 
 
-def pauses() -> Iterator[bool]:
-    """Sleep before each True: for up to 1 ms, doubling to 100 ms; end LIMIT seconds after the call.
+def pauses(start: float | None = None) -> Iterator[bool]:
+    """Sleep before each True: for up to 1 ms, doubling to 100 ms; end LIMIT seconds after ``start``.
+
+    ``start`` is a ``time.monotonic()``, that of the call if it is not given.
 
     The pauses are random so that those who collided once do not collide again.
     """
     # Counted from the call, not from the first pause: a statement that has waited long for a lock
     # before it failed must not wait as long again.
-    return _pauses(time.monotonic())
+    return _pauses(time.monotonic() if start is None else start)
 
 
 def _pauses(start: float) -> Iterator[bool]:

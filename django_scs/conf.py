@@ -16,9 +16,14 @@ from django.core.signals import setting_changed
 
 from . import tokens
 from .codecs.base import Codec, load
+from .codecs.cookie import CookieFormat
+from .codecs.cookie import load as load_format
 
 #: The kind of ``request.session``; the others are the entries of SCS_SESSIONS.
 DEFAULT: Final = "default"
+
+#: The engine whose sessions are whole in their cookies.
+COOKIE_ENGINE: Final = "django_scs.backends.cookie"
 
 _LONGEST: Final = timedelta(days=36_525).total_seconds()
 _JSON: Final = "django_scs.codecs.json.JSONCodec"
@@ -49,6 +54,7 @@ class Options:
     token_bytes: int
     codec: Codec
     cookie: CookieOptions
+    cookie_denylist: str | None
     token_header: str | None
     save_every_request: bool
     expire_at_browser_close: bool
@@ -60,6 +66,13 @@ def options(kind: str = DEFAULT) -> Options:
     reader = _Reader(kind)
     values = {name: parse(reader) for name, parse in _PARSERS.items()}
     return Options(kind=kind, **values)
+
+
+@cache
+def cookie_format(kind: str = DEFAULT) -> CookieFormat:
+    """Return the format of the cookies that hold whole sessions: ``SCS_COOKIE_FORMAT`` and its keys."""
+    read = _Reader(kind)
+    return load_format(read("SCS_COOKIE_FORMAT", "scs"), read, options(kind).codec)
 
 
 def kinds() -> tuple[str, ...]:
@@ -74,6 +87,8 @@ def problems() -> list[str]:
     except ImproperlyConfigured as exc:
         return [str(exc)]
     found = [exc for reader in readers for exc in map(reader.complaint, _PARSERS.values()) if exc]
+    if not found:
+        found += filter(None, map(_cookie_complaint, kinds()))
     return found + [text for reader in readers[1:] for text in reader.unknown_names()]
 
 
@@ -91,7 +106,8 @@ class _Reader:
         if (short := _short(name)) in self.entry:
             return self.entry[short]
         # What keeps a cookie safe holds for every cookie, unless the entry says otherwise.
-        return getattr(settings, name, default) if name in _SHARED else default
+        shared = name in _SHARED or name in _KEYS
+        return getattr(settings, name, default) if shared else default
 
     def label(self, name: str) -> str:
         """Return how a message names a setting."""
@@ -111,6 +127,16 @@ class _Reader:
             for name in self.entry or ()
             if name not in choices
         ]
+
+
+def _cookie_complaint(kind: str) -> str:
+    """Return what is wrong with the sessions of a kind that live in cookies, if they do."""
+    try:
+        if options(kind).engine == COOKIE_ENGINE:
+            cookie_format(kind)
+    except ImproperlyConfigured as exc:
+        return str(exc)
+    return ""
 
 
 def _short(name: str) -> str:
@@ -210,6 +236,17 @@ def _cookie(read: _Reader) -> CookieOptions:
     )
 
 
+def _cookie_denylist(read: _Reader) -> str | None:
+    alias = read("SCS_COOKIE_DENYLIST")
+    if alias is not None and alias not in settings.CACHES:
+        raise ImproperlyConfigured(
+            f"{read.label('SCS_COOKIE_DENYLIST')} is {alias!r}, and must be the alias of a cache,"
+            f" one of {', '.join(map(repr, settings.CACHES))}, or None."
+        )
+    found: str | None = alias
+    return found
+
+
 def _token_header(read: _Reader) -> str | None:
     value = read("SCS_TOKEN_HEADER")
     if value is None:
@@ -261,6 +298,7 @@ _PARSERS: Final[dict[str, "Callable[[_Reader], Any]"]] = {
     "token_bytes": _token_bytes,
     "codec": _codec,
     "cookie": _cookie,
+    "cookie_denylist": _cookie_denylist,
     "token_header": _token_header,
     "save_every_request": _flag("SESSION_SAVE_EVERY_REQUEST"),
     "expire_at_browser_close": _flag("SESSION_EXPIRE_AT_BROWSER_CLOSE"),
@@ -276,6 +314,7 @@ _SHARED: Final = {
     "SESSION_COOKIE_HTTPONLY",
     "SESSION_COOKIE_SAMESITE",
 }
+_KEYS: Final = {"SECRET_KEY", "SECRET_KEY_FALLBACKS"}
 _ENTRY_NAMES: Final = _SHARED | {
     "SESSION_ENGINE",
     "SESSION_COOKIE_NAME",
@@ -287,6 +326,11 @@ _ENTRY_NAMES: Final = _SHARED | {
     "SCS_CODEC",
     "SCS_GOB_REGISTERED",
     "SCS_TOKEN_HEADER",
+    "SCS_COOKIE_FORMAT",
+    "SCS_COOKIE_KEYS",
+    "SCS_COOKIE_MAX_AGE",
+    "SCS_COOKIE_HASH",
+    "SCS_COOKIE_DENYLIST",
 }
 #: Every setting of ours.
 NAMES: Final = {name for name in _ENTRY_NAMES if name.startswith("SCS_")} | {
@@ -295,12 +339,16 @@ NAMES: Final = {name for name in _ENTRY_NAMES if name.startswith("SCS_")} | {
     "SCS_AUTH_USER_ID_TYPE",
     "SCS_MIGRATE_FROM",
     "SCS_MIGRATE_MODE",
+    "SCS_REDIS",
+    "SCS_REDIS_PREFIX",
+    "SCS_REDIS_WAIT",
 }
 
 
 def _forget(*, setting: str, **kwargs: Any) -> None:
-    if setting.startswith(("SCS_", "SESSION_", "SECRET_KEY", "CSRF_COOKIE_NAME")):
+    if setting.startswith(("SCS_", "SESSION_", "SECRET_KEY", "CSRF_COOKIE_NAME", "CACHES")):
         options.cache_clear()
+        cookie_format.cache_clear()
         _entries.cache_clear()
 
 

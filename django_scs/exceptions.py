@@ -33,8 +33,7 @@ class SessionTooLarge(SessionError, ValueError):
     def __str__(self) -> str:
         keys = ", ".join(f"{key!r} ({length} bytes)" for key, length in self.largest)
         return (
-            f"The session takes {self.size} bytes, its column holds {self.limit}."
-            f" Largest keys: {keys}."
+            f"The session takes {self.size} bytes, at most {self.limit} fit. Largest keys: {keys}."
         )
 
 

@@ -30,7 +30,7 @@ from django.utils.cache import patch_vary_headers
 from django.utils.crypto import salted_hmac
 from django.views.decorators.debug import sensitive_variables
 
-from . import signals, tokens
+from . import conf, signals, tokens
 from .backends.base import SessionStore
 from .merge import merge
 from .migrate_sources import Old, Rows, SignedCookies, Source, choose
@@ -63,6 +63,11 @@ def current() -> "Migration | None":
         raise ImproperlyConfigured(f"{_wrong(path)} {exc}") from exc
     if not suits:
         raise ImproperlyConfigured(_wrong(path))
+    if conf.options().engine == conf.COOKIE_ENGINE:
+        raise ImproperlyConfigured(
+            "SCS_MIGRATE_FROM cannot move sessions into cookies: set it to None, or SESSION_ENGINE to"
+            " an engine with a store, such as 'django_scs.backends.db'."
+        )
     source = choose(engine)
     if mode == KEEP and isinstance(source, SignedCookies):
         raise ImproperlyConfigured(

@@ -14,12 +14,14 @@ from django.db import connection
 from django.test import TransactionTestCase
 
 FOLDER = Path(__file__).parent
-# Django's own runner collects what is in there.
-ELSEWHERE = FOLDER / "proofs" / "django_suites"
+# Django's own runner collects the first; the second runs other projects' tests.
+ELSEWHERE = (FOLDER / "proofs" / "django_suites", FOLDER / "proofs" / "packages")
+SLOW = (FOLDER / "proofs", FOLDER / "bench")
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 DATABASE_FIXTURES = {"db", "transactional_db", "live_server", "vendor"}
 MARKERS = (
     "browser: drives a real browser; runs on one database only",
+    "slow: builds, installs or starts pytest; not in a run with --quick",
     "vendors(*names): is about these databases alone (mysql, postgresql, sqlite)",
 )
 
@@ -43,6 +45,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="leave out browser tests and tests that do not use the database, which another "
         "run of the suite, on another database, has covered",
     )
+    parser.addoption(
+        "--quick",
+        action="store_true",
+        help="leave out the proofs, the tests that drive a browser, and those marked as slow",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -57,8 +64,12 @@ def pytest_collection_modifyitems(
     whole_suite = config.args_source is pytest.Config.ArgsSource.TESTPATHS
     if whole_suite and not session.testsfailed and (forgotten := sorted(find_forgotten(items))):
         raise pytest.UsageError("never collected, so never run:\n  " + "\n  ".join(forgotten))
-    database_only = config.getoption("--database-only")
-    left_out = {item for item in items if not belongs_here(item, database_only)}
+    database_only, quick = config.getoption("--database-only"), config.getoption("--quick")
+    left_out = {
+        item
+        for item in items
+        if not belongs_here(item, database_only) or (quick and takes_long(item))
+    }
     config.hook.pytest_deselected(items=list(left_out))
     items[:] = [item for item in items if item not in left_out]
 
@@ -69,6 +80,15 @@ def belongs_here(item: pytest.Item, database_only: bool) -> bool:
     if vendors and connection.vendor not in vendors.args:
         return False
     return not database_only or (uses_database(item) and not item.get_closest_marker("browser"))
+
+
+def takes_long(item: pytest.Item) -> bool:
+    """Tell whether a test is a proof, drives a browser or is marked as slow."""
+    return bool(
+        item.get_closest_marker("browser")
+        or item.get_closest_marker("slow")
+        or any(item.path.is_relative_to(folder) for folder in SLOW)
+    )
 
 
 def uses_database(item: pytest.Item) -> bool:
@@ -97,7 +117,7 @@ def find_forgotten(items: Iterable[Any]) -> set[str]:
 def find_defined() -> Iterator[str]:
     """Yield each test function and method in the source, by its dotted name."""
     for path in FOLDER.rglob("*.py"):
-        if not path.is_relative_to(ELSEWHERE):
+        if not any(path.is_relative_to(folder) for folder in ELSEWHERE):
             module = ".".join(path.relative_to(FOLDER.parent).with_suffix("").parts)
             yield from find_in(ast.parse(path.read_bytes()).body, module)
 
@@ -136,6 +156,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
+    # The processes of pytest-xdist have none; the one that started them has.
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if must_not_skip() and skip_reasons(reporter) and session.exitstatus == pytest.ExitCode.OK:
+    skipped = reporter and skip_reasons(reporter)
+    if must_not_skip() and skipped and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

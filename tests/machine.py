@@ -1,8 +1,8 @@
 """See to it that the machine has what the tests need. Uses the standard library only.
 
-`python3 -m tests.machine run|sqlite|all` looks for programs and headers, never for package names,
-so that whatever the machine has counts. As root on Debian and Ubuntu the missing packages are
-installed, without starting a service; elsewhere it says what to install and fails.
+`python3 -m tests.machine run|mysql|all|cluster` looks for programs and headers, never for package
+names, so that whatever the machine has counts. As root on Debian and Ubuntu the missing packages
+are installed, without starting a service; elsewhere it says what to install and fails.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 MINIMUM_PYTHON = (3, 11)
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 POLICY = Path("/usr/sbin/policy-rc.d")
+GALERA_FOLDERS = ("/usr/lib/galera", "/usr/lib64/galera-4", "/usr/lib/galera-4")
 
 
 @dataclass(frozen=True)
@@ -69,33 +70,58 @@ def _is_debian() -> bool:
     return "debian" in [release.get("ID"), *release.get("ID_LIKE", "").split()]
 
 
-def needs(purpose: str) -> list[Need]:
-    """Return what `run`, the tests on SQLite (`sqlite`) or all tests (`all`) need."""
-    # An interpreter that does not come from the distribution brings its own headers or never.
-    of_distribution = sys.base_prefix == "/usr"
+def _of_distribution(package: str) -> tuple[str, ...]:
+    """Return a package of Python's, unless the interpreter does not come from the distribution."""
+    return (f"{PYTHON}-{package}",) if sys.base_prefix == "/usr" else ()
+
+
+def _python() -> list[Need]:
     version = ".".join(map(str, MINIMUM_PYTHON))
-    found = [
+    return [
         Need(f"Python {version} or newer", lambda: sys.version_info >= MINIMUM_PYTHON),
-        Need(
-            "Python's venv and ensurepip", _has_venv, (f"{PYTHON}-venv",) if of_distribution else ()
-        ),
+        Need("Python's venv and ensurepip", _has_venv, _of_distribution("venv")),
     ]
-    if purpose != "all":
-        return found
+
+
+def _driver() -> list[Need]:
+    """Return what it takes to build mysqlclient, which has no wheels for Linux."""
+    return [
+        Need("a C compiler", _has("cc", "gcc", "clang"), ("gcc", "libc6-dev")),
+        Need("Python's headers", _has_headers, _of_distribution("dev")),
+        Need("pkg-config", _has("pkg-config"), ("pkg-config",)),
+        Need("MariaDB's or MySQL's client library", _has_client_library, ("libmariadb-dev",)),
+    ]
+
+
+def _servers_and_browser() -> list[Need]:
     # Ubuntu's packages of Chromium are snaps, which need a running snapd.
     browser = () if _os_release().get("ID") == "ubuntu" else ("chromium", "chromium-driver")
     return [
-        *found,
-        Need("a C compiler", _has("cc", "gcc", "clang"), ("gcc", "libc6-dev")),
-        Need("Python's headers", _has_headers, (f"{PYTHON}-dev",) if of_distribution else ()),
-        Need("pkg-config", _has("pkg-config"), ("pkg-config",)),
-        Need("MariaDB's or MySQL's client library", _has_client_library, ("libmariadb-dev",)),
         Need("a MariaDB server", _has("mariadbd"), ("mariadb-server",)),
         Need("MariaDB's installer", _has("mariadb-install-db"), ("mariadb-server",)),
         Need("a PostgreSQL server", _has("initdb"), ("postgresql",)),
+        Need("a Redis server", _has("redis-server"), ("redis-server",)),
+        Need("Redis's command line", _has("redis-cli"), ("redis-tools",)),
         Need("Chromium or Google Chrome", _has(*BROWSERS), browser),
         Need("chromedriver", _has("chromedriver"), browser),
     ]
+
+
+def _galera() -> list[Need]:
+    library = [Path(folder, "libgalera_smm.so") for folder in GALERA_FOLDERS]
+    return [
+        Need("Galera", lambda: any(path.exists() for path in library), ("galera-4",)),
+        Need("rsync", _has("rsync"), ("rsync",)),
+    ]
+
+
+# What each purpose needs. `run` is Snippetbox, and the tests, on SQLite; `mysql` Snippetbox on MySQL.
+PURPOSES: dict[str, tuple[Callable[[], list[Need]], ...]] = {
+    "run": (_python,),
+    "mysql": (_python, _driver),
+    "all": (_python, _driver, _servers_and_browser),
+    "cluster": (_python, _driver, _servers_and_browser, _galera),
+}
 
 
 @contextlib.contextmanager
@@ -131,15 +157,15 @@ def _instructions(missing: Sequence[Need], packages: Sequence[str]) -> str:
     lines = ["This machine lacks:", *(f"  - {need.what}" for need in missing)]
     if packages:
         lines += ["On Debian or Ubuntu:", f"  sudo apt-get install {shlex.join(packages)}"]
-    lines.append("`make test DB=sqlite` needs no database server and no browser.")
+    lines.append("`make run` and `make test DB=sqlite` need Python alone.")
     return "\n".join(lines)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Return 0 if the machine has everything, where possible after installing it, else 1."""
     parser = argparse.ArgumentParser(prog="python -m tests.machine", description=__doc__)
-    parser.add_argument("purpose", choices=["run", "sqlite", "all"])
-    wanted = needs(parser.parse_args(argv).purpose)
+    parser.add_argument("purpose", choices=PURPOSES)
+    wanted = [need for part in PURPOSES[parser.parse_args(argv).purpose] for need in part()]
     missing = [need for need in wanted if not need.is_there()]
     packages = list(dict.fromkeys(name for need in missing for name in need.packages))
     if packages and os.geteuid() == 0 and _is_debian():

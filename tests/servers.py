@@ -1,4 +1,4 @@
-"""Start and stop throw-away MariaDB and PostgreSQL servers. Uses the standard library only.
+"""Start and stop throw-away MariaDB, PostgreSQL and Redis servers. Uses the standard library only.
 
 A server lives in its own temporary folder, listens on a free loopback port and asks for a random
 password, so that nobody else on the machine gets in. `python -m tests.servers mysql` starts one,
@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -335,6 +335,172 @@ class PostgreSQL(Server):
     def create_database(self) -> None:
         address = ["--host=127.0.0.1", f"--port={self.port}", f"--username={NAME}"]
         self.require([require_program("createdb"), *address, NAME], PGPASSWORD=self.password)
+
+
+class Redis(Server):
+    """A throw-away Redis. What differs from a server that keeps all in memory is in `arguments`."""
+
+    vendor = "redis"
+    scheme = "redis"
+    system_user = "nobody"
+    stop_signal = signal.SIGTERM
+
+    @property
+    def url(self) -> str:
+        return f"redis://:{self.password}@127.0.0.1:{self.port}/0"
+
+    def initialize(self) -> None:
+        # A file, for everybody on the machine can read the arguments of a command.
+        configuration = self.folder / "redis.conf"
+        configuration.write_text("\n".join(self.configuration()) + "\n")
+        if self.user:
+            shutil.chown(configuration, self.user)
+        configuration.chmod(0o600)
+
+    def configuration(self) -> list[str]:
+        """Return the lines of the configuration file."""
+        return [
+            "bind 127.0.0.1",
+            f"port {self.port}",
+            f"requirepass {self.password}",
+            f"masterauth {self.password}",
+            'save ""',
+            "appendonly no",
+            "shutdown-timeout 0",
+            f"dir {self.folder}",
+        ]
+
+    def command(self) -> list[str]:
+        # Another server that speaks Redis's language, such as Valkey's.
+        program = os.environ.get("REDIS_SERVER") or require_program("redis-server")
+        return [program, f"{self.folder}/redis.conf"]
+
+    def answers(self) -> bool:
+        try:
+            return self.ask("PING") == "+PONG"
+        except OSError:
+            return False
+
+    def ask(self, *words: str) -> str:
+        """Send a command, without spaces in its words, and return the first line of the answer."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+            connection.sendall(f"AUTH {self.password}\r\n{' '.join(words)}\r\n".encode())
+            with connection.makefile("r") as lines:
+                return [lines.readline(), lines.readline()][1].strip()
+
+
+class RedisSentinel(Redis):
+    """A throw-away Sentinel, which makes a replica the primary when `primary` is gone for a second."""
+
+    vendor = "sentinel"
+    service = NAME
+
+    def __init__(self, primary: Redis, *, quorum: int) -> None:
+        super().__init__()
+        self._primary = primary
+        self._quorum = quorum
+
+    def configuration(self) -> list[str]:
+        return [
+            "bind 127.0.0.1",
+            f"port {self.port}",
+            f"requirepass {self.password}",
+            f"dir {self.folder}",
+            f"sentinel monitor {NAME} 127.0.0.1 {self._primary.port} {self._quorum}",
+            f"sentinel auth-pass {NAME} {self._primary.password}",
+            f"sentinel sentinel-pass {self.password}",
+            f"sentinel down-after-milliseconds {NAME} 1000",
+            f"sentinel failover-timeout {NAME} 3000",
+        ]
+
+    def command(self) -> list[str]:
+        return [*super().command(), "--sentinel"]
+
+
+class RedisCluster:
+    """Throw-away nodes of a Redis Cluster: three primaries, and a replica for each if there are six."""
+
+    def __init__(self, *arguments: str, size: int = 6) -> None:
+        options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "1000", *arguments)
+        self.nodes = [Redis(*options) for _ in range(size)]
+        # One password, so that nodes replicate each other and one client talks to all.
+        self.password = self.nodes[0].password
+        for node in self.nodes:
+            node.password = self.password
+            node.port = _port_with_bus()
+
+    def __enter__(self) -> RedisCluster:
+        try:
+            for node in self.nodes:
+                node.start()
+            addresses = [f"127.0.0.1:{node.port}" for node in self.nodes]
+            replicas = str(int(len(self.nodes) > 3))
+            create = ["--cluster", "create", *addresses, "--cluster-replicas", replicas]
+            self.cli(*create, "--cluster-yes")
+            self.wait_until(lambda: all(self._is_whole(node) for node in self.nodes))
+        except BaseException:
+            self.remove()
+            raise
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.remove()
+
+    def remove(self) -> None:
+        """Stop the nodes and delete their data."""
+        for node in self.nodes:
+            node.remove()
+
+    def cli(self, *arguments: str) -> None:
+        """Run redis-cli. Raise ServerError if it fails."""
+        self.nodes[0].require(
+            [require_program("redis-cli"), *arguments], REDISCLI_AUTH=self.password
+        )
+
+    def primaries(self) -> list[Redis]:
+        """Return the nodes that say that they are primaries."""
+        return [node for node in self.nodes if node.answers() and _role(node) == "master"]
+
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Wait until something holds. Raise ServerError after START_SECONDS."""
+        deadline = time.monotonic() + START_SECONDS
+        while not condition():
+            if time.monotonic() > deadline:
+                raise ServerError(f"the Redis Cluster is not ready:\n{self.nodes[0].log_tail()}")
+            time.sleep(0.05)
+
+    def _is_whole(self, node: Redis) -> bool:
+        """Tell whether a node has a place in the Cluster: its replication has begun."""
+        lines = _lines(node, "CLUSTER", "INFO") | _lines(node, "INFO", "replication")
+        linked = lines.get("role") == "master" or lines.get("master_link_status") == "up"
+        alone = len(self.nodes) <= 3 or lines.get("connected_slaves") != "0"
+        return (
+            lines.get("cluster_state") == "ok" and linked and (alone or lines["role"] != "master")
+        )
+
+
+def _port_with_bus() -> int:
+    """Return a free port whose companion, 10,000 higher, is free too: nodes talk there."""
+    while True:
+        port = free_port()
+        with contextlib.suppress(OSError, OverflowError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port + 10_000))
+            return port
+
+
+def _role(node: Redis) -> str:
+    return _lines(node, "INFO", "replication").get("role", "")
+
+
+def _lines(node: Redis, *words: str) -> dict[str, str]:
+    """Return the `name:value` lines of a server's long answer."""
+    with socket.create_connection(("127.0.0.1", node.port), timeout=5) as connection:
+        connection.sendall(f"AUTH {node.password}\r\n{' '.join(words)}\r\n".encode())
+        with connection.makefile("rb") as answer:
+            answer.readline()
+            length = int(answer.readline()[1:])
+            text = answer.read(length).decode()
+    return dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
 
 
 SERVERS: dict[str, type[Server]] = {server.vendor: server for server in (MariaDB, PostgreSQL)}

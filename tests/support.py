@@ -61,3 +61,15 @@ def in_event_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..
         async_to_sync(test)(*args, **kwargs)
 
     return run
+
+
+def use_repeatable_read() -> None:
+    """Let this connection's transactions read from one snapshot, on MySQL and MariaDB.
+
+    A MariaDB with innodb_snapshot_isolation, ON by default from 11.6 on, refuses to change a row that
+    is newer than the snapshot (error 1020). It is off here: tests/proofs/reliability has both.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        if cursor.execute("SHOW VARIABLES LIKE 'innodb_snapshot_isolation'"):
+            cursor.execute("SET SESSION innodb_snapshot_isolation = OFF")

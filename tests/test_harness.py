@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import os
+import re
 import signal
 import socket
 import subprocess
@@ -16,7 +18,11 @@ import pytest
 from django.db.utils import ConnectionHandler
 
 from tests.conftest import find_defined, find_forgotten, find_in
+from tests.machine import PURPOSES
+from tests.newest import pythons, version
 from tests.proofs.django_suites import exclusions
+from tests.proofs.packages import PACKAGES, explanations
+from tests.proofs.packages.__main__ import Comparison, unneeded
 from tests.run import ROOT, Counts, main, read_counts
 from tests.servers import SERVERS, Server, ServerError
 from tests.settings import database
@@ -164,11 +170,13 @@ def run_a_test(folder: Path, source: str, **environment: str) -> tuple[int, str]
 SKIPS = "import pytest\ndef test_it(): pytest.skip('no server')\ndef test_that(): pass\n"
 
 
+@pytest.mark.slow
 def test_a_skipped_test_is_listed(tmp_path: Path) -> None:
     status, output = run_a_test(tmp_path, SKIPS)
     assert (status, "1 x Skipped: no server" in output) == (0, True)
 
 
+@pytest.mark.slow
 def test_a_skipped_test_fails_continuous_integration(tmp_path: Path) -> None:
     status, output = run_a_test(tmp_path, SKIPS, CI="true")
     assert (status, "WHICH FAILS THIS RUN" in output) == (1, True)
@@ -178,3 +186,86 @@ def test_run_refuses_an_unknown_database(capsys: pytest.CaptureFixture[str]) -> 
     with pytest.raises(SystemExit):
         main(["--db", "oracle"])
     assert "must be among sqlite, mysql, postgresql" in capsys.readouterr().err
+
+
+# Stands in for an environment without these packages, however the one of the tests was made.
+WITHOUT_DRIVERS = """
+import sys
+for name in ("MySQLdb", "psycopg", "redis"):
+    sys.modules[name] = None
+"""
+
+
+@pytest.mark.slow
+def test_the_suite_is_collected_without_drivers_and_programs(tmp_path: Path) -> None:
+    (tmp_path / "without_drivers.py").write_text(WITHOUT_DRIVERS)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "without_drivers"],
+        cwd=ROOT,
+        env={"PYTHONPATH": str(tmp_path), "PATH": str(tmp_path), "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+
+
+@pytest.mark.parametrize(
+    ("target", "purpose"),
+    [
+        ("run", "run"),
+        ("test-quick", "run"),
+        ("test DB=sqlite", "run"),
+        ("test", "all"),
+        ("run DATABASE_URL=mysql://name", "mysql"),
+        ("run DATABASE_URL=postgres://name", "run"),
+        ("test-cluster", "cluster"),
+    ],
+)
+def test_make_asks_the_machine_for_what_a_target_needs(target: str, purpose: str) -> None:
+    done = subprocess.run(
+        ["make", "--dry-run", "--always-make", *target.split()],
+        cwd=ROOT,
+        # What the make that runs the tests was told is not for this one.
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    asked = re.findall(r"-m tests\.machine (\w+)", done.stdout)
+    assert asked[-1] == purpose
+
+
+def test_python_alone_is_all_that_make_run_needs() -> None:
+    needed = [need.what for part in PURPOSES["run"] for need in part()]
+    assert all("Python" in what for what in needed)
+
+
+def compared(djangos: dict[str, str], ours: dict[str, str]) -> Comparison:
+    return Comparison(PACKAGES[0], "sqlite", djangos, ours)
+
+
+def test_packages_that_differ_are_named_unless_there_is_a_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reasons = {PACKAGES[0].name: {"a.*": "reads Django's table", "c.*": "was mended"}}
+    monkeypatch.setattr("tests.proofs.packages.__main__.explanations", lambda: reasons)
+    both = compared(
+        {"a.t": "passed", "b.t": "passed", "d.t": "passed"},
+        {"a.t": "failed", "b.t": "failed", "d.t": "passed", "e.t": "passed"},
+    )
+
+    assert both.explained == {"a.t": "reads Django's table"}
+    assert both.unexplained == ["b.t", "e.t"]
+    assert both.differences["e.t"] == "absent -> passed"
+    assert both.row()[2:] == ("3", "3", "2", "1", "2")
+    assert unneeded([both]) == [f"{PACKAGES[0].name}: c.*"]
+
+
+def test_explanations_are_about_packages_that_run() -> None:
+    assert explanations().keys() <= {package.name for package in PACKAGES}
+
+
+def test_the_newest_python_is_found_and_can_be_run() -> None:
+    assert version(Path(sys.executable)) == sys.version_info[:3]
+    assert max(map(version, pythons())) >= sys.version_info[:3]

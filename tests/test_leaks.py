@@ -2,6 +2,7 @@
 
 import logging
 
+import django
 import pytest
 from django.contrib import admin
 from django.db import OperationalError, connection
@@ -95,7 +96,8 @@ def test_error_for_a_token_that_is_taken_does_not_name_it(session, monkeypatch):
 @pytest.fixture
 def error_mails(settings, mailoutbox):
     """Return a function that gives the mails to the administrators, with local variables."""
-    settings.ADMINS = [("Admin", "admin@example.com")]
+    address = "admin@example.com"
+    settings.ADMINS = [address if django.VERSION >= (6, 0) else ("Admin", address)]
     handler = AdminEmailHandler(include_html=True)
     logger = logging.getLogger("django.request")
     logger.addHandler(handler)

@@ -1,5 +1,6 @@
 """What the middlewares promise for a whole request; first what ours and Django's have in common."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -77,10 +78,11 @@ def test_response_varies_by_cookie_if_the_session_was_looked_at(client, path, va
 
 
 @either_middleware
-@pytest.mark.parametrize("token", [tokens.new(), "short", "x" * 44, "ü" * 43, "x" * 43 + "\n"])
+@pytest.mark.parametrize("token", ["A" * 43, "short", "x" * 44, "ü" * 43, "x" * 43 + "\n"])
 def test_presented_token_that_is_unknown_is_never_adopted(client, token):
-    client.cookies["sessionid"] = token
-    client.get("/put/")
+    # http.cookies writes no control characters since Python 3.14; other programs may.
+    quoted = re.sub(r"[^\x20-\x7e]", lambda found: f"\\{ord(found[0]):03o}", token)
+    client.get("/put/", headers={"cookie": f'sessionid="{quoted}"'})
 
     assert token_of(client) != token
     assert stored(token_of(client)) == {"color": "red"}

@@ -1,10 +1,13 @@
 """What ``pip install django-scs`` brings: built from a copy, as it is published."""
 
+import ast
 import email
 import re
 import shutil
 import subprocess
 import sys
+import tarfile
+import venv
 import zipfile
 from pathlib import Path
 
@@ -12,12 +15,33 @@ import pytest
 
 import django_scs
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
-SOURCES = ("django_scs", "setup.cfg", "pyproject.toml", "LICENSE", "README.md", "MANIFEST.in")
+SOURCES = (
+    *("django_scs", "docs", "example_project", "tests"),
+    *(
+        "setup.cfg",
+        "pyproject.toml",
+        "LICENSE",
+        "README.md",
+        "MANIFEST.in",
+        "Makefile",
+        "manage.py",
+    ),
+)
+
+
+def run(*command, folder):
+    """Run a command and return its output. It must succeed."""
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
+def archives(tmp_path_factory):
+    """Return the folder with the source archive, and the wheel that was built from it."""
     folder = tmp_path_factory.mktemp("source")
     for name in SOURCES:
         if (ROOT / name).is_dir():
@@ -26,21 +50,14 @@ def wheel(tmp_path_factory):
             )
         elif (ROOT / name).exists():
             shutil.copy(ROOT / name, folder)
-    target = tmp_path_factory.mktemp("wheel")
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "--quiet",
-        "--no-deps",
-        "--wheel-dir",
-        target,
-        ".",
-    ]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    (path,) = target.glob("*.whl")
+    target = tmp_path_factory.mktemp("archives")
+    run(sys.executable, "-m", "build", "--outdir", target, ".", folder=folder)
+    return target
+
+
+@pytest.fixture(scope="module")
+def wheel(archives):
+    (path,) = archives.glob("*.whl")
     with zipfile.ZipFile(path) as archive:
         yield archive
 
@@ -105,3 +122,84 @@ def test_metadata_has_the_extras(metadata, extra, requirement):
 
 def test_wheel_has_the_license(wheel):
     assert any(name.endswith("/LICENSE") for name in wheel.namelist())
+
+
+def test_archives_pass_the_check_of_the_package_index(archives):
+    paths = sorted(archives.iterdir())
+    assert [path.name.endswith((".whl", ".tar.gz")) for path in paths] == [True, True]
+    run(sys.executable, "-m", "twine", "check", "--strict", *paths, folder=archives)
+
+
+def test_source_archive_has_the_package_and_its_tests(archives):
+    (path,) = archives.glob("*.tar.gz")
+    with tarfile.open(path) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    tests = {str(each.relative_to(ROOT)) for each in (ROOT / "tests").rglob("*.py")}
+    assert names >= {"setup.cfg", "pyproject.toml", "LICENSE", "README.md", "Makefile", "manage.py"}
+    assert names >= {"django_scs/py.typed", "docs/settings.md", "example_project/settings.py"}
+    assert names >= tests
+
+
+def test_metadata_names_the_project_pages(metadata):
+    urls = dict(each.split(", ", 1) for each in metadata.get_all("Project-URL"))
+    assert urls.keys() >= {"Documentation", "Changes", "Source", "Issues"}
+    assert all(url.startswith("https://") for url in urls.values())
+    assert metadata["Author"]
+    assert metadata["Keywords"]
+
+
+SETTINGS = """
+from project.settings import *
+
+INSTALLED_APPS[INSTALLED_APPS.index("django.contrib.sessions")] = "django_scs"
+MIDDLEWARE = [
+    each.replace("django.contrib.sessions.", "django_scs.") for each in MIDDLEWARE
+]
+SESSION_ENGINE = "django_scs.backends.db"
+ROOT_URLCONF = "guide"
+ALLOWED_HOSTS = ["testserver"]
+"""
+VIEWS = """
+from django.http import HttpResponse
+from django.template import engines
+from django.urls import path
+
+from django_scs import flash
+
+def put(request):
+    flash.put(request, "Snippet successfully created!")
+    return HttpResponse()
+
+def show(request):
+    page = engines["django"].from_string("{% load scs %}{% flash as message %}{{ message }}")
+    return HttpResponse(page.render({}, request))
+
+urlpatterns = [path("put/", put), path("show/", show)]
+"""
+VISIT = """
+import django
+
+django.setup()
+
+from django.test import Client
+
+client = Client()
+print([client.get(f"/{page}/").content.decode() for page in ("put", "show", "show")])
+"""
+
+
+def test_wheel_works_in_an_empty_environment(archives, tmp_path):
+    (path,) = archives.glob("*.whl")
+    environment = tmp_path / "environment"
+    venv.create(environment, with_pip=True)
+    python = environment / "bin" / "python"
+    run(python, "-m", "pip", "install", "--quiet", path, folder=tmp_path)
+    run(python, "-m", "django", "startproject", "project", ".", folder=tmp_path)
+    (tmp_path / "guide_settings.py").write_text(SETTINGS)
+    (tmp_path / "guide.py").write_text(VIEWS)
+    of_guide = ("/usr/bin/env", "DJANGO_SETTINGS_MODULE=guide_settings", python)
+
+    run(*of_guide, "manage.py", "check", folder=tmp_path)
+    run(*of_guide, "manage.py", "migrate", "--verbosity=0", folder=tmp_path)
+    shown = run(*of_guide, "-c", VISIT, folder=tmp_path)
+    assert ast.literal_eval(shown) == ["", "Snippet successfully created!", ""]

@@ -2,13 +2,13 @@
 
 import weakref
 from collections.abc import Iterable
-from functools import cached_property
 from typing import Any, Self
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.base import CreateError, UpdateError
 from django.http import HttpRequest
+from django.utils.functional import cached_property
 from django.views.decorators.debug import sensitive_variables
 
 from .. import go_login, signals, tokens
@@ -38,20 +38,9 @@ class SessionStore(AllSessions, TakeOver):
     _candidates: tuple[str, ...] = ()
     _request: "weakref.ref[HttpRequest] | None" = None
 
-    def __init__(self, session_key: str | None = None) -> None:
-        super().__init__(session_key)
-        self._presented = self.session_key or ""
-
     @cached_property
     def _life(self) -> Lifecycle:
-        return Lifecycle(
-            self.get_store(),
-            self._options().codec,
-            ttl=self._ttl,
-            is_over=self._is_over,
-            tell=self._tell,
-            store_for=self._store_for,
-        )
+        return Lifecycle(self.get_store(), self._options().codec, self)
 
     @classmethod
     def for_request(cls, candidates: Iterable[str], request: HttpRequest | None = None) -> Self:
@@ -94,30 +83,26 @@ class SessionStore(AllSessions, TakeOver):
         for token in (self.session_key, *self._candidates):
             found = self._life.load(self.store_key(token)) if token else None
             if found is not None:
-                self._session_key = self._presented = token or ""
+                if token != self.session_key:
+                    self._session_key = token
                 return self._adopt(*found)
         self._session_key = self._deadline = None
         return {}
 
     def _adopt(self, record: Record, content: Content) -> dict[str, Any]:
         """Take what was read from the store as this session's; return the values."""
-        self._see(record, content.deadline)
-        touch_due = self._is_touch_due(record.ttl, content, self.get_store().max_ttl)
+        self._see(record, content)
+        touch_due = self._is_touch_due(record, content)
         if go_login.reconcile(content.values) or touch_due:
             self.modified = True
         return content.values
 
     def _get_session(self, no_load: bool = False) -> dict[str, Any]:
         self.accessed = True
-        try:
-            return self._session_cache
-        except AttributeError:
-            if no_load or not self.session_key:
-                self._session_cache = {}
-            else:
-                self._session_cache = self.load()
-                self._see_end()
-            return self._session_cache
+        if "_session_cache" not in vars(self):
+            loads = self.session_key and not no_load
+            self._session_cache = self.load() if loads else {}
+        return self._session_cache
 
     async def _aget_session(self, no_load: bool = False) -> dict[str, Any]:
         # In the request's one thread the second of two loads finds what the first has loaded.

@@ -1,6 +1,7 @@
 """When a session ends: its deadline, its idle timeout, and Django's ``set_expiry`` in their place."""
 
 import math
+import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -24,12 +25,16 @@ _CLOCKS_DIFFER: Final = 1.0
 
 
 class _Sighting(NamedTuple):
-    """What the store said of the session's time, and when that was by this process's clock."""
+    """What the store said of the session when it was loaded; times are in seconds since 1970.
 
-    at: datetime
-    store_now: datetime
+    ``at`` is when that was by this process's clock, ``now`` by the store's.
+    """
+
+    at: float
+    now: float
     ttl: float
     deadline: datetime
+    closes_with_browser: bool
 
 
 class Expiry(TypedAccess, Keyed):
@@ -81,10 +86,13 @@ class Expiry(TypedAccess, Keyed):
 
     def get_expire_at_browser_close(self) -> bool:
         """Tell whether the cookie ends with the browser's window."""
-        custom = self.get(CUSTOM_EXPIRY)
+        return self._closes_with_browser(self._get_session())
+
+    def _closes_with_browser(self, values: dict[str, Any]) -> bool:
+        custom = values.get(CUSTOM_EXPIRY)
         if custom is not None:
             return bool(custom == 0)
-        return self._options().expire_at_browser_close and self.get(_REMEMBER_ME) is not True
+        return self._options().expire_at_browser_close and values.get(_REMEMBER_ME) is not True
 
     def get_expiry_date(self, **kwargs: Any) -> datetime:
         """Return when the session ends if it is not used again. Django: get_expiry_date.
@@ -114,9 +122,10 @@ class Expiry(TypedAccess, Keyed):
     def _content(self) -> Content:
         """Return what is to be stored now."""
         values = self._get_session()
-        custom = _custom_end(values.get(CUSTOM_EXPIRY), _now())
-        if custom is not None:
-            return Content(custom, values)
+        custom = values.get(CUSTOM_EXPIRY)
+        end = _custom_end(custom, _now()) if custom else None
+        if end is not None:
+            return Content(end, values)
         if self._deadline is None:
             self._deadline = self._new_deadline()
         return Content(self._deadline, values)
@@ -130,10 +139,13 @@ class Expiry(TypedAccess, Keyed):
         if isinstance(custom, int | float) and custom:
             return custom
         left = self._left(content.deadline)
-        if _custom_end(custom, content.deadline) is not None:
+        if custom and _custom_end(custom, content.deadline) is not None:
             return left
         idle = self._options().idle_timeout
         return left if idle is None else min(idle, left)
+
+    def _longest_ttl(self) -> float:
+        return self.get_store().max_ttl
 
     def _is_over(self, deadline: datetime) -> bool:
         return self._left(deadline) <= 0
@@ -144,38 +156,43 @@ class Expiry(TypedAccess, Keyed):
         A session that the store found alive has what the store gave it, whatever a process whose
         clock was wrong wrote into it as its deadline.
         """
-        now = _now()
-        seen = self._sighting
+        now, seen = _clock(), self._sighting
         if seen is None:
-            return (deadline - now).total_seconds()
-        left = (deadline - seen.store_now).total_seconds()
-        if deadline == seen.deadline:
-            left = max(left, seen.ttl)
-        return left - (now - seen.at).total_seconds()
+            return deadline.timestamp() - now
+        left = deadline.timestamp() - seen.now
+        if deadline == seen.deadline and left < seen.ttl:
+            left = seen.ttl
+        return left - (now - seen.at)
 
     def _store_now(self) -> datetime:
-        seen = self._sighting
-        return _now() if seen is None else seen.store_now + (_now() - seen.at)
+        now, seen = _now(), self._sighting
+        return now if seen is None else now + timedelta(seconds=seen.now - seen.at)
 
-    def _see(self, record: "Record", deadline: datetime) -> None:
-        """Remember what the store said of the session's time."""
-        store_now = datetime.fromtimestamp(record.now, UTC)
-        self._sighting = _Sighting(_now(), store_now, record.ttl, deadline)
-        self._deadline = deadline
+    def _see(self, record: "Record", content: Content) -> None:
+        """Remember what the store said of the session."""
+        closes = self._closes_with_browser(content.values)
+        self._sighting = _Sighting(_clock(), record.now, record.ttl, content.deadline, closes)
+        self._deadline = content.deadline
 
-    def _is_touch_due(self, ttl: float, content: Content, longest: float) -> bool:
-        """Tell whether a session just loaded, with ``ttl`` seconds left, needs a new expiry.
+    def _is_touch_due(self, record: "Record", content: Content) -> bool:
+        """Tell whether a session that has just been loaded needs a new expiry.
 
         Use adds time to it. Time is taken away only where the idle timeout was shortened.
         """
         if content.values.get(CUSTOM_EXPIRY):
             return False
         options = self._options()
-        idle = options.idle_timeout
-        wanted = min(self._ttl(content), longest)
-        interval = _CLOCKS_DIFFER if idle is None else max(options.touch_interval, 0.001)
-        too_long = idle is not None and ttl - idle >= max(interval, _CLOCKS_DIFFER)
-        return too_long or wanted - ttl >= interval
+        idle, wanted = options.idle_timeout, content.deadline.timestamp() - record.now
+        interval = _CLOCKS_DIFFER
+        if idle is not None:
+            interval = max(options.touch_interval, 0.001)
+            if record.ttl - idle >= max(interval, _CLOCKS_DIFFER):
+                return True
+            wanted = min(wanted, idle)
+        return (
+            wanted - record.ttl >= interval
+            and min(wanted, self._longest_ttl()) - record.ttl >= interval
+        )
 
     def _cookie_age(self) -> int | None:
         """Return how many seconds the browser keeps the cookie; None until it is closed."""
@@ -195,8 +212,12 @@ class Expiry(TypedAccess, Keyed):
     aremember_me = once_loaded(remember_me)
 
 
+def _clock() -> float:
+    return time.time()
+
+
 def _now() -> datetime:
-    return datetime.now(UTC)
+    return datetime.fromtimestamp(_clock(), UTC)
 
 
 def _aware(moment: datetime) -> datetime:

@@ -1,9 +1,11 @@
 """Which row is a session's: its token, the key that the store has it under, and what it may show."""
 
-from functools import cached_property
 from typing import Any
 
+from django.conf import settings
 from django.contrib.sessions.backends.base import SessionBase
+from django.utils.functional import cached_property
+from django.utils.module_loading import import_string
 from django.views.decorators.debug import sensitive_variables
 
 from .. import conf, tokens
@@ -17,6 +19,16 @@ class Keyed(SessionBase):
     #: Which entry of SCS_SESSIONS this class serves; "default" is ``request.session``.
     _kind: str = conf.DEFAULT
     _session_cache: dict[str, Any]
+
+    def __init__(self, session_key: str | None = None) -> None:
+        # Not Django's, which imports the serializer for each session.
+        self._session_key = session_key
+        self.accessed = self.modified = False
+
+    @cached_property
+    def serializer(self) -> Any:
+        """The class that SESSION_SERIALIZER names, which only ``SerializerCodec`` uses."""
+        return import_string(settings.SESSION_SERIALIZER)
 
     @cached_property
     def _life(self) -> Lifecycle:

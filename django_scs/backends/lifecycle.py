@@ -4,11 +4,9 @@ A session is in exactly one state. Every question about it is answered from the 
 is anything to write, what a merge compares with, what the browser has to know.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from .. import tokens
 from ..backoff import LIMIT, pauses
@@ -18,8 +16,6 @@ from ..merge import merge, same
 from ..stores.base import GRACE, Fate, Record, Store
 
 ABSENT: Final = object()
-# In bytes: what every store keeps, so that none needs to be asked for its limit.
-_ALWAYS_KEPT: Final = 32_768
 
 
 class Content(NamedTuple):
@@ -43,15 +39,13 @@ class Origin(Enum):
         return self in (Origin.RENAMED, Origin.INSERTED)
 
 
-@dataclass(frozen=True)
-class New:
+class New(NamedTuple):
     """Not in the store. ``again``: it was, until a transaction was rolled back."""
 
     again: bool = False
 
 
-@dataclass(frozen=True)
-class Stored:
+class Stored(NamedTuple):
     """In the store under ``key``, with ``data``, which is what changes are compared with.
 
     ``in_doubt`` is what was sent to replace it, as long as the store has not answered: it may have
@@ -69,15 +63,13 @@ class Stored:
         return f"<stored session {tokens.fingerprint(self.key)}>"
 
 
-@dataclass(frozen=True)
-class Lost:
+class Lost(NamedTuple):
     """Destroyed, renewed or expired by others: what is changed here is not written any more."""
 
     was: Stored
 
 
-@dataclass(frozen=True)
-class Destroyed:
+class Destroyed(NamedTuple):
     """Ended by this object, which removed ``key``. ``again``: a rollback brought the row back."""
 
     key: str | None
@@ -90,31 +82,33 @@ class Destroyed:
 State = New | Stored | Lost | Destroyed
 
 
+class Host(Protocol):
+    """What a lifecycle asks of the session that it is the life of."""
+
+    def _ttl(self, content: Content) -> float:
+        """Return for how many seconds a session with this content may live from now on."""
+        ...
+
+    def _is_over(self, deadline: datetime) -> bool:
+        """Tell whether a deadline has passed by the store's clock."""
+        ...
+
+    def _store_for(self, values: dict[str, Any], adding: bool) -> Store:
+        """Return the store that writes ``values``, with a project's own columns if it has any."""
+        ...
+
+    def _tell(self, event: str, key: str, **info: Any) -> None:
+        """Make an event known, with the store key of the session."""
+        ...
+
+
 class Lifecycle:
-    """One session's state, and the operations that change it.
+    """One session's state, and the operations that change it."""
 
-    ``ttl`` returns for a content how many seconds it may live from now on; ``is_over`` tells whether
-    a deadline has passed by the store's clock. ``tell`` takes the name of an event and the store key.
-    ``store_for`` returns the store that writes certain values, which fills in a project's own columns;
-    its second argument is True when they are inserted.
-    """
-
-    def __init__(
-        self,
-        store: Store,
-        codec: Codec,
-        *,
-        ttl: Callable[[Content], float],
-        is_over: Callable[[datetime], bool],
-        tell: Callable[..., None],
-        store_for: Callable[[dict[str, Any], bool], Store],
-    ) -> None:
+    def __init__(self, store: Store, codec: Codec, host: Host) -> None:
         self._store = store
         self._codec = codec
-        self._ttl = ttl
-        self._is_over = is_over
-        self._tell = tell
-        self._store_for = store_for
+        self._host = host
         self._state: State = New()
         # What the state was before each write of a transaction whose end is not known yet.
         self._history: list[tuple[State, Fate]] = []
@@ -147,7 +141,7 @@ class Lifecycle:
         """Read the session under ``key``; None, with an event, if there is no live and sound one."""
         record = self._store.find(key)
         if record is None or not record.is_live:
-            self._tell("unknown" if record is None else "expired", key)
+            self._host._tell("unknown" if record is None else "expired", key)
             return None
         content = self.read(record)
         if content is None:
@@ -165,7 +159,7 @@ class Lifecycle:
         try:
             return Content(*self._codec.decode(record.data, record.key))
         except DecodeError as exc:
-            self._tell("corrupt", record.key, reason=str(exc))
+            self._host._tell("corrupt", record.key, reason=str(exc))
             return None
 
     def ancestor(self) -> Content | None:
@@ -180,8 +174,8 @@ class Lifecycle:
     def encode(self, content: Content, key: str, original: bytes | None = None) -> bytes:
         """Return the bytes of a content. Raises EncodeError or SessionTooLarge."""
         data = self._codec.encode(content.deadline, content.values, original, key)
-        limit = self._store.max_data if len(data) > _ALWAYS_KEPT else None
-        if limit is not None and len(data) > limit:
+        limit = self._store.refuses(len(data))
+        if limit is not None:
             raise SessionTooLarge(len(data), limit, self._largest(content, key))
         return data
 
@@ -190,14 +184,14 @@ class Lifecycle:
     def insert(self, key: str, content: Content) -> bool:
         """Put a new session into the store; False if ``key`` is taken by another."""
         data = self.encode(content, key)
-        store = self._store_for(content.values, True)
-        if not store.insert(key, data, self._ttl(content)):
+        store = self._host._store_for(content.values, True)
+        if not store.insert(key, data, self._host._ttl(content)):
             # An insertion whose reply was lost may have arrived.
             there = self._store.find_latest(key)
             if there is None or there.data != data:
                 return False
         self._become(Stored(key, data, content.deadline, Origin.INSERTED))
-        self._tell("created", key)
+        self._host._tell("created", key)
         return True
 
     def save(self, key: str, content: Content) -> Content | None:
@@ -285,8 +279,8 @@ class Lifecycle:
             return False
         removed = key is not None and self._store.delete(key)
         self._become(Destroyed(key))
-        if removed:
-            self._tell("destroyed", key)
+        if key is not None and removed:
+            self._host._tell("destroyed", key)
         return removed
 
     def repeat(self) -> None:
@@ -313,16 +307,16 @@ class Lifecycle:
 
     def _write(self, state: Stored, content: Content) -> bool:
         """Put ``content`` in the place of ``state``; False if the store has something else."""
-        if self._is_over(state.deadline):
+        if self._host._is_over(state.deadline):
             return False
         data = self.encode(content, state.key, state.data)
-        store, ttl = self._store_for(content.values, False), self._ttl(content)
+        store, ttl = self._host._store_for(content.values, False), self._host._ttl(content)
         origin = Origin.WRITTEN if state.origin is Origin.LOADED else state.origin
         written = Stored(state.key, data, content.deadline, origin)
         if data == state.data:
             done = store.touch(state.key, ttl, data)
         else:
-            self._state = replace(state, in_doubt=data)
+            self._state = state._replace(in_doubt=data)
             done = store.replace(state.key, data, ttl, state.data)
             self._state = state
         if done:
@@ -331,7 +325,7 @@ class Lifecycle:
 
     def _rebase(self, state: Stored, content: Content) -> Content | None:
         """Return ``content`` with what others put in the place of ``state``; None if it is gone."""
-        record = None if self._is_over(state.deadline) else self._store.find_latest(state.key)
+        record = None if self._host._is_over(state.deadline) else self._store.find_latest(state.key)
         is_writable = record is not None and record.ttl > -GRACE
         theirs = self.read(record) if record and is_writable else None
         if record is None or theirs is None:
@@ -341,9 +335,9 @@ class Lifecycle:
         if record.data != state.in_doubt and base is not None:
             deadline = theirs.deadline if content.deadline == base.deadline else content.deadline
             content = Content(deadline, merge(base.values, content.values, theirs.values))
-            self._tell("merged", state.key)
-        self._state = replace(
-            state, data=record.data, deadline=theirs.deadline, in_doubt=None, again=False
+            self._host._tell("merged", state.key)
+        self._state = state._replace(
+            data=record.data, deadline=theirs.deadline, in_doubt=None, again=False
         )
         return content
 
@@ -352,9 +346,9 @@ class Lifecycle:
         return getattr(self._codec, "binds_key", False)
 
     def _rename(self, state: Stored, key: str, content: Content) -> bool:
-        if self._is_over(state.deadline):
+        if self._host._is_over(state.deadline):
             return False
-        store, ttl = self._store_for(content.values, False), self._ttl(content)
+        store, ttl = self._host._store_for(content.values, False), self._host._ttl(content)
         data, base = state.data, self.ancestor() if self._binds_key else None
         if base is None:
             done = store.rename(state.key, key, ttl)
@@ -365,13 +359,13 @@ class Lifecycle:
             inserted = state.origin is Origin.INSERTED
             origin = Origin.INSERTED if inserted else Origin.RENAMED
             self._become(Stored(key, data, state.deadline, origin, in_doubt=state.in_doubt))
-            self._tell("renewed", key, old_key=state.key)
+            self._host._tell("renewed", key, old_key=state.key)
         return done
 
     def _lose(self, state: Stored) -> None:
         self._state = Lost(state)
         self._history.clear()
-        self._tell("lost", state.key)
+        self._host._tell("lost", state.key)
 
     def _largest(self, content: Content, key: str) -> list[tuple[str, int]]:
         sizes = [
@@ -381,7 +375,7 @@ class Lifecycle:
         return sorted(sizes, key=lambda item: item[1], reverse=True)[:3]
 
     def _busy(self, key: str) -> SessionBusy:
-        self._tell("busy", key)
+        self._host._tell("busy", key)
         return SessionBusy(tokens.fingerprint(key), LIMIT)
 
 
@@ -389,5 +383,5 @@ def _after_rollback(before: State, now: State) -> State:
     """Return the state after the write that led from ``before`` to ``now`` was undone."""
     # A destruction is never taken back: it has to be repeated.
     if isinstance(now, Destroyed):
-        return replace(now, again=True)
-    return before if isinstance(before, Lost) else replace(before, again=True)
+        return now._replace(again=True)
+    return before if isinstance(before, Lost) else before._replace(again=True)

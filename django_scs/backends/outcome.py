@@ -33,9 +33,6 @@ class Outcome(NamedTuple):
 class Ending(Expiry):
     """Adds the answer to the one question that a manager has for a session: ``commit``."""
 
-    # The token that came with the request, and what the browser's cookie ends by, as it was loaded.
-    _presented = ""
-    _end_seen: tuple[Any, ...] | None = None
     # False if the browser sent a key of another engine, and has yet to learn the token.
     _is_told = True
 
@@ -113,15 +110,13 @@ class Ending(Expiry):
             base is None or self._content().deadline != base.deadline or self.changed_keys() != []
         )
 
-    def _see_end(self) -> None:
-        """Remember what the browser's cookie ends by."""
-        self._end_seen = self._cookie_end()
-
-    def _cookie_end(self) -> tuple[Any, ...] | None:
-        state = self._life.state
-        if not isinstance(state, Stored):
-            return None
-        return state.deadline, self.get_expire_at_browser_close()
+    def _ends_otherwise(self, state: Stored) -> bool:
+        """Tell whether the browser's cookie is to end at another time than when it was loaded."""
+        seen = self._sighting
+        return seen is not None and (seen.deadline, seen.closes_with_browser) != (
+            state.deadline,
+            self.get_expire_at_browser_close(),
+        )
 
     def _outcome(self, failed: bool) -> Outcome:
         state = self._life.state
@@ -132,9 +127,8 @@ class Ending(Expiry):
             # The old token is dead; nobody knows of a session that was begun.
             due = state.origin is Origin.RENAMED or not self._is_told
         else:
-            ends_otherwise = self._end_seen != self._cookie_end()
-            due = state.origin.is_new_key or ends_otherwise or self._is_sent_always(state)
-            due = due or not self._is_told
+            due = state.origin.is_new_key or self._ends_otherwise(state)
+            due = due or self._is_sent_always(state) or not self._is_told
         if not due:
             return Outcome(created=created)
         return Outcome(self.token(), self._cookie_age(), created=created)

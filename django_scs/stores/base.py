@@ -63,6 +63,13 @@ class Store(Protocol):
         """The most bytes of data that a session may have, or None if there is no such limit."""
         ...
 
+    def refuses(self, size: int) -> int | None:
+        """Return that limit if data of ``size`` bytes would exceed it, else None.
+
+        A store that would have to ask for its limit asks only when it may matter.
+        """
+        ...
+
     @property
     def max_ttl(self) -> float:
         """About the longest time to live that the store can keep; a longer one is shortened."""

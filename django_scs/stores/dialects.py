@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
-from ..fields import MYSQL_FIRST, MYSQL_LAST
+from ..fields import MYSQL_LAST
 from .base import GRACE
 
 STATEMENTS = {
@@ -54,13 +54,14 @@ class Dialect:
 
     #: The vendor's clock, in the terms of the expiry column.
     now: str
-    #: The vendor's clock, in seconds since 1970.
+    #: The vendor's clock, as a time since 1970.
     clock: str
-    #: How many seconds a session has left, as a float.
+    #: How much time a session has left.
     left: str
     #: The expiry of a session whose seconds to live are the parameter.
     then: str
-    #: Holds for what is live or expired less than GRACE seconds ago.
+    #: Holds for what is live or expired less than GRACE seconds ago. It must not look like a range of
+    #: the index on the expiry, or MySQL reads that index for each statement.
     graced: str
     #: Makes an INSERT of a key that is taken do nothing.
     if_absent: str
@@ -72,6 +73,8 @@ class Dialect:
     error_code: Callable[[BaseException], Any]
     #: Kinds of errors after which the server has undone the statement, so that it may be sent again.
     transient: frozenset[Any]
+    #: How many seconds the unit of ``clock`` and ``left`` is. Division is slow in MySQL.
+    unit: float = 1
     #: Makes the parameter of ``then`` out of seconds.
     adapt_ttl: Callable[[float], float] = float
     #: The kind of error that says that a key is taken, where ``if_absent`` does not exist.
@@ -92,13 +95,14 @@ DIALECTS = {
     "mysql": Dialect(
         now="UTC_TIMESTAMP(6)",
         # No function for it that has fractions looks at anything but the connection's time zone.
-        clock="TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) / 1e6",
-        left="TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(6), {expiry}) / 1e6",
+        clock="TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))",
+        left="TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(6), {expiry})",
+        unit=1e-6,
         then=(
-            "LEAST(GREATEST(UTC_TIMESTAMP(6) + INTERVAL %s MICROSECOND,"
-            f" TIMESTAMP'{MYSQL_FIRST:%Y-%m-%d %H:%M:%S}'), TIMESTAMP'{MYSQL_LAST:%Y-%m-%d %H:%M:%S}')"
+            "LEAST(UTC_TIMESTAMP(6) + INTERVAL %s MICROSECOND,"
+            f" TIMESTAMP'{MYSQL_LAST:%Y-%m-%d %H:%M:%S}')"
         ),
-        graced=f"UTC_TIMESTAMP(6) - INTERVAL {GRACE:.0f} SECOND < {{expiry}}",
+        graced=f"UTC_TIMESTAMP(6) < {{expiry}} + INTERVAL {GRACE:.0f} SECOND",
         # INSERT IGNORE would also cut data that is too long, without a word.
         if_absent="",
         lock=" FOR UPDATE",
@@ -124,7 +128,7 @@ DIALECTS = {
         # In this order an expiry of 'infinity' is no error.
         left="date_part('epoch', {expiry}) - date_part('epoch', statement_timestamp())",
         then="statement_timestamp() + %s * interval '1 second'",
-        graced=f"statement_timestamp() - interval '{GRACE:.0f} seconds' < {{expiry}}",
+        graced=f"statement_timestamp() < {{expiry}} + interval '{GRACE:.0f} seconds'",
         if_absent=" ON CONFLICT ({token}) DO NOTHING",
         lock=" FOR UPDATE",
         lock_free=" FOR UPDATE SKIP LOCKED",
@@ -136,10 +140,11 @@ DIALECTS = {
     ),
     "sqlite": Dialect(
         now="julianday('now')",
-        clock="(julianday('now') - 2440587.5) * 86400.0",
-        left="({expiry} - julianday('now')) * 86400.0",
+        clock="julianday('now') - 2440587.5",
+        left="{expiry} - julianday('now')",
+        unit=86_400,
         then="julianday('now') + %s / 86400.0",
-        graced=f"julianday('now') - {GRACE:.0f} / 86400.0 < {{expiry}}",
+        graced=f"julianday('now') < {{expiry}} + {GRACE:.0f} / 86400.0",
         if_absent=" ON CONFLICT ({token}) DO NOTHING",
         lock="",
         lock_free="",

@@ -34,8 +34,12 @@ T = TypeVar("T")
 
 _PAGE = 500
 _OUR_FIELDS = ("token", "data", "expiry")
-# In seconds: a hundred years, from any now within what every vendor but MySQL can keep.
+# In seconds: a hundred years, from any now within what every vendor but MySQL can keep; and how long
+# ago a session may have ended, which is after 1970 for MySQL.
 _LONGEST: Final = 100 * 365.25 * 24 * 3600
+_LONG_AGO: Final = -40 * 365.25 * 24 * 3600
+# In bytes: what a column for data always holds.
+_ALWAYS_KEPT: Final = 32_768
 # In bytes: where a digest of the data becomes cheaper to send and compare than the data.
 _LARGE: Final = 4096
 # MySQLdb.constants.CLIENT.FOUND_ROWS, which Django sets unless OPTIONS say otherwise.
@@ -81,6 +85,10 @@ class SqlStore:
             self._max_data_of[connection.alias] = _column_size(self._model, connection)
         return self._max_data_of[connection.alias]
 
+    def refuses(self, size: int) -> int | None:
+        limit = self.max_data if size > _ALWAYS_KEPT else None
+        return limit if limit is not None and size > limit else None
+
     @property
     def max_ttl(self) -> float:
         if self._for_write().vendor == "mysql":
@@ -112,7 +120,7 @@ class SqlStore:
         return _again_if_undone(connection, run)
 
     def find(self, key: str) -> Record | None:
-        key = Key(key)
+        key = key if type(key) is Key else Key(key)
         return self._select(connections[router.db_for_read(self._model)], "find", key)
 
     def find_latest(self, key: str) -> Record | None:
@@ -222,9 +230,10 @@ class SqlStore:
 
     def all(self) -> Iterator[Record]:
         connection = connections[router.db_for_read(self._model)]
-        page = self._statements(connection)["page"]
+        page, unit = self._statements(connection)["page"], _dialect(connection).unit
         last = ""
-        while records := _execute(connection, page, [last, _PAGE], _all_records):
+        # No frame may hold a key in clear.
+        while records := _execute(connection, page, [last, _PAGE], partial(_all_records, unit)):
             yield from records
             last = records[-1].key
 
@@ -317,8 +326,9 @@ class SqlStore:
 
     def _select(self, connection: BaseDatabaseWrapper, name: str, key: str) -> Record | None:
         sql = self._statements(connection)[name]
+        unit = _dialect(connection).unit
         for data, left, now in _execute(connection, sql, _key(key, connection), _all_rows):
-            return Record(key, bytes(data), left, now)
+            return Record(key, bytes(data), left * unit, now * unit)
         return None
 
     def _write(self, connection: BaseDatabaseWrapper, name: str, params: list[Any]) -> bool:
@@ -380,7 +390,7 @@ def _execute(
 
 def _again_if_undone(connection: BaseDatabaseWrapper, work: Callable[[], T]) -> T:
     """Do ``work``, and do it again when the server has undone it, outside of transactions only."""
-    again = pauses()
+    start, again = time.monotonic(), None
     while True:
         try:
             return work()
@@ -388,6 +398,7 @@ def _again_if_undone(connection: BaseDatabaseWrapper, work: Callable[[], T]) -> 
             dialect = _dialect(connection)
             undone = dialect.error_code(exc.__cause__ or exc) in dialect.transient
             alone = not connection.in_atomic_block and connection.get_autocommit()
+            again = again or pauses(start)
             if not undone or not alone or not next(again, False):
                 raise
 
@@ -423,7 +434,7 @@ def _references_to(target: "Field[Any, Any]") -> "Iterator[tuple[type[Model], st
 
 def _finite(ttl: float) -> float:
     """Return a time to live that no vendor's arithmetic refuses; what is no number has ended."""
-    return max(-_LONGEST, min(ttl, _LONGEST))
+    return max(_LONG_AGO, min(ttl, _LONGEST))
 
 
 def _is_broken(connection: BaseDatabaseWrapper, before: Any) -> bool:
@@ -481,8 +492,11 @@ def _all_keys(cursor: Any) -> list[Key]:
     return [Key(key) for (key,) in cursor.fetchall()]
 
 
-def _all_records(cursor: Any) -> list[Record]:
-    return [Record(Key(key), bytes(data), left, now) for key, data, left, now in cursor.fetchall()]
+def _all_records(unit: float, cursor: Any) -> list[Record]:
+    return [
+        Record(Key(key), bytes(data), left * unit, now * unit)
+        for key, data, left, now in cursor.fetchall()
+    ]
 
 
 def _row_count(cursor: Any) -> int:

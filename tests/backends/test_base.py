@@ -19,6 +19,9 @@ class FullStore:
     def __init__(self) -> None:
         self.sent: list[tuple[Any, ...]] = []
 
+    def refuses(self, size: int) -> int | None:
+        return self.max_data if size > self.max_data else None
+
     def find(self, key: str) -> Record | None:
         return None
 

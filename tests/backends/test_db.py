@@ -20,7 +20,7 @@ from django_scs.models import AbstractSession, Session
 from tests.contracts.session import SessionContract
 from tests.contracts.tools import Asynchronous, in_parallel, past
 from tests.database import in_autocommit
-from tests.support import statements, verbs
+from tests.support import statements, use_repeatable_read, verbs
 
 
 @in_autocommit
@@ -268,8 +268,7 @@ def test_conflict_inside_a_transaction_is_merged(token: str, vendor: str, use: s
         other.save()
 
     if vendor == "mysql":
-        with connection.cursor() as cursor:
-            cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        use_repeatable_read()
     with transaction.atomic():
         session = SessionStore(token)
         session["a"] = 3

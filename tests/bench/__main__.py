@@ -155,13 +155,17 @@ def environment(vendor: str, plan: Plan, seed: int, go: Any) -> dict[str, str]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure or read the results, print them, keep them. Return 0, whatever the targets say."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
-    parser.add_argument("--db", choices=["sqlite", *SERVERS], default="mysql")
+    parser.add_argument("--db", choices=["sqlite", *SERVERS, "redis"], default="mysql")
     parser.add_argument("--quick", action="store_true", help="try it out, in less than a minute")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--from", dest="file", type=Path, help="print this run again")
     parser.add_argument("--write-docs", action="store_true", help="put the run into docs/")
     options = parser.parse_args(argv)
     os.environ["DJANGO_SETTINGS_MODULE"] = "tests.bench.settings"
+    if options.db == "redis":
+        from tests.bench import on_redis
+
+        return on_redis.main(quick=options.quick, seed=options.seed)
     if options.file:
         results = json.loads(options.file.read_text())
     else:

@@ -276,9 +276,10 @@ class DriverLane(Lane):
 class GoProcess:
     """The real scs in a process of its own, which answers each line with a line."""
 
-    def __init__(self, program: Path, vendor: str) -> None:
-        names = [tables.database_name(table) for table in (SMALL, LARGE)]
-        sources = [_data_source(vendor, name) for name in names]
+    def __init__(self, program: Path, vendor: str, sources: Sequence[str] = ()) -> None:
+        if not sources:
+            names = [tables.database_name(table) for table in (SMALL, LARGE)]
+            sources = [_data_source(vendor, name) for name in names]
         self._process = subprocess.Popen(
             [program, vendor, *sources], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )

@@ -24,6 +24,7 @@ if "BENCHMARK_REDIS" in os.environ:
             "LOCATION": os.environ["BENCHMARK_REDIS"],
         }
     }
+    SCS_REDIS = {"LOCATION": os.environ["BENCHMARK_REDIS"]}
 
 if "BENCHMARK_ENGINE" not in os.environ:
     ROOT_URLCONF = "tests.bench.views"

@@ -181,10 +181,10 @@ class StoreContract:
         assert store.replace(key, b"data", HOUR, b"data") is True
         assert store.touch(key, HOUR, b"data") is True
 
-    def test_a_write_of_what_is_there_is_true(self, store: Store, key: str) -> None:
+    def test_a_write_of_what_is_there_is_true(self, store: Store) -> None:
         """Where the expiry is the latest that a store can keep, such a write changes nothing."""
         for size in (10, 5000):
-            data = b"x" * size
+            key, data = tokens.new(), b"x" * size
             store.insert(key, data, math.inf)
             assert store.replace(key, data, math.inf, data) is True
             assert store.touch(key, math.inf, data) is True

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.sessions.backends import file
 from django.db import connection
 from django.test import override_settings
 
@@ -27,10 +29,14 @@ def old_table(django_db_setup: None, django_db_blocker: Any) -> None:
 
 
 @pytest.fixture
-def from_engine(settings: Any, old_table: None, tmp_path: Any, db: None) -> Iterator[Any]:
+def from_engine(
+    settings: Any, old_table: None, tmp_path: Any, db: None, monkeypatch: Any
+) -> Iterator[Any]:
     """Return a function that sets what sessions are moved from, and returns that engine's class."""
     settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, "django.contrib.sessions"]
     settings.SESSION_FILE_PATH = str(tmp_path)
+    # The class remembers its folder.
+    monkeypatch.setattr(file.SessionStore, "_storage_path", str(tmp_path), raising=False)
     settings.MIDDLEWARE = with_middleware(OURS)
 
     def choose(name: str, mode: str = migrate_from.MOVE) -> Any:
@@ -44,3 +50,44 @@ def from_engine(settings: Any, old_table: None, tmp_path: Any, db: None) -> Iter
     from django.core.cache import cache
 
     cache.clear()
+
+
+@pytest.fixture
+def user(django_user_model):
+    return django_user_model.objects.create_user("alice")
+
+
+@pytest.fixture
+def log_in(user):
+    """Return a function that makes an old session with a login, and returns its key."""
+
+    def make(engine, expiry=None, **values):
+        session = engine()
+        session.update(
+            {
+                SESSION_KEY: str(user.pk),
+                BACKEND_SESSION_KEY: "django.contrib.auth.backends.ModelBackend",
+                HASH_SESSION_KEY: user.get_session_auth_hash(),
+                **values,
+            }
+        )
+        session.set_expiry(expiry)
+        session.save()
+        return session.session_key
+
+    return make
+
+
+@pytest.fixture
+def looked_up(monkeypatch):
+    """Return the keys that the old engine was asked for."""
+    asked = []
+    for kind in (migrate_from.Source, *migrate_from.Source.__subclasses__()):
+        if "find" in vars(kind):
+
+            def find(self, key, original=kind.find):
+                asked.append(key)
+                return original(self, key)
+
+            monkeypatch.setattr(kind, "find", find)
+    return asked

@@ -8,4 +8,4 @@ class PickleSerializer:
         return pickle.dumps(obj)
 
     def loads(self, data):
-        return pickle.loads(data)  # noqa: S301 -- what a test has just written
+        return pickle.loads(data)

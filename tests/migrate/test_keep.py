@@ -10,7 +10,7 @@ from django_scs.manager import session_class
 from django_scs.models import Session
 from tests.support import in_event_loop, stored, token_of
 
-from .test_migrate_from import COOKIE, live, log_in, looked_up, user, visit  # noqa: F401
+from .test_migrate_from import COOKIE, live, visit
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.urls")]
 ENGINES = ["db", "cached_db", "cache", "file"]
@@ -65,7 +65,7 @@ def test_an_unknown_key_keeps_its_cookie(from_engine, name, path):
 def test_a_key_whose_session_was_moved_finds_it(from_engine, log_in, name):
     key = log_in(from_engine(name, "keep"), color="red")
     token = move(key)
-    response, cookie = visit(key, "/put/?color=blue")
+    _response, cookie = visit(key, "/put/?color=blue")
     assert cookie == token
     assert stored(token)["color"] == "blue"
 

@@ -4,7 +4,7 @@ import logging
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.auth import SESSION_KEY
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
@@ -21,47 +21,6 @@ pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.urls")]
 ENGINES = ["db", "cached_db", "cache", "file", "signed_cookies"]
 COOKIE = "sessionid"
 LISTED = ["db", "cached_db", "file"]
-
-
-@pytest.fixture
-def user(django_user_model):
-    return django_user_model.objects.create_user("alice")
-
-
-@pytest.fixture
-def log_in(user):
-    """Return a function that makes an old session with a login, and returns its key."""
-
-    def make(engine, expiry=None, **values):
-        session = engine()
-        session.update(
-            {
-                SESSION_KEY: str(user.pk),
-                BACKEND_SESSION_KEY: "django.contrib.auth.backends.ModelBackend",
-                HASH_SESSION_KEY: user.get_session_auth_hash(),
-                **values,
-            }
-        )
-        session.set_expiry(expiry)
-        session.save()
-        return session.session_key
-
-    return make
-
-
-@pytest.fixture
-def looked_up(monkeypatch):
-    """Return the keys that the old engine was asked for."""
-    asked = []
-    for kind in (migrate_from.Source, *migrate_from.Source.__subclasses__()):
-        if "find" in vars(kind):
-
-            def find(self, key, original=kind.find):
-                asked.append(key)
-                return original(self, key)
-
-            monkeypatch.setattr(kind, "find", find)
-    return asked
 
 
 def visit(cookie, path="/read/", client=Client):
@@ -130,9 +89,7 @@ def test_the_old_cookie_itself_is_dead_after_it(from_engine, log_in, name, path)
 
 
 @pytest.mark.parametrize("name", ENGINES)
-def test_the_token_depends_on_a_secret_and_fallbacks_are_tried(
-    from_engine, log_in, settings, name
-):
+def test_the_token_depends_on_a_secret_and_fallbacks_are_tried(from_engine, log_in, settings, name):
     settings.SECRET_KEY = "first"
     key = log_in(from_engine(name))
     _, token = visit(key)

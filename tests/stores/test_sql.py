@@ -32,7 +32,7 @@ from tests.contracts.store import HOUR, YEAR, StoreContract
 from tests.contracts.tools import in_parallel
 from tests.database import in_autocommit, scs_table
 from tests.stores.reports import shown_by
-from tests.support import statements, verbs
+from tests.support import statements, use_repeatable_read, verbs
 
 __all__ = ["scs_table"]
 
@@ -383,9 +383,7 @@ def test_find_latest_sees_what_was_committed_since_the_transaction_began(
 ) -> None:
     store.insert(key, b"old", HOUR)
     if vendor == "mysql":
-        with connection.cursor() as cursor:
-            cursor.execute(REPEATABLE_READ[vendor])
-            set_snapshot_isolation(cursor, "OFF")
+        use_repeatable_read()
     with transaction.atomic():
         assert store.find(key) is not None
         assert in_parallel(lambda: store.replace(key, b"new", HOUR, b"old")) == [True]

@@ -343,30 +343,13 @@ def _read_array(reader: Reader, type_: Type) -> tuple[Raw, ...]:
     return tuple(elements)
 
 
-def _hashable(type_: Type, raw: Raw) -> bool:
-    """Tell whether Go can hash a value; it panics where a map has another one as a key.
-
-    A type that is registered as a pointer, whatever it points to, can be hashed.
-    """
-    if type_ is INTERFACE and raw is not None:
-        return raw.go_type.startswith("*") or _hashable(raw.wire, raw.raw)
-    if type_ is BYTES or type_.kind in (SLICE, MAP):
-        return False
-    if type_.kind is ARRAY:
-        return all(_hashable(type_.elems[0], each) for each in raw)
-    try:
-        hash(raw)
-    except TypeError:
-        return False
-    return True
-
-
 def _read_map(reader: Reader, type_: Type) -> dict[Raw, Raw]:
     key_type, elem_type = type_.elems
-    entries = {}
+    entries: dict[Raw, Raw] = {}
     for _ in range(reader.uint()):
         key = reader.value(key_type)
-        if not _hashable(key_type, key):
+        # The type's own parts are the same for each.
+        if not (_holds_keys if entries else hashable)(key_type, key):
             raise DecodeError("a map or slice as a map's key")
         entries[key] = reader.value(elem_type)
     return entries
@@ -375,8 +358,9 @@ def _read_map(reader: Reader, type_: Type) -> dict[Raw, Raw]:
 def _write_map(writer: Writer, type_: Type, raw: dict[Raw, Raw]) -> None:
     writer.out += uint(len(raw))
     for key, element in raw.items():
-        if not _hashable(type_.elems[0], key):
-            raise EncodeError(f"Go takes no {key.go_type} as a map's key: store a text instead")
+        if not hashable(type_.elems[0], key):
+            kind = getattr(key, "go_type", "slice or map")
+            raise EncodeError(f"Go takes no {kind} as a map's key: store a text instead")
         writer.value(type_.elems[0], key)
         writer.value(type_.elems[1], element)
 
@@ -448,6 +432,40 @@ STRING = Type(_BYTE_STRING)
 COMPLEX = Type(Kind(_read_complex, _write_complex))
 INTERFACE = Type(Kind(_read_interface, _write_interface))
 BUILTINS = dict(enumerate((BOOL, INT, UINT, FLOAT, BYTES, STRING, COMPLEX, INTERFACE), start=1))
+
+
+def hashable(type_: Type, raw: Raw) -> bool:
+    """Tell whether Go can use a value as the key of a map. It panics on any other.
+
+    A slice, which ``[]byte`` is, or a map is no key, nor is what may contain one, whatever it holds.
+    A type that encodes itself, and a pointer, which only shows in a name, count as keys. Source: Go
+    specification, comparison operators.
+    """
+    return _comparable(type_) and _holds_keys(type_, raw)
+
+
+def _comparable(type_: Type) -> bool:
+    """Tell whether no part of a type is a slice or a map."""
+    seen = {type_: None}
+    found = [type_]
+    for part in found:
+        if part is BYTES or part.kind in (SLICE, MAP):
+            return False
+        # A struct may be part of itself.
+        found += [each for each in part.elems if each not in seen]
+        seen.update(dict.fromkeys(part.elems))
+    return True
+
+
+def _holds_keys(type_: Type, raw: Raw) -> bool:
+    """Tell whether all interfaces within a value hold what may be a key."""
+    if type_ is INTERFACE:
+        return raw is None or raw.go_type.startswith("*") or hashable(raw.wire, raw.raw)
+    if type_.kind is ARRAY:
+        return all(_holds_keys(type_.elems[0], each) for each in raw)
+    if type_.kind is STRUCT:
+        return all(_holds_keys(type_.elems[index], each) for index, _, each in raw)
+    return True
 
 
 def struct(**fields: Type) -> Type:

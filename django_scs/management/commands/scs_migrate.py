@@ -25,6 +25,7 @@ class Command(BaseCommand):
         migration = migrate_from.current()
         if migration is None:
             raise CommandError("SCS_MIGRATE_FROM is not set: there is nothing to move.")
+        self._engine = migration.source.engine.__module__
         if move:
             self._move(migration)
         count = migration.source.count()
@@ -40,7 +41,7 @@ class Command(BaseCommand):
         if migration.mode != migrate_from.MOVE:
             raise CommandError("SCS_MIGRATE_MODE is 'keep': nothing is moved before it is 'move'.")
         if not migration.source.lists:
-            raise CommandError(f"The sessions of {settings.SCS_MIGRATE_FROM!r} cannot be listed.")
+            raise CommandError(f"The sessions of {self._engine!r} cannot be listed.")
         moved = sum(
             migration.move(session_class(), key) is not None
             for batch in paced(list(migration.source.keys()))
@@ -59,7 +60,7 @@ class Command(BaseCommand):
 
     def _cannot_tell(self) -> None:
         self.stdout.write(
-            f"The sessions of {settings.SCS_MIGRATE_FROM!r} cannot be counted. SCS_MIGRATE_FROM can"
+            f"The sessions of {self._engine!r} cannot be counted. SCS_MIGRATE_FROM can"
             f" go {self._age()} after the last old process has ended: not before {self._end()} if"
             " that is now."
         )

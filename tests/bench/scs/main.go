@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/alexedwards/scs/goredisstore"
 	"github.com/alexedwards/scs/mysqlstore"
 	"github.com/alexedwards/scs/pgxstore"
 	"github.com/alexedwards/scs/sqlite3store"
@@ -24,6 +25,7 @@ import (
 	_ "github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5/pgxpool"
 	_ "github.com/mattn/go-sqlite3"
+	"github.com/redis/go-redis/v9"
 )
 
 const idleTimeout = 20 * time.Minute
@@ -37,6 +39,11 @@ var stores = map[string]func(dsn string) scs.Store{
 		pool, err := pgxpool.New(context.Background(), dsn)
 		check(err)
 		return pgxstore.NewWithCleanupInterval(pool, 0)
+	},
+	"redis": func(dsn string) scs.Store {
+		options, err := redis.ParseURL(dsn)
+		check(err)
+		return inBackground{goredisstore.New(redis.NewClient(options))}
 	},
 	"sqlite": func(dsn string) scs.Store {
 		return sqlite3store.NewWithCleanupInterval(open("sqlite3", dsn), 0)
@@ -56,7 +63,24 @@ func check(err error) {
 	}
 }
 
-// counting counts the statements: each method of the three stores sends one.
+// inBackground gives the methods without a context to a store that has the others alone.
+type inBackground struct {
+	*goredisstore.RedisStore
+}
+
+func (s inBackground) Find(token string) ([]byte, bool, error) {
+	return s.FindCtx(context.Background(), token)
+}
+
+func (s inBackground) Commit(token string, b []byte, expiry time.Time) error {
+	return s.CommitCtx(context.Background(), token, b, expiry)
+}
+
+func (s inBackground) Delete(token string) error {
+	return s.DeleteCtx(context.Background(), token)
+}
+
+// counting counts the statements: each method of the stores sends one.
 type counting struct {
 	scs.Store
 	statements int

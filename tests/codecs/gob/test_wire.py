@@ -224,7 +224,7 @@ ONLY_HERE = {
 }
 
 
-@pytest.mark.parametrize("name", HOSTILE.keys() - ONLY_HERE)
+@pytest.mark.parametrize("name", sorted(HOSTILE.keys() - ONLY_HERE))
 def test_hostile_sessions_are_refused_by_scs_too(name: str, scs: Scs) -> None:
     assert "error" in scs.try_decode(HOSTILE[name])
 

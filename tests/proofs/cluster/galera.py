@@ -1,7 +1,8 @@
 """Start and stop a throw-away Galera cluster of three MariaDB nodes on loopback.
 
 Needs Debian's galera-4 and rsync. `python -m tests.proofs.cluster.galera` starts one, prints the URLs
-of its nodes and keeps it until Ctrl-C.
+of its nodes and keeps it until Ctrl-C. The driver is imported at its use, because pytest collects
+this folder where the driver is not installed too.
 """
 
 from __future__ import annotations
@@ -17,18 +18,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import MySQLdb
-
+from tests.machine import GALERA_FOLDERS
 from tests.servers import NAME, MariaDB, ServerError, find_program, interruptible
 
 NODES = 3
 SYNC_SECONDS = 90
-PROVIDER_FOLDERS = ("/usr/lib/galera", "/usr/lib64/galera-4", "/usr/lib/galera-4")
 
 
 def provider() -> Path:
     """Return the path of Galera's library. Raise ServerError if it is not installed."""
-    for folder in PROVIDER_FOLDERS:
+    for folder in GALERA_FOLDERS:
         if (path := Path(folder, "libgalera_smm.so")).exists():
             return path
     raise ServerError("galera-4 is not installed")
@@ -98,6 +97,8 @@ class Node(MariaDB):
         ]
 
     def answers(self) -> bool:
+        import MySQLdb
+
         try:
             return (
                 self.status("wsrep_local_state_comment") == "Synced"
@@ -112,6 +113,8 @@ class Node(MariaDB):
 
     def query(self, sql: str) -> Sequence[Sequence[Any]]:
         """Return the rows of a query on a connection of its own. Raise MySQLdb.Error."""
+        import MySQLdb
+
         with contextlib.closing(
             MySQLdb.connect(
                 host="127.0.0.1",

@@ -39,6 +39,7 @@ def assert_nodes_are_alike(cluster: Galera) -> None:
 def test_all_changes_through_all_nodes_are_kept(server_retries: int, first_node: Galera) -> None:
     writers, writes = 15, 20
     token = new_session(first_node, log=[])
+    together = threading.Barrier(writers)
     conflicts = first_node.sum("wsrep_local_cert_failures")
     aborts = first_node.sum("wsrep_local_bf_aborts")
 
@@ -49,6 +50,8 @@ def test_all_changes_through_all_nodes_are_kept(server_retries: int, first_node:
             session = SessionStore(token)
             session["log"] = [*session["log"], [number, turn]]
             session[f"of {number}"] = turn
+            # When all have loaded, all but one of the saves must meet another.
+            together.wait(60)
             started = time.monotonic()
             with Statements() as statements:
                 session.save()

@@ -1,4 +1,4 @@
-"""The option --full, and what the proofs share: a site, sessions, figures."""
+"""What the proofs of reliability share: a site, sessions."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -9,20 +9,6 @@ from django.db import connection, connections
 from django_scs.backends.db import SessionStore
 
 from .site import Site
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--full",
-        action="store_true",
-        help="run the proofs of tests/proofs/reliability at full size",
-    )
-
-
-@pytest.fixture(scope="session")
-def full(pytestconfig: pytest.Config) -> bool:
-    """Tell whether to run at full size. The whole suite never does."""
-    return bool(pytestconfig.getoption("--full", default=False))
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,8 @@ from django.db import connections
 from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory
 
-from django_scs.middleware import _SWEEP_CHANCE, SessionMiddleware
+from django_scs.manager import _SWEEP_CHANCE
+from django_scs.middleware import SessionMiddleware
 from django_scs.models import Session
 
 from .load import milliseconds
@@ -24,7 +25,7 @@ def test_the_table_stays_as_big_as_its_live_rows(
 ) -> None:
     sessions = 200_000 if full else 6000
     # The suite does without sweeps.
-    monkeypatch.setattr("django_scs.middleware._SWEEP_CHANCE", _SWEEP_CHANCE)
+    monkeypatch.setattr("django_scs.manager._SWEEP_CHANCE", _SWEEP_CHANCE)
     # Without it each response would close the connection.
     monkeypatch.setattr(connections["default"], "close_if_unusable_or_obsolete", lambda: None)
 

@@ -3,7 +3,7 @@
 import logging
 import time
 
-from django_scs import middleware
+from django_scs import manager
 from django_scs.backends import db
 from django_scs.backends.db import CreateError, UpdateError
 
@@ -11,7 +11,7 @@ __all__ = ["CreateError", "SessionStore", "UpdateError"]
 
 SECONDS = 1
 
-middleware._SWEEP_CHANCE = 1
+manager._SWEEP_CHANCE = 1
 
 
 class SessionStore(db.SessionStore):

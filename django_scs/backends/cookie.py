@@ -1,0 +1,313 @@
+"""``SESSION_ENGINE = "django_scs.backends.cookie"``: sessions that the browser itself keeps.
+
+There is no store. The cookie holds the whole session, sealed by one of the formats in ``codecs``, and
+each save writes another cookie. What that cannot do is the first thing that docs/cookie.md says.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from typing import Any, Final, Self
+
+from django.core.cache import caches
+from django.http import HttpRequest
+from django.views.decorators.debug import sensitive_variables
+
+from .. import conf, tokens
+from ..codecs import cookie
+from ..codecs.cookie import CookieFormat
+from ..codecs.securecookie import CookieError, Expired
+from ..stores.base import Record
+from . import base, expiry
+from .base import CreateError, Outcome, UpdateError
+from .expiry import CUSTOM_EXPIRY
+from .lifecycle import Content, Lifecycle, Stored
+
+__all__ = ["CreateError", "SessionStore", "UpdateError"]
+
+_LONGEST: Final = timedelta(days=36_525).total_seconds()
+
+
+class Jar:
+    """The one cookie of a session, as a store: what is written to it is sent with the response.
+
+    Implements Store. A write always succeeds, for nobody else writes to it. ``denied_in`` is the
+    alias of the cache that remembers which sessions have ended, or None.
+    """
+
+    keeps_expired = False
+    max_ttl = _LONGEST
+
+    def __init__(self, fmt: CookieFormat, name: str, denied_in: str | None) -> None:
+        self._format = fmt
+        self._name = name
+        self._denied_in = denied_in
+        self._record: Record | None = None
+        self._sealed: str | None = None
+        #: Whether the browser has yet to be sent what the jar holds.
+        self.written = False
+
+    @property
+    def max_data(self) -> int | None:
+        return self._format.max_data(self._name)
+
+    def refuses(self, size: int) -> int | None:
+        limit = self.max_data
+        return limit if limit is not None and size > limit else None
+
+    def receive(self, record: Record, sealed: str) -> None:
+        """Take what a browser has sent."""
+        self._record, self._sealed, self.written = record, sealed, False
+
+    def sealed(self) -> str:
+        """Return the value of the cookie, "" while there is none."""
+        if self._record is None:
+            return ""
+        if self._sealed is None:
+            self._sealed = self._format.seal(self._name, self._record.key, self._record.data)
+        return self._sealed
+
+    def is_denied(self, key: str) -> bool:
+        """Tell whether the session under ``key`` was ended, as far as that is remembered."""
+        return self._denied_in is not None and bool(caches[self._denied_in].get(_denied(key)))
+
+    def find(self, key: str) -> Record | None:
+        return self._record if self._record and self._record.key == key else None
+
+    def find_latest(self, key: str) -> Record | None:
+        return self.find(key)
+
+    def insert(self, key: str, data: bytes, ttl: float) -> bool:
+        self._put(key, data, ttl)
+        return True
+
+    def replace(self, key: str, data: bytes, ttl: float, expected: bytes) -> bool:
+        return self._swap(key, key, data, ttl, expected)
+
+    def touch(self, key: str, ttl: float, expected: bytes) -> bool:
+        return self._swap(key, key, expected, ttl, expected)
+
+    def rename(
+        self,
+        key: str,
+        new_key: str,
+        ttl: float,
+        data: bytes | None = None,
+        expected: bytes | None = None,
+    ) -> bool:
+        before = self.find(key)
+        if before is None:
+            return False
+        swapped = self._swap(
+            key, new_key, before.data if data is None else data, ttl, expected or before.data
+        )
+        if swapped:
+            self._deny(before)
+        return swapped
+
+    def delete(self, key: str) -> bool:
+        before = self.find(key)
+        self._record = self._sealed = None
+        self.written = False
+        if before is None:
+            return False
+        self._deny(before)
+        return True
+
+    def delete_expired(self, limit: int) -> int:
+        return 0
+
+    def all(self) -> Iterator[Record]:
+        return iter(())
+
+    def fate(self) -> None:
+        # Whatever becomes of a transaction, the cookie is sent.
+        return None
+
+    def _swap(self, key: str, new_key: str, data: bytes, ttl: float, expected: bytes) -> bool:
+        before = self.find(key)
+        if before is None or before.data != expected:
+            return False
+        self._put(new_key, data, ttl)
+        return True
+
+    def _put(self, key: str, data: bytes, ttl: float) -> None:
+        self._record = Record(key, data, ttl, expiry._now().timestamp())
+        self._sealed, self.written = None, True
+
+    def _deny(self, record: Record) -> None:
+        if self._denied_in is not None:
+            deadline, _ = self._format.codec.decode(record.data, record.key)
+            left = (deadline - expiry._now()).total_seconds()
+            timeout = math.ceil(min(max(left, record.ttl), _LONGEST))
+            caches[self._denied_in].set(_denied(record.key), True, max(timeout, 1))
+
+
+def _denied(key: str) -> str:
+    return f"django_scs.cookie.{key}"
+
+
+class SessionStore(base.SessionStore):
+    """A session in a cookie.
+
+    ``session_key`` is the id of the session, which is no secret; ``token`` is the whole cookie, which
+    is one, and what the constructor takes to open a session.
+    """
+
+    # What the browser has sent and nobody has opened yet; what was found in it.
+    _sent: tuple[str, ...] = ()
+    _found: tuple[Record, Content, bool] | None = None
+
+    def __init__(self, session_key: str | None = None) -> None:
+        is_id = self._validate_session_key(session_key)
+        # Past that of the base, which would make a lifecycle over a store that all sessions share.
+        super(base.SessionStore, self).__init__(session_key if is_id else None)
+        self._sent = (session_key,) if session_key and not is_id else ()
+        self._jar = self.get_store()
+        self._life = Lifecycle(self._jar, self._format().codec, self)
+
+    @classmethod
+    def for_request(cls, candidates: Iterable[str], request: HttpRequest | None = None) -> Self:
+        session = super().for_request((), request)
+        session._sent = tuple(candidates)
+        return session
+
+    @classmethod
+    def get_store(cls) -> Jar:
+        """Return a jar without a cookie: one session has it for itself."""
+        options = cls._options()
+        return Jar(cls._format(), options.cookie.name, options.cookie_denylist)
+
+    @classmethod
+    def _format(cls) -> CookieFormat:
+        return conf.cookie_format(cls._kind)
+
+    @property
+    def flashes(self) -> Any:
+        """What ``flash`` keeps messages with, where a Go application has its own way; or None."""
+        return getattr(self._format(), "flashes", None)
+
+    def _store_for(self, values: dict[str, Any], adding: bool) -> Jar:
+        return self._jar
+
+    # The id, and the cookie
+
+    @property
+    def session_key(self) -> str | None:
+        """The id of the session, or None while it has none. Django: session_key."""
+        if self._sent:
+            self._open()
+        return self._session_key
+
+    def token(self) -> str:
+        """Return the value of the cookie, or "" while there is none."""
+        self._open()
+        return self._jar.sealed()
+
+    @classmethod
+    def store_key(cls, token: str) -> str:
+        return tokens.Key(token)
+
+    def _validate_session_key(self, key: Any) -> bool:
+        return isinstance(key, str) and len(key) == cookie.ID_LENGTH and cookie.is_id(key)
+
+    def _get_new_session_key(self) -> str:
+        return cookie.new_id()
+
+    # Reading
+
+    @sensitive_variables()
+    def _open(self) -> None:
+        """Look into the cookies that were sent, once: the first that is good and live counts."""
+        sent, self._sent = self._sent, ()
+        event = "malformed"
+        for value in sent:
+            try:
+                found = self._format().open(self._options().cookie.name, value)
+            except CookieError as exc:
+                event = "expired" if isinstance(exc, Expired) else event
+                continue
+            known = cookie.is_id(found.id)
+            key = tokens.Key(found.id if known else cookie.new_id())
+            content = Content(found.deadline or self._deadline_of(found.written_at), found.values)
+            now = expiry._now()
+            left = (self._end(content, found.written_at) - now).total_seconds()
+            if left <= 0 or self._jar.is_denied(key):
+                self._tell("expired" if left <= 0 else "unknown", key)
+                continue
+            record = Record(key, found.data, left, now.timestamp())
+            self._jar.receive(record, value)
+            self._found = record, content, found.rewrite or not known
+            self._session_key = str(key)
+            return
+        if any(sent):
+            self._tell(event, "")
+
+    def load(self) -> dict[str, Any]:
+        """Return the values of the cookie; none, and no id, if it is no good one of ours."""
+        if self._sent:
+            self._open()
+        found, self._found = self._found, None
+        if found is None:
+            self._session_key = self._deadline = None
+            return {}
+        record, content, rewrite = found
+        self._life.adopt(record, content)
+        values = self._adopt(record, content)
+        if rewrite:
+            self.modified = True
+        return values
+
+    def _deadline_of(self, written_at: datetime) -> datetime:
+        """Return the deadline of a session that a Go application has begun."""
+        return expiry._later(written_at, self.get_session_cookie_age())
+
+    def _end(self, content: Content, written_at: datetime) -> datetime:
+        """Return when a session ends that is not used again."""
+        idle = self._options().idle_timeout
+        if idle is None or content.values.get(CUSTOM_EXPIRY):
+            return content.deadline
+        return min(content.deadline, expiry._later(written_at, idle))
+
+    def exists(self, session_key: str | None) -> bool:
+        """Tell whether ``session_key`` is a cookie that holds a live session; an id never is."""
+        session = type(self)(session_key)
+        session._open()
+        return session._found is not None
+
+    def is_stored(self) -> bool:
+        """Tell whether there is a cookie, sent or about to be."""
+        self._get_session()
+        return self._life.key is not None
+
+    # Writing
+
+    def create(self) -> None:
+        self._open()
+        super().create()
+
+    def _insert(self) -> None:
+        if self._session_key is None:
+            self._session_key = self._get_new_session_key()
+        self._life.insert(self.store_key(self._session_key), self._content())
+        self.modified = True
+
+    def delete(self, session_key: str | None = None) -> bool:  # type: ignore[override]
+        """Let go of the cookie; tell whether there was one. Another session's is out of reach."""
+        if session_key is not None and session_key != self.session_key:
+            return False
+        self._get_session()
+        return self._jar.delete(self._key() or "")
+
+    def merge_session(self, token: str) -> None:
+        """Refuse to merge another live session, which cannot be destroyed: NotImplementedError."""
+        if self.exists(token) and type(self)(token).session_key != self.session_key:
+            raise NotImplementedError(
+                "A session in a cookie cannot be merged into another: it would stay."
+            )
+
+    def _outcome(self, failed: bool) -> Outcome:
+        state = self._life.state
+        if not (isinstance(state, Stored) and self._jar.written):
+            return Outcome()
+        return Outcome(self.token(), self._cookie_age())

@@ -1,0 +1,154 @@
+"""System checks of sessions in Redis: what the settings say, and what the servers say."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from django.conf import settings
+from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
+
+from . import conf
+
+if TYPE_CHECKING:
+    from .stores.redis import RedisStore
+
+_OUR_ENGINE: Final = "django_scs.backends.redis"
+_NEEDED_VERSION: Final = (7, 0)
+
+
+def check_redis_settings(**kwargs: Any) -> list[checks.CheckMessage]:
+    """Refuse an SCS_REDIS that makes no store; warn of a cache whose clearing ends all sessions."""
+    try:
+        stores = _stores()
+    except ImproperlyConfigured as exc:
+        return [checks.Error(str(exc), id="django_scs.E002")]
+    except ImportError as exc:
+        return [checks.Error(str(exc), id="django_scs.E020")]
+    servers = {_place(client.connection_pool.connection_kwargs) for client in _clients(stores)}
+    return [_shares_with_cache(alias) for alias, place in _cache_places() if place in servers]
+
+
+def check_redis_tokens(**kwargs: Any) -> list[checks.CheckMessage]:
+    """Recommend to hash tokens: Redis shows its keys in more places than a table does."""
+    clear = [kind for kind in _kinds() if not conf.options(kind).hash_tokens]
+    return [_TOKENS_IN_CLEAR] if clear else []
+
+
+def check_redis_server(
+    *, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[checks.CheckMessage]:
+    """Ask each server for its version, eviction policy and persistence: ``check --database``."""
+    if not databases:
+        return []
+    try:
+        stores = _stores()
+    except (ImproperlyConfigured, ImportError):
+        # check_redis_settings says so.
+        return []
+    found = [message for client in _clients(stores) for message in _ask(client)]
+    # The servers of a Cluster have mostly the same to say.
+    return list({(message.id, message.msg): message for message in found}.values())
+
+
+def _kinds() -> list[str]:
+    """Return the kinds of sessions whose engine is ours in Redis."""
+    return [kind for kind in conf.kinds() if _is_ours(conf.options(kind).engine)]
+
+
+def _is_ours(engine: str) -> bool:
+    if engine == _OUR_ENGINE:
+        return True
+    try:
+        found = import_string(f"{engine}.SessionStore")
+    except ImportError:
+        return False
+    return any(base.__module__ == _OUR_ENGINE for base in getattr(found, "__mro__", ()))
+
+
+def _stores() -> "list[RedisStore]":
+    engines = {conf.options(kind).engine for kind in _kinds()}
+    return [import_string(f"{engine}.SessionStore").get_store() for engine in sorted(engines)]
+
+
+def _clients(stores: "list[RedisStore]") -> list[Any]:
+    return [client for store in stores for client in store.servers()]
+
+
+def _place(options: Any) -> tuple[Any, ...]:
+    """Return what tells one database of one server from another."""
+    host = options.get("host") or "localhost"
+    return (
+        options.get("path"),
+        "127.0.0.1" if host == "localhost" else host,
+        int(options.get("port") or 6379),
+        int(options.get("db") or 0),
+    )
+
+
+def _cache_places() -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """Yield the aliases of caches in Redis, with the first server of each."""
+    for alias, cache in settings.CACHES.items():
+        location = cache.get("LOCATION") or ""
+        first = location if isinstance(location, str) else next(iter(location), "")
+        if "redis" in str(cache.get("BACKEND", "")).lower() and "://" in str(first):
+            from redis import connection
+
+            # Without types in redis-py.
+            parse_url: Any = connection.parse_url
+            options = cache.get("OPTIONS") or {}
+            yield alias, _place({"db": options.get("db"), **parse_url(str(first))})
+
+
+def _ask(client: Any) -> Iterator[checks.CheckMessage]:
+    from redis.exceptions import RedisError
+
+    try:
+        told = client.info()
+    except RedisError as exc:
+        # Its text names the server, or the missing right, and no password.
+        yield checks.Info(
+            f"The Redis server of the sessions could not be asked with INFO: {exc}",
+            hint="Its version, its eviction policy and its persistence were not checked.",
+            id="django_scs.I020",
+        )
+        return
+    version = str(told.get("redis_version", ""))
+    if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < _NEEDED_VERSION:
+        yield checks.Error(
+            f"Sessions need Redis 7.0 or newer, and this is {version}.", id="django_scs.E021"
+        )
+    if (policy := told.get("maxmemory_policy", "noeviction")) != "noeviction":
+        yield _evicts(policy)
+    if not told.get("aof_enabled"):
+        yield _FORGETS
+
+
+def _shares_with_cache(alias: str) -> checks.CheckMessage:
+    return checks.Warning(
+        f"CACHES[{alias!r}] is in the same database of the same Redis server as the sessions:"
+        " cache.clear() logs everybody out.",
+        hint="Give the sessions a server of their own, or another database number.",
+        id="django_scs.W020",
+    )
+
+
+def _evicts(policy: str) -> checks.CheckMessage:
+    return checks.Warning(
+        f"Redis has the eviction policy {policy!r}: when its memory is full it removes sessions"
+        " without an error, and users are logged out.",
+        hint="Set maxmemory-policy to noeviction, and keep caches on another server.",
+        id="django_scs.W022",
+    )
+
+
+_TOKENS_IN_CLEAR: Final = checks.Warning(
+    "Redis holds the session tokens in clear: MONITOR, SLOWLOG, KEYS and every dump show them.",
+    hint="Set SCS_HASH_TOKENS to True. It ends all sessions, once.",
+    id="django_scs.W021",
+)
+_FORGETS: Final = checks.Warning(
+    "Redis has no append-only file: after a restart sessions are missing.",
+    hint="Set appendonly to yes. With appendfsync everysec a killed server loses no session.",
+    id="django_scs.W023",
+)

@@ -1,0 +1,117 @@
+"""What the format of a session in a cookie promises, and how one is chosen by SCS_COOKIE_FORMAT."""
+
+import re
+import secrets
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple, Protocol, cast
+
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
+
+from .base import Codec, ReadSetting
+
+#: Bytes that a browser keeps of a cookie's name and value together. Chromium drops a longer cookie
+#: without a word.
+LIMIT = 4096
+
+#: Characters of a session's id.
+ID_LENGTH = 22
+
+_FORMATS = {
+    "scs": "django_scs.codecs.sealed.SealedCookie",
+    "gorilla": "django_scs.codecs.gorilla.GorillaCookie",
+}
+_ID = re.compile(r"[A-Za-z0-9_-]{21}[AQgw]", re.ASCII)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Content(NamedTuple):
+    """A session as a cookie carries it.
+
+    ``id`` names the session, "" if a Go application wrote the cookie first; ``deadline`` is its
+    absolute end (aware), None in that case; ``written_at`` is when the cookie was sealed (aware).
+    ``data`` is what the format's codec read deadline and values from. ``rewrite`` tells that the
+    cookie should be sealed anew though nothing has changed: an old key had sealed it, or it lacks the
+    id or the deadline.
+    """
+
+    id: str
+    deadline: datetime | None
+    values: dict[Any, Any]
+    written_at: datetime
+    data: bytes
+    rewrite: bool
+
+    def __repr__(self) -> str:
+        return f"<session {self.id}, written {self.written_at}>"
+
+
+class CookieFormat(Protocol):
+    """Turns a session into the value of a cookie, and back.
+
+    One object is shared by all threads. A value consists of characters that need no quotes.
+    """
+
+    #: Writes the values; ``key`` is the session's id.
+    codec: Codec
+
+    def max_data(self, name: str) -> int:
+        """Return the most bytes that the codec may write for the cookie ``name``: one that is sealed
+        has, name and value together, at most LIMIT bytes."""
+        ...
+
+    def seal(self, name: str, session_id: str, data: bytes) -> str:
+        """Return the value of the cookie ``name`` that holds ``data``, written now.
+
+        ``session_id`` is one of ``new_id``.
+        """
+        ...
+
+    def open(self, name: str, cookie: str) -> Content:
+        """Return what the cookie ``name`` holds.
+
+        Raises CookieError, and nothing else, for what was not sealed under that name. Deadline and
+        idle timeout are the caller's to check.
+        """
+        ...
+
+
+def load(name: object, read: ReadSetting, codec: Codec) -> CookieFormat:
+    """Return the format of that name, made from the project's settings.
+
+    ``codec`` is for the formats that leave the values to one. Raises ImproperlyConfigured, with the
+    choices, for another name, and for keys that cannot work.
+    """
+    if not isinstance(name, str) or name not in _FORMATS:
+        raise ImproperlyConfigured(
+            f"SCS_COOKIE_FORMAT is {name!r}, and must be one of: {', '.join(map(repr, _FORMATS))}."
+        )
+    try:
+        made = import_string(_FORMATS[name]).from_settings(read, codec)
+    except (ImportError, ValueError) as exc:
+        raise ImproperlyConfigured(f"SCS_COOKIE_FORMAT is {name!r}: {exc}") from exc
+    return cast(CookieFormat, made)
+
+
+def new_id() -> str:
+    """Return the id of a new session: 128 random bits as 22 characters of base64url."""
+    return secrets.token_urlsafe(16)
+
+
+def is_id(text: str) -> bool:
+    """Tell whether ``text`` could be one of ``new_id``."""
+    return _ID.fullmatch(text) is not None
+
+
+def to_microseconds(moment: datetime) -> int:
+    """Return an aware datetime as microseconds since 1970."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def from_microseconds(number: int) -> datetime:
+    """Return an aware datetime; the nearest one for a number past those that Python has."""
+    try:
+        return _EPOCH + timedelta(microseconds=number)
+    except OverflowError:
+        return (datetime.max if number > 0 else datetime.min).replace(tzinfo=UTC)

@@ -1,0 +1,278 @@
+"""The store in Redis: one server, Sentinel or a Cluster. Shares its keys and bytes with scs's stores.
+
+What a session is in Redis, and each operation's script, is in ``scripts``; ``redis_wire`` brings it to
+the server. Source: scs redisstore, goredisstore.
+"""
+
+import re
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any, Final
+
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
+
+from ..backoff import LIMIT, pauses
+from ..exceptions import SessionBusy
+from ..tokens import Key, fingerprint
+from . import scripts
+from .base import Record
+from .redis_wire import Client, Name, Wire, redis
+
+PREFIX: Final = "scs:session:"
+_PAGE: Final = 500
+# For how many milliseconds a copy lives that a rename on a Cluster has not made the session yet.
+_COPY_MILLISECONDS: Final = 60_000
+#: A prefix has no braces, or one hash tag, which keeps all sessions in one slot of a Cluster.
+_TAG: Final = re.compile(r"[^{}]*(\{[^{}]+\})?[^{}]*")
+_GLOB: Final = re.compile(rb"[\\*?\[\]^-]")
+
+
+class RedisStore:
+    """Implements the Store contract on redis-py, one round trip an operation.
+
+    A session is a string under ``prefix`` and its key, with an expiry, as scs's stores write it. When
+    it is destroyed or renamed a tombstone stays beside it, so that a write that comes late does not
+    bring it back, and what a Go application brought back is removed when it is next looked for.
+
+    ``client`` is ``redis.Redis``, also one from Sentinel, or ``redis.RedisCluster``; it belongs to the
+    store, which turns its retries off. ``replicas`` is how many replicas have to confirm each write.
+    Raises redis-py's errors, and ``NotReplicated`` if too few have confirmed it within a second.
+    """
+
+    keeps_expired: Final = False
+    #: Redis itself takes 512 MB.
+    max_data: Final = None
+    #: The year 9999, roughly. Redis counts milliseconds in 64 bits.
+    max_ttl: Final = 250_000_000_000.0
+
+    def __init__(self, client: Client, prefix: str = PREFIX, *, replicas: int = 0) -> None:
+        tag = _TAG.fullmatch(prefix)
+        if not prefix or tag is None:
+            raise ImproperlyConfigured(
+                f"{prefix!r} is no prefix for sessions in Redis: it must not be empty, and may have"
+                " braces only around one hash tag, such as '{app}:session:'."
+            )
+        self._prefix = prefix.encode()
+        # A tombstone lies in the slot of its session: the whole name is the tag, or it has one.
+        self._tombstone = b"dead:%b" if tag[1] else b"dead:{%b}"
+        self._wire = Wire(client, replicas)
+
+    def refuses(self, size: int) -> None:
+        """Return None: there is no limit of ours."""
+
+    def find(self, key: str) -> Record | None:
+        key = Key(key)
+        found = self._wire.run(scripts.FIND, self._names(key))
+        return _record(key, found)
+
+    def find_latest(self, key: str) -> Record | None:
+        # Never answered by a replica either, and what has expired is gone.
+        key = Key(key)
+        return self.find(key)
+
+    def insert(self, key: str, data: bytes, ttl: float) -> bool:
+        """Add a session; False if ``key`` is taken, or was destroyed or renamed."""
+        key = Key(key)
+        return self._write(scripts.INSERT, self._names(key), data, *_until(ttl))
+
+    def replace(self, key: str, data: bytes, ttl: float, expected: bytes) -> bool:
+        key = Key(key)
+        return self._write(scripts.REPLACE, self._names(key), expected, data, *_until(ttl))
+
+    def touch(self, key: str, ttl: float, expected: bytes) -> bool:
+        key = Key(key)
+        return self._write(scripts.TOUCH, self._names(key), expected, _milliseconds(ttl))
+
+    def rename(
+        self,
+        key: str,
+        new_key: str,
+        ttl: float,
+        data: bytes | None = None,
+        expected: bytes | None = None,
+    ) -> bool:
+        key, new_key = Key(key), Key(new_key)
+        names = [*self._names(key), self._name(new_key)]
+        if not self._wire.are_in_one_slot(names):
+            return self._move(key, new_key, ttl, data, expected)
+        if data is None or expected is None:
+            return self._write(scripts.RENAME, names, _nonce(), *_until(ttl))
+        return self._write(
+            scripts.RENAME_AND_REPLACE, names, _nonce(), *_until(ttl), data, expected
+        )
+
+    def delete(self, key: str) -> bool:
+        key = Key(key)
+        return self._write(scripts.DELETE, self._names(key), _nonce())
+
+    def delete_expired(self, limit: int) -> int:
+        """Return 0: Redis removes what has expired by itself."""
+        return 0
+
+    def all(self) -> Iterator[Record]:
+        """Yield every live session, page by page. One may come twice while Redis resizes its tables."""
+        for node in self.servers():
+            for keys in self._pages(node):
+                yield from self._read(node, keys)
+
+    def fate(self) -> None:
+        """Return None: each operation is final when it returns."""
+
+    def servers(self) -> list[redis.Redis]:
+        """Return the client of each server that has sessions: on a Cluster, of each primary."""
+        return self._wire.nodes()
+
+    def _move(
+        self, key: str, new_key: str, ttl: float, data: bytes | None, expected: bytes | None
+    ) -> bool:
+        """Rename where the two keys lie on different servers: copy first, bury second.
+
+        The burial decides who wins. Before it the copy lives for a minute only, and nobody knows its
+        key; burying first would lose the session if this process died.
+        """
+        old, new, nonce = self._names(key), self._names(new_key), _nonce()
+        original = expected if data is not None else self._data(key)
+        for _ in chain([True], pauses()):
+            if original is None:
+                return False
+            copy = original if data is None else data
+            self._write(scripts.PUT, new, copy, b"PX", _COPY_MILLISECONDS)
+            answer = self._wire.run(scripts.BURY, old, nonce, original)
+            if answer == 1:
+                return self._write(scripts.PUT, new, copy, *_until(ttl))
+            if answer == 0 or data is not None:
+                self._wire.run(scripts.DROP, new)
+                return False
+            # Another request has saved meanwhile: this is what it has saved.
+            original = answer
+        self._wire.run(scripts.DROP, new)
+        raise SessionBusy(fingerprint(key), LIMIT)
+
+    def _data(self, key: str) -> bytes | None:
+        record = self.find(key)
+        return record and record.data
+
+    def _write(self, script: scripts.Script, names: Sequence[Name], *arguments: Any) -> bool:
+        return bool(self._wire.run(script, names, *arguments) == 1)
+
+    def _name(self, key: str) -> Name:
+        return Name(self._prefix + key.encode())
+
+    def _names(self, key: str) -> list[Name]:
+        name = self._name(key)
+        return [name, Name(self._tombstone % name)]
+
+    def _key(self, name: bytes) -> Key:
+        return Key(name[len(self._prefix) :].decode(errors="replace"))
+
+    def _pages(self, node: redis.Redis) -> Iterator[list[str]]:
+        """Yield the keys of the sessions on one server, some hundred at a time."""
+        pattern = _GLOB.sub(rb"\\\g<0>", self._prefix) + b"*"
+        cursor = b"0"
+        while True:
+            scan = (b"SCAN", cursor, b"MATCH", pattern, b"COUNT", _PAGE)
+            (answer,) = self._wire.ask(node, [scan])
+            if isinstance(answer, Exception):
+                raise answer
+            cursor, names = answer
+            yield [self._key(name) for name in set(names)]
+            if cursor == b"0":
+                return
+
+    def _read(self, node: redis.Redis, keys: Sequence[str]) -> Iterator[Record]:
+        """Yield the sessions of some keys, read in one trip."""
+        head = (b"EVALSHA", scripts.FIND.digest, 2)
+        answers = self._wire.ask(node, [(*head, *self._names(key), 0) for key in keys])
+        for key, answer in zip(keys, answers, strict=True):
+            # An error says that the server does not know the script yet, or that the slot has moved.
+            record = self.find(key) if isinstance(answer, Exception) else _record(key, answer)
+            if record is not None:
+                yield record
+
+
+def from_settings(read: Callable[[str, Any], Any]) -> RedisStore:
+    """Return the store that ``SCS_REDIS`` and its companions describe. Connects to nothing.
+
+    ``read`` returns a setting by its full name, or the default. Raises ImproperlyConfigured, which
+    never quotes a location, for that may hold a password.
+    """
+    replicas = read("SCS_REDIS_WAIT", 0)
+    if not isinstance(replicas, int) or isinstance(replicas, bool) or replicas < 0:
+        raise ImproperlyConfigured(
+            f"SCS_REDIS_WAIT is {replicas!r}, and must be a number of replicas, 0 or more."
+        )
+    prefix = read("SCS_REDIS_PREFIX", PREFIX)
+    if not isinstance(prefix, str):
+        raise ImproperlyConfigured(f"SCS_REDIS_PREFIX is {prefix!r}, and must be a str.")
+    given = read("SCS_REDIS", None)
+    client = _called(given) if isinstance(given, str) else _connected(given)
+    return RedisStore(client, prefix, replicas=replicas)
+
+
+def _called(path: str) -> Client:
+    problem = "SCS_REDIS must be a dict, or the dotted path of a callable that returns a client"
+    if "://" in path:
+        raise ImproperlyConfigured(f"{problem}. For a location write {{'LOCATION': ...}}.")
+    try:
+        make = import_string(path)
+    except ImportError as exc:
+        raise ImproperlyConfigured(f"{problem}: {exc}") from exc
+    client = make() if callable(make) else None
+    if not isinstance(client, redis.Redis | redis.RedisCluster):
+        raise ImproperlyConfigured(
+            f"{problem}: {path!r} gave a {type(client).__name__}, and has to give a redis.Redis or a"
+            " redis.RedisCluster."
+        )
+    return client
+
+
+def _connected(given: Any) -> Client:
+    """Return a client by what Django's CACHES would say: LOCATION and OPTIONS."""
+    if not isinstance(given, Mapping) or not set(given) <= {"LOCATION", "OPTIONS"}:
+        keys = sorted(map(str, given)) if isinstance(given, Mapping) else type(given).__name__
+        raise ImproperlyConfigured(
+            f"SCS_REDIS has {keys}, and must be a dict with LOCATION and OPTIONS, such as"
+            " {'LOCATION': 'redis://127.0.0.1:6379/1'}, or the dotted path of a callable."
+        )
+    location = given.get("LOCATION")
+    # In CACHES the servers after the first are replicas. One that is behind must not be read.
+    servers = re.split("[;,]", location) if isinstance(location, str) else list(location or ())
+    options = dict(given.get("OPTIONS") or {})
+    try:
+        for name in ("pool_class", "parser_class"):
+            if isinstance(options.get(name), str):
+                options[name] = import_string(options[name])
+        make = options.pop("pool_class", redis.ConnectionPool)
+        pool = make.from_url(servers[0], **options)
+        # An option that does not exist is not refused before this.
+        pool.connection_class(**pool.connection_kwargs)
+    except (IndexError, AttributeError, ImportError, TypeError, ValueError) as exc:
+        raise ImproperlyConfigured(
+            "SCS_REDIS must have a LOCATION such as 'redis://127.0.0.1:6379/1' and OPTIONS that"
+            f" redis-py knows: {exc}"
+        ) from None
+    return redis.Redis(connection_pool=pool)
+
+
+def _record(key: str, found: Sequence[Any] | None) -> Record | None:
+    if found is None:
+        return None
+    data, milliseconds, seconds, microseconds = found
+    return Record(key, data, milliseconds / 1000, int(seconds) + int(microseconds) / 1e6)
+
+
+def _milliseconds(ttl: float) -> int:
+    longest = RedisStore.max_ttl
+    return int(max(-longest, min(ttl, longest)) * 1000)
+
+
+def _until(ttl: float) -> tuple[bytes, int]:
+    """Return what ends a session after ``ttl`` seconds: in SET, a time to live of 0 is an error."""
+    milliseconds = _milliseconds(ttl)
+    return (b"PX", milliseconds) if milliseconds > 0 else (b"PXAT", 1)
+
+
+def _nonce() -> bytes:
+    return secrets.token_bytes(16)

@@ -1,0 +1,164 @@
+"""What Redis is told, as data: one Lua script for each operation. Imports the standard library only.
+
+A session lies under its name, KEYS[1]. Its tombstone, KEYS[2], says that it was destroyed or renamed,
+and holds the nonce of the operation that did so: sent again after a lost reply, that operation finds
+its own nonce and knows that it has happened. The last argument is "1" if an earlier attempt may have
+been executed. A name without an expiry is no session: scs's go-redis store leaves that behind when it
+commits after the deadline.
+
+Every script begins with ``#!lua``, or a replica would run it up to its first write and answer "no
+session". Those that say ``allow-oom`` work when the memory is full. All of it needs Redis 7.0.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+
+@dataclass(frozen=True)
+class Script:
+    """A Lua script and what may be done with it."""
+
+    body: str
+    #: Whether it may be sent again after a reply that did not come.
+    repeatable: bool = True
+    #: Whether it has to work when the server's memory is full.
+    when_full: bool = True
+    #: Whether replicas have something to confirm.
+    writes: bool = True
+
+    @cached_property
+    def text(self) -> bytes:
+        """What the server is sent when it does not know the script."""
+        flags = " flags=allow-oom" if self.when_full else ""
+        return f"#!lua{flags}\n{self.body}".encode()
+
+    @cached_property
+    def digest(self) -> bytes:
+        """By what the server knows the script."""
+        return hashlib.sha1(self.text, usedforsecurity=False).hexdigest().encode()
+
+
+# A tombstone lives as long as the session would have, and a day at least: longer than any request
+# is in flight.
+_BURY: Final = (
+    "redis.call('SET', KEYS[2], ARGV[1], 'PX', string.format('%.0f', math.max(left, 86400000)))"
+)
+_IF_BURIED_SAY_WHETHER_BY_ME: Final = """
+local grave = redis.call('GET', KEYS[2])
+if grave then return grave == ARGV[1] and 1 or 0 end
+local left = redis.call('PTTL', KEYS[1])
+"""
+_IF_NOT_AS_EXPECTED: Final = """
+if redis.call('EXISTS', KEYS[2]) == 1 or redis.call('PTTL', KEYS[1]) < 0
+    or redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+"""
+
+#: Without arguments. Gives data, milliseconds left, and the server's clock; buries what was revived.
+FIND: Final = Script(
+    """
+if redis.call('EXISTS', KEYS[2]) == 1 then
+    redis.call('DEL', KEYS[1])
+    return false
+end
+local left = redis.call('PTTL', KEYS[1])
+if left < 0 then return false end
+local now = redis.call('TIME')
+return {redis.call('GET', KEYS[1]), left, now[1], now[2]}
+""",
+    writes=False,
+)
+
+#: Data, and PX with milliseconds or PXAT with a moment.
+INSERT: Final = Script(
+    """
+if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
+if redis.call('SET', KEYS[1], ARGV[1], 'NX', ARGV[2], ARGV[3]) then return 1 end
+return (ARGV[4] == '1' and redis.call('GET', KEYS[1]) == ARGV[1]) and 1 or 0
+""",
+    when_full=False,
+)
+
+#: Expected data, new data, PX or PXAT.
+REPLACE: Final = Script(
+    f"""{_IF_NOT_AS_EXPECTED}
+redis.call('SET', KEYS[1], ARGV[2], ARGV[3], ARGV[4])
+return 1
+""",
+    repeatable=False,
+    when_full=False,
+)
+
+#: Expected data, milliseconds.
+TOUCH: Final = Script(
+    f"""{_IF_NOT_AS_EXPECTED}
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])
+""",
+    repeatable=False,
+)
+
+#: Nonce.
+DELETE: Final = Script(
+    f"""
+local left = redis.call('PTTL', KEYS[1])
+local found = redis.call('DEL', KEYS[1])
+local grave = redis.call('GET', KEYS[2])
+if grave then return grave == ARGV[1] and 1 or 0 end
+if found == 0 then return 0 end
+{_BURY}
+return left < 0 and 0 or 1
+"""
+)
+
+#: Nonce, PX or PXAT. KEYS[3] is the new name.
+RENAME: Final = Script(
+    f"""{_IF_BURIED_SAY_WHETHER_BY_ME}
+if left < 0 then return 0 end
+if redis.call('RENAMENX', KEYS[1], KEYS[3]) == 0 then
+    return redis.error_reply('ERR the new key of a session is taken')
+end
+redis.call(ARGV[2] == 'PX' and 'PEXPIRE' or 'PEXPIREAT', KEYS[3], ARGV[3])
+{_BURY}
+return 1
+"""
+)
+
+#: Nonce, PX or PXAT, new data, expected data. KEYS[3] is the new name.
+RENAME_AND_REPLACE: Final = Script(
+    f"""{_IF_BURIED_SAY_WHETHER_BY_ME}
+if left < 0 or redis.call('GET', KEYS[1]) ~= ARGV[5] then return 0 end
+if not redis.call('SET', KEYS[3], ARGV[4], 'NX', ARGV[2], ARGV[3]) then
+    return redis.error_reply('ERR the new key of a session is taken')
+end
+redis.call('DEL', KEYS[1])
+{_BURY}
+return 1
+"""
+)
+
+# On a Cluster the old and the new name lie on different servers. See RedisStore.rename.
+
+#: Data, PX or PXAT. Gives 0 if the session was destroyed.
+PUT: Final = Script(
+    """
+if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], ARGV[2], ARGV[3])
+return 1
+"""
+)
+
+#: Nonce, expected data. Gives 1, 0 if there is no session, or the data that is there instead.
+BURY: Final = Script(
+    f"""{_IF_BURIED_SAY_WHETHER_BY_ME}
+if left < 0 then return 0 end
+local held = redis.call('GET', KEYS[1])
+if held ~= ARGV[2] then return held end
+redis.call('DEL', KEYS[1])
+{_BURY}
+return 1
+"""
+)
+
+#: Without arguments. Removes a copy that nobody knows, without a tombstone.
+DROP: Final = Script("return redis.call('DEL', KEYS[1])\n")

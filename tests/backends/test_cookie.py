@@ -1,0 +1,433 @@
+"""The engine whose sessions are whole in their cookies, over HTTP, in both formats."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.core.cache import caches
+from django.core.exceptions import ImproperlyConfigured
+from django.test import Client, override_settings
+
+from django_scs import conf
+from django_scs.backends import expiry
+from django_scs.backends.cookie import SessionStore
+from django_scs.codecs.cookie import CookieFormat, is_id
+from django_scs.codecs.gorilla import NO_DEADLINE, GoKey, GorillaCookie
+from django_scs.codecs.json import JSONCodec
+from django_scs.codecs.sealed import SealedCookie
+from django_scs.codecs.securecookie import SecureCookie
+from django_scs.exceptions import SessionTooLarge
+from tests.support import token_of
+
+pytestmark = pytest.mark.urls("tests.urls")
+
+ENGINE = "django_scs.backends.cookie"
+NAME = settings.SESSION_COOKIE_NAME
+KEY, OLD_KEY = bytes(range(32)), bytes(range(32, 64))
+HOUR = timedelta(hours=1)
+
+
+class Clock:
+    """The time of both the engine and the format."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 5, 17, 12, 0, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def seconds(self) -> float:
+        return self.now.timestamp()
+
+
+def make(name: str, clock: Clock, *keys: bytes) -> CookieFormat:
+    if name == "scs":
+        return SealedCookie(keys, JSONCodec(), clock=clock.seconds)
+    pairs = [(key, key) for key in keys]
+    return GorillaCookie(pairs, registered=["time.Time"], clock=clock.seconds)
+
+
+@pytest.fixture(params=["scs", "gorilla"])
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(expiry, "_clock", lambda: clock().timestamp())
+    return clock
+
+
+@pytest.fixture(autouse=True)
+def engine(name: str, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    fmt = make(name, clock, KEY)
+    monkeypatch.setattr(SessionStore, "_format", classmethod(lambda cls: fmt))
+    with override_settings(SESSION_ENGINE=ENGINE):
+        yield
+
+
+@pytest.fixture
+def use_format(monkeypatch: pytest.MonkeyPatch) -> Callable[[CookieFormat], None]:
+    return lambda fmt: monkeypatch.setattr(SessionStore, "_format", classmethod(lambda cls: fmt))
+
+
+def opened(client: Client) -> SessionStore:
+    return SessionStore(token_of(client))
+
+
+# Values
+
+
+def test_values_travel_in_the_cookie(client: Client) -> None:
+    response = client.get("/put/")
+    morsel = response.cookies[NAME]
+    assert morsel["httponly"]
+    assert '"' not in morsel.OutputString()
+    assert "no-store" in response["Cache-Control"]
+    assert client.get("/read/").json() == {"color": "red"}
+    assert client.get("/put/?color=blue").json() == {"color": "blue"}
+    assert client.get("/remove/").json() == {}
+    assert client.get("/read/").json() == {}
+
+
+def test_reading_sends_no_cookie(client: Client) -> None:
+    client.get("/put/")
+    for path in ("/read/", "/untouched/"):
+        assert not client.get(path).cookies
+    assert not Client().get("/read/").cookies
+
+
+def test_session_key_is_an_id(client: Client) -> None:
+    client.get("/put/")
+    session = opened(client)
+    assert is_id(session.session_key)
+    assert session.session_key not in token_of(client)
+    key = session.session_key
+    client.get("/put/?color=blue")
+    assert opened(client).session_key == key
+    assert opened(client).token() == token_of(client)
+
+
+def test_a_saved_session_can_be_opened_by_its_token() -> None:
+    session = SessionStore()
+    assert (session.session_key, session.token(), session.is_empty()) == (None, "", True)
+    session["a"] = 1
+    session.save()
+    again = SessionStore(session.token())
+    assert again.session_key == session.session_key
+    assert again["a"] == 1
+    assert again.exists(session.token())
+    assert not again.exists(session.session_key)
+    assert again.is_stored()
+    assert list(SessionStore.iterate()) == []
+    SessionStore.clear_expired()
+
+
+def test_an_id_alone_opens_nothing() -> None:
+    session = SessionStore()
+    session.create()
+    again = SessionStore(session.session_key)
+    assert again.load() == {}
+    assert again.session_key is None
+
+
+def test_create_gives_another_id(client: Client) -> None:
+    client.get("/put/")
+    session = opened(client)
+    session.create()
+    assert session.session_key != opened(client).session_key
+    assert SessionStore(session.token()).load() == {}
+
+
+@pytest.mark.parametrize("cookie", ["garbage", "a" * 5000, "=", "AAAA", "a" * 22])
+def test_a_bad_cookie_is_no_session(cookie: str, client: Client) -> None:
+    client.cookies[NAME] = cookie
+    assert client.get("/read/").json() == {}
+    assert client.get("/put/").json() == {"color": "red"}
+    assert opened(client).load() == {"color": "red"}
+
+
+def test_a_good_cookie_behind_a_bad_one(client: Client) -> None:
+    client.get("/put/")
+    good = token_of(client)
+    for header in (f"{NAME}=bad; {NAME}={good}", f"{NAME}={good}; {NAME}=bad"):
+        assert Client().get("/read/", headers={"cookie": header}).json() == {"color": "red"}
+
+
+def test_too_large_is_refused_before_anything_is_sent() -> None:
+    session = SessionStore()
+    session.update({"small": 1, "large": "x" * 4000})
+    with pytest.raises(SessionTooLarge, match="'large'"):
+        session.save()
+    session["large"] = "x" * 1900
+    session.save()
+    assert len(NAME) + len(session.token()) <= 4096
+
+
+def test_a_view_that_fails_changes_nothing(client: Client) -> None:
+    client.get("/put/")
+    assert not client.get("/put/?color=blue&status=503").cookies
+    assert client.get("/read/").json() == {"color": "red"}
+
+
+def test_take_is_a_pop(client: Client) -> None:
+    client.get("/put_flash/")
+    before = token_of(client)
+    assert client.get("/pop_flash/").content == b"Saved!"
+    assert client.get("/pop_flash/").content == b""
+    # Nothing in a browser can be used up: the old cookie shows the message again.
+    client.cookies[NAME] = before
+    assert client.get("/pop_flash/").content == b"Saved!"
+
+
+@pytest.mark.parametrize("name", ["gorilla"], indirect=True)
+@pytest.mark.parametrize(("key", "go_key"), [("flash", "_flash"), ("notes", "notes")])
+def test_flashes_are_those_of_gorilla(key: str, go_key: str, client: Client, clock: Clock) -> None:
+    for message in ("one", "two"):
+        client.get(f"/put_flash/?message={message}&key={key}")
+    assert opened(client)[go_key] == ["one", "two"]
+    payload = SecureCookie(KEY, KEY, clock=clock.seconds).decode(NAME, token_of(client))
+    assert b"[]interface {}" in payload
+    assert b"[]string" not in payload
+    if key == "flash":
+        for left in (b"one", b"two", b""):
+            assert client.get("/pop_flash/").content == left
+        assert opened(client).is_empty()
+
+
+def test_merge_is_refused() -> None:
+    mine, other = SessionStore(), SessionStore()
+    mine["a"] = other["b"] = 1
+    mine.save()
+    other.save()
+    for nothing in ("", "garbage", mine.token()):
+        mine.merge_session(nothing)
+    with pytest.raises(NotImplementedError, match="merged"):
+        mine.merge_session(other.token())
+
+
+def test_of_parallel_changes_the_last_stays(client: Client) -> None:
+    client.get("/put/")
+    mine, theirs = opened(client), opened(client)
+    mine["mine"] = theirs["theirs"] = 1
+    for session in (mine, theirs):
+        session.save()
+    assert SessionStore(theirs.token()).load() == {"color": "red", "theirs": 1}
+    assert SessionStore(mine.token()).load() == {"color": "red", "mine": 1}
+
+
+def test_what_is_ended_elsewhere_goes_on_here(client: Client) -> None:
+    client.get("/put/")
+    mine, theirs = opened(client), opened(client)
+    mine["mine"] = 1
+    theirs.flush()
+    mine.save()
+    assert SessionStore(mine.token())["mine"] == 1
+    renewed = [opened(client) for _ in range(2)]
+    for session in renewed:
+        session.cycle_key()
+    assert len({session.session_key for session in renewed}) == 2
+
+
+# Two clocks
+
+
+@override_settings(SCS_LIFETIME=10 * HOUR, SCS_IDLE_TIMEOUT=HOUR)
+def test_idle_timeout_slides(client: Client, clock: Clock) -> None:
+    client.get("/put/")
+    clock.now += timedelta(minutes=5)
+    assert not client.get("/read/").cookies
+    clock.now += timedelta(minutes=2)
+    assert client.get("/read/").cookies
+    clock.now += timedelta(minutes=59)
+    assert client.get("/read/").json() == {"color": "red"}
+    clock.now += timedelta(minutes=61)
+    assert client.get("/read/").json() == {}
+
+
+@override_settings(SCS_LIFETIME=10 * HOUR, SCS_IDLE_TIMEOUT=HOUR)
+def test_deadline_does_not_slide(client: Client, clock: Clock) -> None:
+    client.get("/put/")
+    deadline = opened(client).deadline()
+    for _ in range(19):
+        clock.now += HOUR / 2
+        assert client.get("/read/").json() == {"color": "red"}
+        assert opened(client).deadline() == deadline
+    clock.now += HOUR / 2
+    assert client.get("/read/").json() == {}
+
+
+@override_settings(SCS_LIFETIME=HOUR)
+def test_the_browsers_cookie_ends_by_the_deadline(client: Client, clock: Clock) -> None:
+    assert client.get("/put/").cookies[NAME]["max-age"] == 3600
+    clock.now += HOUR / 2
+    assert client.get("/put/?color=blue").cookies[NAME]["max-age"] == 1800
+
+
+def test_set_expiry_ends_it_inside_the_cookie(client: Client, clock: Clock) -> None:
+    client.get("/put/")
+    assert client.get("/expire/?seconds=60").cookies[NAME]["max-age"] == 60
+    clock.now += timedelta(seconds=59)
+    assert client.get("/read/").json()["color"] == "red"
+    clock.now += timedelta(seconds=2)
+    assert client.get("/read/").json() == {}
+
+
+# Login and logout
+
+
+@pytest.mark.django_db
+def test_a_login_gets_another_id(client: Client, django_user_model: Any) -> None:
+    django_user_model.objects.create_user("alice")
+    client.get("/put/")
+    before = opened(client).session_key
+    assert client.get("/log_in/").json()["_auth_user_id"]
+    assert opened(client).session_key != before
+    assert opened(client)["color"] == "red"
+    before = opened(client).session_key
+    client.get("/log_in/")
+    assert opened(client).session_key != before
+
+
+@pytest.mark.django_db
+def test_values_of_another_user_do_not_stay(client: Client, django_user_model: Any) -> None:
+    for user in ("alice", "bob"):
+        django_user_model.objects.create_user(user)
+    client.get("/log_in/?user=alice")
+    client.get("/put/")
+    client.get("/log_in/?user=bob")
+    assert "color" not in client.get("/read/").json()
+
+
+def test_logout_sends_an_empty_cookie(client: Client) -> None:
+    client.get("/put/")
+    before = token_of(client)
+    response = client.get("/log_out/")
+    morsel = response.cookies[NAME]
+    assert (morsel.value, morsel["max-age"], morsel["path"]) == ("", 0, "/")
+    assert "no-store" in response["Cache-Control"]
+    # Said in the documentation: who kept the cookie can use it.
+    client.cookies[NAME] = before
+    assert client.get("/read/").json() == {"color": "red"}
+
+
+@pytest.fixture
+def denylist() -> Iterator[Any]:
+    memory = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "denied"}
+    with override_settings(CACHES={"default": memory}, SCS_COOKIE_DENYLIST="default"):
+        yield caches["default"]
+        caches["default"].clear()
+
+
+@pytest.mark.usefixtures("denylist")
+def test_logout_holds_with_a_denylist(client: Client) -> None:
+    client.get("/put/")
+    before = token_of(client)
+    assert client.get("/read/").json() == {"color": "red"}
+    client.get("/log_out/")
+    client.cookies[NAME] = before
+    assert client.get("/read/").json() == {}
+
+
+@pytest.mark.usefixtures("denylist")
+def test_the_cookie_before_a_renewal_is_denied(client: Client) -> None:
+    client.get("/put/")
+    before = token_of(client)
+    client.get("/renew/")
+    assert client.get("/read/").json() == {"color": "renewed"}
+    client.cookies[NAME] = before
+    assert client.get("/read/").json() == {}
+
+
+def test_denial_lasts_until_the_deadline(denylist: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    monkeypatch.setattr(type(denylist), "set", lambda self, *args: found.append(args))
+    with override_settings(SCS_LIFETIME=10 * HOUR, SCS_IDLE_TIMEOUT=HOUR):
+        session = SessionStore()
+        session.create()
+        key = session.session_key
+        session.flush()
+    ((name, _, timeout),) = found
+    assert key in name
+    assert timeout == 36_000
+
+
+# Keys, and cookies of Go
+
+
+def test_a_cookie_of_an_old_key_is_rewritten(
+    name: str, client: Client, clock: Clock, use_format: Callable[[CookieFormat], None]
+) -> None:
+    client.get("/put/")
+    before = opened(client).session_key
+    use_format(make(name, clock, OLD_KEY, KEY))
+    assert client.get("/read/").cookies
+    assert not client.get("/read/").cookies
+    assert opened(client).session_key == before
+    use_format(make(name, clock, OLD_KEY))
+    assert client.get("/read/").json() == {"color": "red"}
+
+
+@pytest.mark.parametrize("name", ["gorilla"], indirect=True)
+def test_a_session_that_go_began(client: Client, clock: Clock) -> None:
+    fmt = GorillaCookie([(KEY, KEY)], clock=clock.seconds)
+    payload = fmt.codec.encode(NO_DEADLINE, {"color": "red", GoKey(1): "one"})
+    by_go = SecureCookie(KEY, KEY, clock=clock.seconds).encode(NAME, payload)
+    client.cookies[NAME] = by_go
+    with override_settings(SCS_LIFETIME=HOUR):
+        session = opened(client)
+        assert session.deadline() == clock.now + HOUR
+        assert session[GoKey(1)] == "one"
+        assert is_id(session.session_key)
+        # It has an id and a deadline from the first response on.
+        assert client.get("/put_flash/").cookies
+    first = opened(client).session_key
+    clock.now += timedelta(minutes=1)
+    client.get("/pop_flash/")
+    assert opened(client).session_key == first
+    assert opened(client)[GoKey(1)] == "one"
+    assert opened(client).deadline() == clock.now + timedelta(minutes=59)
+
+
+# Beside another kind
+
+
+def test_another_kind_of_session() -> None:
+    entry = {"COOKIE_NAME": "preferences", "ENGINE": ENGINE}
+    with override_settings(SCS_SESSIONS={"preferences": entry}):
+        assert conf.options("preferences").cookie.name == "preferences"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"SCS_COOKIE_DENYLIST": "none"}, "alias of a cache"),
+        ({"SCS_COOKIE_FORMAT": "json"}, "'scs', 'gorilla'"),
+        ({"SCS_COOKIE_FORMAT": "gorilla"}, "list of pairs"),
+        ({"SCS_COOKIE_KEYS": ["short"]}, "5 bytes"),
+    ],
+)
+def test_wrong_settings(
+    wrong: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    with override_settings(SESSION_ENGINE=ENGINE, **wrong):
+        (problem,) = conf.problems()
+        assert message in problem
+        with pytest.raises(ImproperlyConfigured):
+            SessionStore()
+
+
+def test_settings_in_the_whole(monkeypatch: pytest.MonkeyPatch, client: Client) -> None:
+    monkeypatch.undo()
+    key = "k" * 32
+    for chosen in ({}, {"SCS_COOKIE_FORMAT": "gorilla", "SCS_COOKIE_KEYS": [(key, key)]}):
+        with override_settings(SESSION_ENGINE=ENGINE, **chosen):
+            assert conf.problems() == []
+            client.get("/put/")
+            assert client.get("/read/").json() == {"color": "red"}

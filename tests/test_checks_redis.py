@@ -1,0 +1,157 @@
+"""The system checks of sessions in Redis, against real servers."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+import redis
+from django.core.checks import CheckMessage
+
+from django_scs.checks_redis import check_redis_server, check_redis_settings, check_redis_tokens
+from tests.redis_servers import client_of, cluster_client, redis_cluster, redis_server
+from tests.servers import Redis, RedisCluster
+
+__all__ = ["redis_cluster", "redis_server"]
+
+CACHE = "django.core.cache.backends.redis.RedisCache"
+
+
+@pytest.fixture(autouse=True)
+def on_redis(settings: Any, redis_server: Redis) -> None:
+    settings.SESSION_ENGINE = "django_scs.backends.redis"
+    settings.SCS_REDIS = {"LOCATION": redis_server.url}
+
+
+@pytest.fixture
+def client(redis_server: Redis) -> Iterator[redis.Redis]:
+    with client_of(redis_server) as client:
+        yield client
+
+
+def ids(messages: list[CheckMessage]) -> list[str]:
+    return [str(message.id).removeprefix("django_scs.") for message in messages]
+
+
+def server_ids() -> list[str]:
+    return ids(check_redis_server(databases=["default"]))
+
+
+def test_other_engine_is_not_checked(settings: Any) -> None:
+    settings.SESSION_ENGINE = "django_scs.backends.db"
+    del settings.SCS_REDIS
+    assert check_redis_settings() == check_redis_tokens() == []
+    assert server_ids() == []
+
+
+@pytest.mark.parametrize("name", ["SCS_REDIS", "SCS_REDIS_PREFIX", "SCS_REDIS_WAIT"])
+def test_wrong_value_is_refused_by_name(settings: Any, name: str) -> None:
+    setattr(settings, name, object())
+    (message,) = check_redis_settings()
+    assert ids([message]) == ["E002"]
+    assert name in message.msg
+    assert server_ids() == []
+
+
+def test_engine_that_cannot_be_imported(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "django_scs.backends.redis", None)
+    assert ids(check_redis_settings()) == ["E020"]
+    assert server_ids() == []
+
+
+@pytest.mark.parametrize(
+    ("location", "options", "shared"),
+    [
+        ("{url}", {}, True),
+        ("{server}", {}, True),
+        ("{url},redis://127.0.0.1:1", {}, True),
+        (["{url}"], {}, True),
+        ("{server}/1", {}, False),
+        ("{server}", {"db": 1}, False),
+        ("redis://127.0.0.1:1/0", {}, False),
+    ],
+)
+def test_cache_in_the_same_database(
+    settings: Any, redis_server: Redis, location: Any, options: dict[str, Any], shared: bool
+) -> None:
+    def fill(text: str) -> str:
+        return text.format(url=redis_server.url, server=redis_server.url.removesuffix("/0"))
+
+    where = fill(location) if isinstance(location, str) else [*map(fill, location)]
+    settings.CACHES = {
+        "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+        "fast": {"BACKEND": CACHE, "LOCATION": where, "OPTIONS": options},
+    }
+    messages = check_redis_settings()
+    assert ids(messages) == ["W020"] * shared
+    assert redis_server.password not in str(messages)
+
+
+def test_tokens_in_clear(settings: Any) -> None:
+    assert ids(check_redis_tokens()) == ["W021"]
+    settings.SCS_HASH_TOKENS = True
+    assert check_redis_tokens() == []
+
+
+def test_server_is_asked_only_for_databases() -> None:
+    assert check_redis_server(databases=None) == []
+
+
+def test_server_without_persistence(client: redis.Redis) -> None:
+    assert server_ids() == ["W023"]
+    client.config_set("appendonly", "yes")
+    assert server_ids() == []
+    client.config_set("appendonly", "no")
+
+
+@pytest.mark.parametrize("policy", ["volatile-lru", "allkeys-lru", "volatile-ttl"])
+def test_server_that_evicts(client: redis.Redis, policy: str) -> None:
+    client.config_set("maxmemory-policy", policy)
+    (message, _) = check_redis_server(databases=["default"])
+    client.config_set("maxmemory-policy", "noeviction")
+    assert ids([message]) == ["W022"]
+    assert policy in message.msg
+
+
+def test_server_that_must_not_be_asked(
+    settings: Any, client: redis.Redis, redis_server: Redis
+) -> None:
+    client.execute_command("ACL", "SETUSER", "poor", "on", ">secret", "~*", "+@all", "-info")
+    settings.SCS_REDIS = {"LOCATION": f"redis://poor:secret@127.0.0.1:{redis_server.port}/0"}
+    (message,) = check_redis_server(databases=["default"])
+    client.execute_command("ACL", "DELUSER", "poor")
+    assert ids([message]) == ["I020"]
+    assert "info" in message.msg.lower()
+    assert "secret" not in message.msg
+
+
+def test_server_that_is_gone(settings: Any) -> None:
+    settings.SCS_REDIS = {"LOCATION": "redis://:secret@127.0.0.1:1/0"}
+    assert server_ids() == ["I020"]
+
+
+def test_old_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = {"redis_version": "6.2.14", "aof_enabled": 1}
+    monkeypatch.setattr(redis.Redis, "info", lambda self: told)
+    assert server_ids() == ["E021"]
+
+
+_client: Any = None
+
+
+def make_client() -> Any:
+    return _client
+
+
+def test_cluster_is_told_once(
+    settings: Any, redis_cluster: RedisCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(cluster_client(redis_cluster)) as client:
+        monkeypatch.setattr("tests.test_checks_redis._client", client)
+        settings.SCS_REDIS = "tests.test_checks_redis.make_client"
+        node = redis_cluster.nodes[0]
+        url = f"redis://127.0.0.1:{node.port}/0"
+        settings.CACHES = {"default": {"BACKEND": CACHE, "LOCATION": url}}
+        assert server_ids() == ["W023"]
+        assert ids(check_redis_settings()) == ["W020"]
