@@ -50,7 +50,7 @@ class Options:
     lifetime: float
     idle_timeout: float | None
     touch_interval: float
-    hash_tokens: bool
+    hash_tokens: bool | str
     token_bytes: int
     codec: Codec
     cookie: CookieOptions
@@ -195,6 +195,22 @@ def _touch_interval(read: _Reader) -> float:
     return seconds
 
 
+def _hash_tokens(read: _Reader) -> bool | str:
+    value: bool | str = read("SCS_HASH_TOKENS", False)
+    steps = [step for step in tokens.HASHING if isinstance(step, str)]
+    if not (isinstance(value, bool) or value in steps):
+        raise ImproperlyConfigured(
+            f"{read.label('SCS_HASH_TOKENS')} is {value!r}, and must be True or False, or, on the way"
+            f" from one to the other, one of {', '.join(map(repr, steps))}."
+        )
+    if isinstance(value, str) and _engine(read) in _HAVE_NO_TABLE:
+        raise ImproperlyConfigured(
+            f"{read.label('SCS_HASH_TOKENS')} is {value!r}, and must be True or False: only sessions"
+            " in a table of the database can be converted."
+        )
+    return value
+
+
 def _token_bytes(read: _Reader) -> int:
     value = read("SCS_TOKEN_BYTES", tokens.BYTES[0])
     if value not in tokens.BYTES or isinstance(value, bool):
@@ -294,7 +310,7 @@ _PARSERS: Final[dict[str, "Callable[[_Reader], Any]"]] = {
     "lifetime": _lifetime,
     "idle_timeout": _idle_timeout,
     "touch_interval": _touch_interval,
-    "hash_tokens": _flag("SCS_HASH_TOKENS"),
+    "hash_tokens": _hash_tokens,
     "token_bytes": _token_bytes,
     "codec": _codec,
     "cookie": _cookie,
@@ -332,6 +348,7 @@ _ENTRY_NAMES: Final = _SHARED | {
     "SCS_COOKIE_HASH",
     "SCS_COOKIE_DENYLIST",
 }
+_HAVE_NO_TABLE: Final = (COOKIE_ENGINE, "django_scs.backends.redis")
 #: Every setting of ours.
 NAMES: Final = {name for name in _ENTRY_NAMES if name.startswith("SCS_")} | {
     "SCS_SESSIONS",

@@ -126,6 +126,10 @@ class Migration:
         if not (isinstance(self.source, Rows) and self.source.alias == _alias(session_class)):
             _mark(session_class, key, _MARK_LASTS)
 
+    def is_marked(self, session_class: type[SessionStore], key: str) -> bool:
+        """Tell whether an old session was moved, or has ended, which only a mark can show."""
+        return session_class().exists(_mark_token(key))
+
     def close(
         self,
         session: "Kept",
@@ -296,14 +300,22 @@ class Kept(SessionBase):
     def save(self, must_create: bool = False) -> None:
         """Save as the engine does; UpdateError for a session that is gone, whatever the engine says."""
         source, key = self._migration.source, self.session_key
-        if must_create or key is None or not isinstance(source, Rows):
+        if must_create or key is None or isinstance(self, db.SessionStore):
             return super().save(must_create)
-        if isinstance(self, db.SessionStore):
-            return super().save(must_create)
+        if not isinstance(source, Rows):
+            super().save()
+            # It may have been moved, or ended, after the engine found that it is still there.
+            if self._migration.is_marked(self._ours, key):
+                super().delete(key)
+                raise UpdateError
+            return None
         with transaction.atomic(source.alias):
             if not source._rows().select_for_update().filter(pk=key).exists():
                 raise UpdateError
             return super().save(must_create)
+
+    async def asave(self, must_create: bool = False) -> None:
+        await sync_to_async(self.save)(must_create)
 
     def delete(self, session_key: str | None = None) -> None:
         key = session_key or self.session_key
@@ -358,12 +370,13 @@ def _tokens(session_class: type[SessionStore], key: str) -> Iterator[str]:
 
 
 def _mark(session_class: type[SessionStore], key: str, seconds: float) -> bool:
-    """Note, as an empty session, that an old key was moved or has ended; False if that is known.
+    """Note, as an empty session, that an old key was moved or has ended; False if that is known."""
+    return session_class.take_over(_mark_token(key), {}, seconds) is not None
 
-    It does not depend on SECRET_KEY, which may change while it lasts.
-    """
-    digest = hashlib.sha256(f"{_SALT} mark {key}".encode()).digest()
-    return session_class.take_over(tokens.encode(digest), {}, seconds) is not None
+
+def _mark_token(key: str) -> str:
+    """Return the token of the mark. It does not depend on SECRET_KEY, which may change meanwhile."""
+    return tokens.encode(hashlib.sha256(f"{_SALT} mark {key}".encode()).digest())
 
 
 def _alias(session_class: Any) -> str | None:

@@ -14,7 +14,7 @@ from django_scs.testing import age
 from tests.support import statements, token_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.urls")]
-LOUD = {"dropped", "corrupt", "busy", "touch_failed", "sweep_failed"}
+LOUD = {"dropped", "corrupt", "busy", "touch_failed", "sweep_failed", "left_behind"}
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_user_is_told(client, told, django_user_model):
 
 
 @pytest.mark.parametrize(
-    ("cookie", "event"), [("x" * 43, "unknown"), ("short", "malformed"), (None, "expired")]
+    ("cookie", "event"), [("w" * 43, "unknown"), ("short", "malformed"), (None, "expired")]
 )
 def test_dead_token_is_told_by_its_kind_with_the_request(client, told, token, cookie, event):
     age(10**7, token)

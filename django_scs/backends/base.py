@@ -81,7 +81,7 @@ class SessionStore(AllSessions, TakeOver):
         in the store. Raises the store's own error if it cannot answer.
         """
         for token in (self.session_key, *self._candidates):
-            found = self._life.load(self.store_key(token)) if token else None
+            found = self._life.load(self.store_keys(token)[0]) if token else None
             if found is not None:
                 if token != self.session_key:
                     self._session_key = token
@@ -243,9 +243,9 @@ class SessionStore(AllSessions, TakeOver):
         or if it is this one. A login comes along: renew the token afterwards.
         """
         content = self._content()
-        if not tokens.well_formed(token) or self.store_key(token) == self._key():
+        if not tokens.well_formed(token) or self._key() in self.store_keys(token):
             return
-        record = self.get_store().find(self.store_key(token))
+        record = self.get_store().find(self.store_keys(token)[0])
         other = self._life.read(record) if record and record.is_live else None
         if record is None or other is None:
             return

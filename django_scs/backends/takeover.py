@@ -29,7 +29,7 @@ class TakeOver(Ending):
         """
         session, kept = cls(token), dict(values)
         end = min(datetime.now(UTC) + timedelta(seconds=seconds), LAST_EXPIRY)
-        key = session._key() or ""
+        key = cls.store_key(token)
         while True:
             try:
                 data = session._life.encode(Content(end, kept), key)
@@ -37,7 +37,7 @@ class TakeOver(Ending):
             except SessionTooLarge as exc:
                 del kept[exc.largest[0][0]]
             except EncodeError:
-                kept = {name: kept[name] for name in kept if session._takes(name, kept[name], end)}
+                kept = {name: kept[name] for name in kept if session._takes(name, kept[name], key)}
         ttl = min(seconds, session._ttl(Content(end, kept)))
         if not session._store_for(kept, True).insert(key, data, ttl):
             return None
@@ -58,9 +58,9 @@ class TakeOver(Ending):
         session._session_cache = values
         return session
 
-    def _takes(self, name: str, value: Any, end: datetime) -> bool:
+    def _takes(self, name: str, value: Any, key: str) -> bool:
         try:
-            self._options().codec.encode(end, {name: value}, None, self._key() or "")
+            self._options().codec.encode(LAST_EXPIRY, {name: value}, None, key)
         except EncodeError:
             return False
         return True

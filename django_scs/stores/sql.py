@@ -186,6 +186,32 @@ class SqlStore:
                 raise
             return self._rename_after(exc, connection, rename, new_key)
 
+    def rekey(self, key: str, new_key: str, data: bytes, expected: bytes) -> bool:
+        """Give a session another key, and ``data`` if that is not what is ``expected`` there already.
+
+        Its expiry stays, other than by ``rename``, and no tombstone remembers the old key.
+        """
+        key, new_key = Key(key), Key(new_key)
+        connection = self._for_write()
+        params = _key(key, connection)
+
+        def rekey() -> bool:
+            if data == expected:
+                return self._write(connection, "rekey", [new_key, *params])
+            return self._compare_and_write(
+                connection, "rekey_and_replace", [new_key, data, *params], expected
+            )
+
+        def forget() -> bool:
+            done = self._rename_with_references(connection, key, new_key, rekey)
+            table = self._model._meta.db_table
+            if done and tombstones.are_left(connection, table):
+                sql = tombstones.statements(connection, table)["delete"]
+                _execute(connection, sql, params, _row_count)
+            return done
+
+        return self.atomically(forget)
+
     def delete(self, key: str) -> bool:
         key = Key(key)
         connection = self._for_write()

@@ -136,6 +136,28 @@ def test_a_change_of_a_session_that_was_moved_meanwhile_comes_along(
     assert stored(cookie)["cart"] == ["apple", "pear"]
 
 
+@pytest.mark.parametrize("name", ["cache", "file"])
+def test_a_save_that_comes_after_the_last_look_of_the_move_comes_along(
+    from_engine, log_in, name, monkeypatch
+):
+    """The engine has found the session to be there, and writes it after the move deleted it."""
+    engine = from_engine(name, "keep")
+    key = log_in(engine, cart=["apple"])
+    save = engine.save
+
+    def move_before(self, must_create=False):
+        if not must_create:
+            assert move(key)
+            must_create = True
+        save(self, must_create)
+
+    monkeypatch.setattr(engine, "save", move_before)
+    _, cookie = visit(key, "/put/?color=blue")
+    assert tokens.well_formed(cookie)
+    assert stored(cookie)["color"] == "blue"
+    assert not engine().exists(key)
+
+
 @every_engine
 def test_a_change_of_a_session_that_is_gone_is_refused_as_ever(
     from_engine, log_in, name, monkeypatch

@@ -33,16 +33,21 @@ def start(
     transactional_db: None, database: dict[str, Any], tmp_path: Path
 ) -> Iterator[Callable[..., Shop]]:
     """Return a function that starts a shop with some settings; all are stopped in the end."""
-    with connection.cursor() as cursor:
-        for table in OLD_TABLES:
-            cursor.execute(f"DELETE FROM {table}")
+    empty_old_tables()
     with ExitStack() as running:
+        running.callback(empty_old_tables)
 
         def run(**settings: Any) -> Shop:
             common = {"processes": 1, "threads": 20, "SESSION_FILE_PATH": str(tmp_path)}
             return running.enter_context(Shop(database, **{**common, **settings}))
 
         yield run
+
+
+def empty_old_tables() -> None:
+    with connection.cursor() as cursor:
+        for table in OLD_TABLES:
+            cursor.execute(f"DELETE FROM {table}")
 
 
 @pytest.fixture

@@ -172,7 +172,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def turns(full: bool) -> int:
-    """Return how often a browser acts in a phase: 20 browsers then send about 3,000 requests in all, or 800."""
+    """Return how often each browser acts in a phase: together about 3,000 requests, or 800."""
     return 8 if full else 2
 
 
