@@ -4,7 +4,7 @@ import os
 import time
 
 from django.contrib.auth import get_user_model, login, logout
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import path
 
 BACKEND = "django.contrib.auth.backends.ModelBackend"
@@ -48,6 +48,21 @@ def log_out(request: HttpRequest) -> JsonResponse:
     return JsonResponse({})
 
 
+PAGE = """<!doctype html><title>Shop</title><h1>Hello, {user}</h1><p id=cart>{cart}</p><p id=parts></p>
+<script>
+const parts = [...Array(6)].map(() => fetch("/show").then(answer => answer.json()))
+Promise.all(parts).then(all => {{
+  document.getElementById("parts").textContent = all.map(one => one.user + one.cart.length).join(" ")
+}})
+</script>"""
+
+
+def page(request: HttpRequest) -> HttpResponse:
+    """Answer with a page that sends six requests at once."""
+    cart = ", ".join(request.session.get("cart", []))
+    return HttpResponse(PAGE.format(user=request.user.get_username(), cart=cart))
+
+
 def worker(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"process": os.getpid()})
 
@@ -57,5 +72,6 @@ urlpatterns = [
     path("add", add),
     path("show", show),
     path("logout", log_out),
+    path("page", page),
     path("worker", worker),
 ]
