@@ -56,25 +56,33 @@ def current() -> "Migration | None":
         )
     if path is None:
         return None
-    try:
-        engine = import_module(path).SessionStore
-        suits = issubclass(engine, SessionBase) and not issubclass(engine, SessionStore)
-    except (ImportError, AttributeError, TypeError, ValueError) as exc:
-        raise ImproperlyConfigured(f"{_wrong(path)} {exc}") from exc
-    if not suits:
-        raise ImproperlyConfigured(_wrong(path))
+    source = _source(path)
     if conf.options().engine == conf.COOKIE_ENGINE:
         raise ImproperlyConfigured(
             "SCS_MIGRATE_FROM cannot move sessions into cookies: set it to None, or SESSION_ENGINE to"
             " an engine with a store, such as 'django_scs.backends.db'."
         )
-    source = choose(engine)
     if mode == KEEP and isinstance(source, SignedCookies):
         raise ImproperlyConfigured(
             "SCS_MIGRATE_MODE is 'keep', and must be 'move' for signed_cookies: its sessions are"
             " their cookies, so no other process can learn that one has ended."
         )
     return Migration(source, mode)
+
+
+def _source(path: Any) -> Source:
+    try:
+        engine = import_module(path).SessionStore
+        if issubclass(engine, SessionBase) and not issubclass(engine, SessionStore):
+            return choose(engine)
+    except RuntimeError as exc:
+        raise ImproperlyConfigured(
+            f"SCS_MIGRATE_FROM is {path!r}: the application that has its table must stay in"
+            f" INSTALLED_APPS until the move is over. {exc}"
+        ) from exc
+    except (ImportError, AttributeError, TypeError, ValueError) as exc:
+        raise ImproperlyConfigured(f"{_wrong(path)} {exc}") from exc
+    raise ImproperlyConfigured(_wrong(path))
 
 
 def _wrong(path: Any) -> str:

@@ -375,6 +375,12 @@ def test_a_wrong_engine_is_refused_with_an_example(settings, value):
     assert [each.id for each in checks.run_checks()] == ["django_scs.E002"]
 
 
+def test_the_application_with_the_old_table_must_stay(settings):
+    settings.SCS_MIGRATE_FROM = "user_sessions.backends.db"
+    with pytest.raises(ImproperlyConfigured, match="INSTALLED_APPS"):
+        migrate_from.current()
+
+
 def test_a_wrong_mode_is_refused(settings):
     settings.SCS_MIGRATE_MODE = "copy"
     with pytest.raises(ImproperlyConfigured, match=r"'copy', and must be 'move' or 'keep'"):
