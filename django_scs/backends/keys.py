@@ -11,6 +11,7 @@ from django.views.decorators.debug import sensitive_variables
 from .. import conf, tokens
 from ..stores.base import Store
 from .lifecycle import Lifecycle
+from .twins import hide_from_templates
 
 
 class Keyed(SessionBase):
@@ -19,6 +20,10 @@ class Keyed(SessionBase):
     #: Which entry of SCS_SESSIONS this class serves; "default" is ``request.session``.
     _kind: str = conf.DEFAULT
     _session_cache: dict[str, Any]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        hide_from_templates(cls)
 
     def __init__(self, session_key: str | None = None) -> None:
         # Not Django's, which imports the serializer for each session.
@@ -33,6 +38,13 @@ class Keyed(SessionBase):
     @cached_property
     def _life(self) -> Lifecycle:
         raise NotImplementedError
+
+    def _set_session_key(self, value: Any) -> None:
+        # Reports of errors show local variables: a token must not be among them.
+        key = tokens.Key(value) if isinstance(value, str) else value
+        super()._set_session_key(key)
+
+    _session_key = property(SessionBase._get_session_key, _set_session_key)
 
     @classmethod
     def _options(cls) -> conf.Options:
@@ -59,7 +71,10 @@ class Keyed(SessionBase):
         There are several only while SCS_HASH_TOKENS is being turned on. Every method of the store
         finds a session by the first of them, and by the one that it has now.
         """
-        return tokens.store_keys(token, hashed=cls._options().hash_tokens, kind=cls._kind)
+        hashing = cls._options().hash_tokens
+        if isinstance(hashing, bool):
+            return (cls.store_key(token),)
+        return tokens.store_keys(token, hashed=hashing, kind=cls._kind)
 
     def _validate_session_key(self, key: Any) -> bool:
         return tokens.well_formed(key)
@@ -91,6 +106,7 @@ class Keyed(SessionBase):
         """Tell whether there is a live session under the token ``session_key``."""
         if not tokens.well_formed(session_key):
             return False
+        session_key = tokens.Key(session_key)
         record = self.get_store().find(self.store_keys(session_key)[0])
         return record is not None and record.is_live
 
@@ -105,7 +121,13 @@ class Keyed(SessionBase):
     def delete(self, session_key: str | None = None) -> bool:  # type: ignore[override]
         """Remove a session from the store, this one or that of a token; tell whether it was there."""
         if session_key is not None:
+            session_key = tokens.Key(session_key)
             key = self.store_keys(session_key)[0] if tokens.well_formed(session_key) else None
         else:
             key = self._life.key or self._key()
-        return key is not None and self.get_store().delete(key)
+        if key is None:
+            return False
+        removed = self.get_store().delete(key)
+        if key == self._life.key:
+            self._life.lose()
+        return removed

@@ -21,7 +21,7 @@ def database(django_db_setup: None, django_db_blocker: Any) -> dict[str, Any]:
     """Return what differs from DATABASES["default"], on a database with the old engines' tables."""
     found = {"NAME": str(connection.settings_dict["NAME"])}
     for app in ("sessions", "user_sessions", "qsessions"):
-        manage(found, "migrate", app, "--verbosity=0")
+        manage(found, "migrate", app, "--fake-initial", "--verbosity=0")
     manage(found, "createcachetable")
     with django_db_blocker.unblock():
         drop_foreign_keys()
