@@ -106,7 +106,8 @@ class Migration:
         """Return the session of a request: one of ours or, with "keep", one of the old engine."""
         sent = list(candidates)
         ours = any(tokens.well_formed(each) for each in sent)
-        key = next((each for each in sent if not ours and self.source.is_key(each)), None)
+        old = (tokens.Key(each) for each in sent if not ours and self.source.is_key(each))
+        key = next(old, None)
         if self.mode == KEEP and not ours and (key is not None or not any(sent)):
             return self._keep(session_class, key, request)
         if key is None:
@@ -374,7 +375,7 @@ def _tokens(session_class: type[SessionStore], key: str) -> Iterator[str]:
     size = session_class._options().token_bytes
     for secret in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS):
         digest = salted_hmac(_SALT, key, secret=secret, algorithm="sha256").digest()
-        yield tokens.encode(digest[:size])
+        yield tokens.Key(tokens.encode(digest[:size]))
 
 
 def _mark(session_class: type[SessionStore], key: str, seconds: float) -> bool:
@@ -384,7 +385,7 @@ def _mark(session_class: type[SessionStore], key: str, seconds: float) -> bool:
 
 def _mark_token(key: str) -> str:
     """Return the token of the mark. It does not depend on SECRET_KEY, which may change meanwhile."""
-    return tokens.encode(hashlib.sha256(f"{_SALT} mark {key}".encode()).digest())
+    return tokens.Key(tokens.encode(hashlib.sha256(f"{_SALT} mark {key}".encode()).digest()))
 
 
 def _alias(session_class: Any) -> str | None:
