@@ -319,7 +319,7 @@ class Kept(SessionBase):
                 raise UpdateError
             return None
         with transaction.atomic(source.alias):
-            if not source._rows().select_for_update().filter(pk=key).exists():
+            if not source.rows().select_for_update().filter(pk=key).exists():
                 raise UpdateError
             return super().save(must_create)
 

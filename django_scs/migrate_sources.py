@@ -94,17 +94,17 @@ class Rows(Source):
         return router.db_for_write(self.model)
 
     def find(self, key: str) -> Old | None:
-        return self._old(key, self._rows().filter(pk=key).first())
+        return self._old(key, self.rows().filter(pk=key).first())
 
     def has(self, key: str) -> bool:
         return any(
             row.pk == key
-            for row in self._rows().filter(pk=key, expire_date__gt=timezone.now()).only("pk")
+            for row in self.rows().filter(pk=key, expire_date__gt=timezone.now()).only("pk")
         )
 
     def take(self, key: str) -> Old | None:
         """Remove a live session, and return it. The caller has opened a transaction."""
-        row: Any = self._rows().select_for_update().filter(pk=key).first()
+        row: Any = self.rows().select_for_update().filter(pk=key).first()
         old = self._old(key, row)
         if old is not None:
             row.delete(using=self.alias)
@@ -118,15 +118,16 @@ class Rows(Source):
             copies._cache.delete(copies.cache_key)
 
     def keys(self) -> Iterator[str]:
-        rows, last = self._rows().filter(expire_date__gt=timezone.now()).order_by("pk"), ""
+        rows, last = self.rows().filter(expire_date__gt=timezone.now()).order_by("pk"), ""
         while page := list(rows.filter(pk__gt=last).values_list("pk", flat=True)[:1000]):
             yield from page
             last = page[-1]
 
     def count(self) -> int:
-        return int(self._rows().filter(expire_date__gt=timezone.now()).count())
+        return int(self.rows().filter(expire_date__gt=timezone.now()).count())
 
-    def _rows(self) -> Any:
+    def rows(self) -> Any:
+        """Return all rows, also those of sessions that have expired."""
         return self.model._base_manager.using(self.alias)
 
     def _old(self, key: str, row: Any) -> Old | None:
