@@ -194,3 +194,18 @@ def test_true_and_false_cost_what_they_did(new_session, settings):
         with statements() as found:
             visit(token)
         assert verbs(found) == ["SELECT"]
+
+
+def test_a_session_that_ends_while_the_command_runs_is_no_error(new_session, settings, monkeypatch):
+    token = new_session(False)
+    settings.SCS_HASH_TOKENS = "convert"
+    store = type(SessionStore.get_store())
+    rekey = store.rekey
+
+    def end_before(self, *args):
+        SessionStore(token).flush()
+        return rekey(self, *args)
+
+    monkeypatch.setattr(store, "rekey", end_before)
+    call_command(Command())
+    assert rows() == []

@@ -67,7 +67,9 @@ class Command(BaseCommand):
         for record in engine.get_store().all():
             later = _later_key(record.key, hashing)
             if later is None or not _rekey(engine, record, later):
-                left[_form(record.key, hashing)] += 1
+                # One that has ended or changed its key meanwhile needs nothing.
+                if later is None or _is_there(engine, record.key):
+                    left[_form(record.key, hashing)] += 1
                 continue
             changed += 1
             if changed % _BATCH == 0:
@@ -101,3 +103,8 @@ def _rekey(engine: type[SessionStore], record: Record, key: str) -> bool:
         except DecodeError:
             return False
     return engine.get_store().rekey(record.key, key, data, record.data)
+
+
+def _is_there(engine: type[SessionStore], key: str) -> bool:
+    record = engine.get_store().find_latest(key)
+    return record is not None and record.key == key
