@@ -1,14 +1,14 @@
 """Sessions for single views, without the middleware."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import wraps
-from inspect import iscoroutinefunction
+from inspect import isawaitable
 from typing import Any, TypeVar, cast
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.http import HttpRequest
 
-from .manager import SessionManager
+from .manager import SessionManager, close, is_ours
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -16,7 +16,8 @@ View = TypeVar("View", bound=Callable[..., Any])
 def with_session(view: View) -> View:
     """Give a view ``request.session``, and commit it afterwards; under the middleware change nothing.
 
-    For sync and async views; for classes by Django's ``method_decorator``.
+    For sync and async views; for classes by Django's ``method_decorator``. An exception leaves the
+    view as it is, and nothing is saved then: a view that has to save returns a response.
     Source: scs SessionManager.LoadAndSave around a single handler.
     """
 
@@ -26,23 +27,26 @@ def with_session(view: View) -> View:
             return view(request, *args, **kwargs)
         manager = SessionManager()
         request.session = manager.open(request)
-        response = _rendered(view(request, *args, **kwargs))
-        return manager.close(request.session, request, response)
+        response = view(request, *args, **kwargs)
+        # The dispatch of an async class is a function that returns a coroutine.
+        closing = _aclose if isawaitable(response) else _close
+        return closing(manager, request, response)
 
     @wraps(view)
     async def async_view(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        if hasattr(request, "session"):
-            return await view(request, *args, **kwargs)
-        manager = SessionManager()
-        request.session = manager.open(request)
-        response = await sync_to_async(_rendered)(await view(request, *args, **kwargs))
-        return await sync_to_async(manager.close)(request.session, request, response)
+        return await sync_view(request, *args, **kwargs)
 
     return cast(View, async_view if iscoroutinefunction(view) else sync_view)
 
 
-def _rendered(response: Any) -> Any:
+def _close(manager: SessionManager, request: HttpRequest, response: Any) -> Any:
     # What a template does to the session, such as popping a flash, has to be saved too.
     if hasattr(response, "render") and not response.is_rendered:
-        return response.render()
-    return response
+        response = response.render()
+    session: Any = getattr(request, "session", None)
+    # The view may have taken the session away, or put something else in its place.
+    return close([(manager, session)], request, response) if is_ours(session) else response
+
+
+async def _aclose(manager: SessionManager, request: HttpRequest, response: Awaitable[Any]) -> Any:
+    return await sync_to_async(_close)(manager, request, await response)

@@ -1,6 +1,7 @@
 """One kind of session: opened for a request, committed at its end. Source: scs SessionManager."""
 
 import random
+from collections.abc import Iterable
 from importlib import import_module
 from typing import Any, Final
 
@@ -29,25 +30,6 @@ class SessionManager:
         """Return the session of the request. Nothing is read before it is used. Source: scs Load."""
         tokens = transports.choose(request, self._options).read(request)
         return self.session_class.for_request(tokens, request)
-
-    @sensitive_variables()
-    def close(
-        self, session: SessionStore, request: HttpRequest, response: HttpResponse
-    ) -> HttpResponse:
-        """Commit the session, and tell the client what it must know. Source: scs LoadAndSave.
-
-        Returns the response, or one for an error that the commit met.
-        """
-        try:
-            outcome = self.commit(session, response)
-        except Exception as exc:
-            # The old token may be dead: the new one must reach the browser with the error page.
-            outcome = session.commit(failed=True)
-            if not outcome.token:
-                raise
-            response = response_for_exception(request, exc)
-        self.tell(session, request, response, outcome)
-        return response
 
     def commit(self, session: SessionStore, response: HttpResponse) -> Outcome:
         """Save the session, unless the view failed, and return what the client has to know."""
@@ -86,6 +68,33 @@ class SessionManager:
         except Exception:
             # The response is out; what failed here must not fail the request.
             signals.tell("sweep_failed", self.session_class, "", exc_info=True)
+
+
+@sensitive_variables()
+def close(
+    sessions: Iterable[tuple[SessionManager, SessionStore]],
+    request: HttpRequest,
+    response: HttpResponse,
+) -> HttpResponse:
+    """Commit the sessions of a request, then tell the client what it must know.
+
+    Returns the response, or one for the first error that a commit met. Source: scs LoadAndSave.
+    """
+    outcomes, failure = [], None
+    for manager, session in sessions:
+        try:
+            outcome = manager.commit(session, response)
+        except Exception as exc:
+            failure, outcome = failure or exc, session.commit(failed=True)
+        outcomes.append((manager, session, outcome))
+    if failure is not None:
+        # An old token may be dead: the new one must reach the browser with the error page.
+        if not any(outcome.token for _, _, outcome in outcomes):
+            raise failure
+        response = response_for_exception(request, failure)
+    for manager, session, outcome in outcomes:
+        manager.tell(session, request, response, outcome)
+    return response
 
 
 def session_class(kind: str = conf.DEFAULT) -> type[SessionStore]:

@@ -8,7 +8,7 @@ from django.contrib.sessions import middleware
 from django.http import HttpRequest, HttpResponse
 
 from . import conf
-from .manager import SessionManager, is_ours
+from .manager import SessionManager, close, is_ours
 
 
 class SessionMiddleware(middleware.SessionMiddleware):
@@ -42,13 +42,15 @@ class SessionMiddleware(middleware.SessionMiddleware):
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         """Save the sessions where that is due, and tell the browser what it must know."""
         sessions = getattr(request, "sessions", {})
-        for kind, manager in self._managers.items():
-            if kind in sessions:
-                response = manager.close(sessions[kind], request, response)
+        opened = [
+            (manager, sessions[kind])
+            for kind, manager in self._managers.items()
+            if is_ours(sessions.get(kind))
+        ]
         session: Any = getattr(request, "session", None)
         if is_ours(session) and self._default is not None:
-            return self._default.close(session, request, response)
-        return super().process_response(request, response)
+            return close([*opened, (self._default, session)], request, response)
+        return super().process_response(request, close(opened, request, response))
 
     async def __acall__(self, request: HttpRequest) -> HttpResponse:
         self.process_request(request)

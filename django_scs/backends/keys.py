@@ -11,6 +11,7 @@ from django.views.decorators.debug import sensitive_variables
 from .. import conf, tokens
 from ..stores.base import Store
 from .lifecycle import Lifecycle
+from .twins import in_thread
 
 
 class Keyed(SessionBase):
@@ -94,3 +95,7 @@ class Keyed(SessionBase):
         else:
             key = self._life.key or self._key()
         return key is not None and self.get_store().delete(key)
+
+    aexists = in_thread(exists)
+    ais_stored = in_thread(is_stored)
+    adelete = in_thread(delete)  # type: ignore[arg-type]

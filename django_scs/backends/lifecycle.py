@@ -152,7 +152,6 @@ class Lifecycle:
     def adopt(self, record: Record, content: Content) -> None:
         """Take what was read from the store as this session's."""
         self._state = Stored(record.key, record.data, content.deadline, Origin.LOADED)
-        self._history.clear()
 
     def read(self, record: Record) -> Content | None:
         """Decode a record; None, with an event, if its data is corrupt."""

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from ..merge import same
 from .expiry import Expiry
 from .lifecycle import ABSENT, Destroyed, New, Origin, Stored
+from .twins import in_thread, once_loaded
 
 
 class Status(Enum):
@@ -72,6 +73,9 @@ class Ending(Expiry):
             for key in {*values, *found}
             if not same(values.get(key, ABSENT), found.get(key, ABSENT))
         )
+
+    acommit = in_thread(commit)
+    achanged_keys = once_loaded(changed_keys)
 
     @abstractmethod
     def _insert(self) -> None: ...

@@ -436,7 +436,60 @@ def test_merge_session_destroys_nothing_that_it_cannot_keep(
     assert dict(session.items()) == {"a": 1}
 
 
+def test_merge_session_into_a_lost_one_destroys_nothing(engine: type[SessionStore]) -> None:
+    other = saved(engine, b=2)
+    session = lost(engine)
+    session.merge_session(other)
+    assert engine(other).load() == {"a": 1, "b": 2}
+    assert dict(session.items()) == {"a": 1}
+
+
+def test_change_whose_reply_was_lost_is_not_made_twice(
+    engine: type[SessionStore], store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = engine(saved(engine, list=[1]))
+    session["list"] = [1, 2]
+    replace = store.replace
+
+    def replace_without_a_reply(*args: Any) -> bool:
+        monkeypatch.setattr(store, "replace", replace)
+        assert replace(*args)
+        raise OSError("the connection is gone")
+
+    monkeypatch.setattr(store, "replace", replace_without_a_reply)
+    with pytest.raises(OSError, match="gone"):
+        session.save()
+    session["list"] = [1, 2, 3]
+    session.save()
+    assert engine(session.session_key).load()["list"] == [1, 2, 3]
+
+
 # Time
+
+
+@pytest.mark.parametrize("left", [30, -30], ids=["nearly expired", "just expired"])
+def test_conflict_near_the_end_of_a_session_is_merged(
+    engine: type[SessionStore], store: MemoryStore, settings: Any, left: float
+) -> None:
+    settings.SCS_IDLE_TIMEOUT = 600
+    session = changed(engine)
+    other = engine(session.session_key)
+    other["c"] = 3
+    other.save()
+    store.now += 600 - left
+    session.save()
+    assert engine(session.session_key).load() == {"a": 1, "b": 2, "c": 3}
+
+
+def test_conflict_after_the_grace_is_a_loss(
+    engine: type[SessionStore], store: MemoryStore, settings: Any
+) -> None:
+    settings.SCS_IDLE_TIMEOUT = 600
+    session = changed(engine)
+    store.now += 600 + GRACE + 1
+    with pytest.raises(UpdateError):
+        session.save()
+    assert isinstance(session._life.state, Lost)
 
 
 def test_write_past_the_deadline_is_refused(
@@ -684,6 +737,31 @@ def test_savepoint_that_is_rolled_back_takes_back_the_inner_write_alone(
     assert state.again
     session.commit()
     assert engine(session.session_key).load() == {"a": 1, "outer": 1, "inner": 1}
+
+
+def test_all_writes_of_a_transaction_are_taken_back_at_once(
+    engine: type[SessionStore], store: MemoryStore
+) -> None:
+    session = loaded(engine)
+    store.begin()
+    for name in "bcd":
+        session[name] = 1
+        session.save()
+    store.roll_back()
+    assert session.changed_keys() == ["b", "c", "d"]
+
+
+def test_change_that_was_read_again_before_the_rollback_is_repeated(
+    engine: type[SessionStore], store: MemoryStore
+) -> None:
+    session = loaded(engine)
+    store.begin()
+    session["b"] = 2
+    session.save()
+    session.load()
+    store.roll_back()
+    session.commit()
+    assert engine(session.session_key).load() == {"a": 1, "b": 2}
 
 
 def test_destruction_and_a_new_session_that_are_rolled_back_are_both_repeated(
