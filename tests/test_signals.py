@@ -109,6 +109,19 @@ def test_merge_drop_corruption_and_sweep_are_told(told, token, caplog):
     assert told[-1][1]["count"] == 0
 
 
+def test_destruction_of_another_session_is_told(told, token):
+    session = SessionStore()
+    session.merge_session(token)
+    session.save()
+    assert session.delete()
+    assert not session.delete(token)
+    assert [(name, info["key"]) for name, info in told] == [
+        ("destroyed", token),
+        ("created", session.session_key),
+        ("destroyed", session.session_key),
+    ]
+
+
 def test_busy_session_is_told(told, token, monkeypatch):
     monkeypatch.setattr(backoff, "LIMIT", 0.05)
     monkeypatch.setattr("django_scs.stores.sql.SqlStore.replace", lambda *args: False)

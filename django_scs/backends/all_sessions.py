@@ -60,7 +60,7 @@ class AllSessions(Expiry):
         deadline = max(content.deadline, other.deadline)
         # What cannot be saved in this session must not be destroyed in the other.
         self._life.encode(Content(deadline, merged), self._key() or record.key)
-        if self.get_store().delete(record.key):
+        if self._life.remove(record.key):
             self._session_cache, self._deadline = merged, deadline
             self.modified = True
 

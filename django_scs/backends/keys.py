@@ -94,7 +94,7 @@ class Keyed(SessionBase):
             key = self.store_key(session_key) if tokens.well_formed(session_key) else None
         else:
             key = self._life.key or self._key()
-        return key is not None and self.get_store().delete(key)
+        return key is not None and self._life.remove(key)
 
     aexists = in_thread(exists)
     ais_stored = in_thread(is_stored)

@@ -282,6 +282,13 @@ class Lifecycle:
             self._host._tell("destroyed", key)
         return removed
 
+    def remove(self, key: str) -> bool:
+        """Remove another session, or this one without its values, from the store."""
+        removed = self._store.delete(key)
+        if removed:
+            self._host._tell("destroyed", key)
+        return removed
+
     def repeat(self) -> None:
         """Remove the session once more if a rollback has brought it back."""
         state = self.state
