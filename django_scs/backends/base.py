@@ -14,9 +14,9 @@ from django.views.decorators.debug import sensitive_variables
 from .. import go_login, signals, tokens
 from ..stores.base import Record
 from .all_sessions import AllSessions
-from .lifecycle import ABSENT, Content, Destroyed, Lifecycle, Lost, New, Stored
+from .lifecycle import Content, Destroyed, Lifecycle, Lost, New, Stored
 from .outcome import Ending, Outcome, Status
-from .twins import hide_from_templates, in_thread, once_loaded
+from .twins import in_thread, once_loaded
 
 __all__ = ["CreateError", "Outcome", "SessionStore", "Status", "UpdateError"]
 
@@ -24,7 +24,6 @@ __all__ = ["CreateError", "Outcome", "SessionStore", "Status", "UpdateError"]
 _MOST_CANDIDATES: Final = 5
 
 
-@hide_from_templates
 class SessionStore(AllSessions, Ending):
     """A session with scs's rules behind Django's interface.
 
@@ -228,17 +227,27 @@ class SessionStore(AllSessions, Ending):
         """Do what ``cycle_key`` does, by scs's name."""
         self.cycle_key()
 
-    @sensitive_variables()
-    def take(self, key: str, default: Any = None) -> Any:
+    def take(self, key: str, default: Any = None, *, give_back: bool = False) -> Any:
         """Remove a value from the store, then return it; ``default`` if it is not there.
 
         Of any number of parallel requests one gets the value. One statement; none for a value that
-        this request itself has put. Other changes stay unsaved.
+        this request itself has put. Other changes stay unsaved. With ``give_back`` the value is in the
+        store again when the view then fails, for the next request.
         """
-        if key not in self._get_session():
-            return default
-        value, (self._deadline, self._session_cache) = self._life.take(key, self._content())
-        return default if value is ABSENT else value
+        return self.take_all([key], give_back=give_back).get(key, default)
+
+    @sensitive_variables()
+    def take_all(self, keys: Iterable[str], *, give_back: bool = False) -> dict[str, Any]:
+        """Do what ``take`` does for several keys, in one statement; return those that were there."""
+        names = [key for key in keys if key in self._get_session()]
+        if not names:
+            return {}
+        taken, content = self._life.take(names, self._content(), give_back=give_back)
+        self._deadline, self._session_cache = content
+        if self._life.is_provisional:
+            # So that it is removed again after a rollback, whichever middleware is in use.
+            self.modified = True
+        return taken
 
     # Encoding
 
@@ -277,6 +286,7 @@ class SessionStore(AllSessions, Ending):
     acycle_key = in_thread(cycle_key)
     arenew_token = in_thread(renew_token)
     atake = in_thread(take)
+    atake_all = in_thread(take_all)
 
     aput = aset
     aclear = once_loaded(clear)

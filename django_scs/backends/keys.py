@@ -11,7 +11,7 @@ from django.views.decorators.debug import sensitive_variables
 from .. import conf, tokens
 from ..stores.base import Store
 from .lifecycle import Lifecycle
-from .twins import in_thread
+from .twins import hide_from_templates, in_thread
 
 
 class Keyed(SessionBase):
@@ -20,6 +20,10 @@ class Keyed(SessionBase):
     #: Which entry of SCS_SESSIONS this class serves; "default" is ``request.session``.
     _kind: str = conf.DEFAULT
     _session_cache: dict[str, Any]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        hide_from_templates(cls)
 
     def __init__(self, session_key: str | None = None) -> None:
         # Not Django's, which imports the serializer for each session.
@@ -94,7 +98,13 @@ class Keyed(SessionBase):
             key = self.store_key(session_key) if tokens.well_formed(session_key) else None
         else:
             key = self._life.key or self._key()
-        return key is not None and self._life.remove(key)
+        if key is None:
+            return False
+        own = key == self._life.key
+        removed = self._life.remove(key)
+        if own:
+            self._life.lose()
+        return removed
 
     aexists = in_thread(exists)
     ais_stored = in_thread(is_stored)

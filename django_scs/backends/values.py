@@ -74,8 +74,10 @@ class TypedAccess(SessionBase):
     def pop_time(self, key: str) -> datetime:
         return _typed(self.pop(key, None), ZERO_TIME)
 
-    aget = once_loaded(SessionBase.get)  # type: ignore[assignment]
-    apop = once_loaded(SessionBase.pop)  # type: ignore[assignment]
+    if not TYPE_CHECKING:
+        # Type checkers see Django's own, which are overloaded.
+        aget = once_loaded(SessionBase.get)
+        apop = once_loaded(SessionBase.pop)
     asetdefault = once_loaded(SessionBase.setdefault)
     ahas_key = once_loaded(SessionBase.has_key)
     akeys = once_loaded(SessionBase.keys)
