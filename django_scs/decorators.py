@@ -6,7 +6,8 @@ from inspect import isawaitable
 from typing import Any, TypeVar, cast
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 
 from .manager import SessionManager, close, is_ours
 
@@ -44,8 +45,11 @@ def _close(manager: SessionManager, request: HttpRequest, response: Any) -> Any:
     if hasattr(response, "render") and not response.is_rendered:
         response = response.render()
     session: Any = getattr(request, "session", None)
-    # The view may have taken the session away, or put something else in its place.
-    return close([(manager, session)], request, response) if is_ours(session) else response
+    # The view may have put something else in the place of the session. Django says what is wrong
+    # with what is no response.
+    if not is_ours(session) or not isinstance(response, HttpResponseBase):
+        return response
+    return close([(manager, session)], request, cast(HttpResponse, response))
 
 
 async def _aclose(manager: SessionManager, request: HttpRequest, response: Awaitable[Any]) -> Any:

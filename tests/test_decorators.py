@@ -71,6 +71,11 @@ def replace_by_dict(request):
     return HttpResponse()
 
 
+@with_session
+def nothing(request):
+    request.session["count"] = 1
+
+
 def bare(request):
     return HttpResponse(hasattr(request, "session"))
 
@@ -83,6 +88,7 @@ urlpatterns = [
     path("awrapped/", with_session(Wrapped.as_view())),
     path("take_away/", take_away),
     path("replace_by_dict/", replace_by_dict),
+    path("nothing/", nothing),
     path("leave/", leave),
     path("shown/", shown),
     path("bare/", bare),
@@ -128,6 +134,11 @@ def test_session_that_the_view_took_away_is_left_alone(client, name):
     response = client.get(f"/{name}/")
     assert (response.status_code, dict(response.cookies)) == (200, {})
     assert stored(token_of(client)) == {"count": 1}
+
+
+def test_view_that_returns_nothing_is_told_so_by_django(client):
+    with pytest.raises(ValueError, match="didn't return an HttpResponse"):
+        client.get("/nothing/")
 
 
 def test_renewed_token_reaches_the_browser_when_the_view_fails():

@@ -30,6 +30,9 @@ class Outcome(NamedTuple):
     forget: bool = False
     created: bool = False
 
+    def __repr__(self) -> str:
+        return f"<outcome: {'a token' if self.token else 'forget' if self.forget else 'nothing'}>"
+
 
 class Ending(Expiry):
     """Adds the answer to the one question that a manager has for a session: ``commit``."""

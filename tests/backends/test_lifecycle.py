@@ -402,6 +402,34 @@ def test_create_after_a_deadline_was_set_begins_a_new_lifetime(engine: type[Sess
     assert session.deadline() == loaded(engine).deadline()
 
 
+def test_renewal_does_not_ask_what_others_have_changed(
+    engine: type[SessionStore], store: MemoryStore
+) -> None:
+    session = loaded(engine)
+    other = engine(session.session_key)
+    other["b"] = 2
+    other.save()
+    store.calls.clear()
+    session.cycle_key()
+    assert store.calls == ["rename"]
+    assert engine(session.session_key).load() == {"a": 1, "b": 2}
+
+
+def test_renewal_with_a_codec_that_binds_the_key_keeps_what_others_have_changed(
+    engine: type[SessionStore], store: MemoryStore, settings: Any
+) -> None:
+    settings.SCS_CODEC = "django_scs.codecs.encrypted.EncryptedCodec"
+    session = changed(engine)
+    other = engine(session.session_key)
+    other["c"] = 3
+    other.save()
+    store.calls.clear()
+    session.cycle_key()
+    assert store.calls == ["rename", "find_latest", "rename"]
+    session.save()
+    assert engine(session.session_key).load() == {"a": 1, "b": 2, "c": 3}
+
+
 def test_create_of_a_taken_token_is_refused(
     engine: type[SessionStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -444,8 +472,9 @@ def test_merge_session_into_a_lost_one_destroys_nothing(engine: type[SessionStor
     assert dict(session.items()) == {"a": 1}
 
 
+@pytest.mark.parametrize("renews", [False, True])
 def test_change_whose_reply_was_lost_is_known_as_its_own(
-    engine: type[SessionStore], store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+    engine: type[SessionStore], store: MemoryStore, monkeypatch: pytest.MonkeyPatch, renews: bool
 ) -> None:
     session = engine(saved(engine, list=[1]))
     session.update({"list": [1, 2], "mistake": True})
@@ -459,6 +488,8 @@ def test_change_whose_reply_was_lost_is_known_as_its_own(
     monkeypatch.setattr(store, "replace", replace_without_a_reply)
     with pytest.raises(OSError, match="gone"):
         session.save()
+    if renews:
+        session.cycle_key()
     session["list"] = [1, 2, 3]
     del session["mistake"]
     session.save()
@@ -765,6 +796,23 @@ def test_change_that_was_read_again_before_the_rollback_is_repeated(
     assert engine(session.session_key).load() == {"a": 1, "b": 2}
 
 
+def test_session_that_was_lost_in_a_transaction_stays_lost_after_the_rollback(
+    engine: type[SessionStore], store: MemoryStore
+) -> None:
+    session = changed(engine)
+    store.begin()
+    session.save()
+    store.rows.clear()
+    session["c"] = 3
+    with pytest.raises(UpdateError):
+        session.save()
+    store.roll_back()
+    store.rows.clear()
+    store.calls.clear()
+    assert session.commit() == Outcome()
+    assert store.calls == []
+
+
 def test_destruction_and_a_new_session_that_are_rolled_back_are_both_repeated(
     engine: type[SessionStore], store: MemoryStore
 ) -> None:
@@ -817,6 +865,7 @@ def test_states_show_no_token(engine: type[SessionStore]) -> None:
         token = session.session_key or "?"
         assert token not in repr(session._life.state)
         assert token not in repr(vars(session._life))
+        assert token not in repr(session.commit())
 
 
 def test_status_follows_from_the_state(engine: type[SessionStore]) -> None:
