@@ -124,6 +124,12 @@ def test_destruction_of_another_session_is_told(told, token):
     ]
 
 
+def test_destruction_of_what_is_not_there_is_not_told(told, token):
+    assert not SessionStore(tokens.new()).flush()
+    assert not SessionStore().delete(tokens.new())
+    assert told == []
+
+
 def test_busy_session_is_told(told, token, monkeypatch):
     monkeypatch.setattr(backoff, "LIMIT", 0.05)
     monkeypatch.setattr("django_scs.stores.sql.SqlStore.replace", lambda *args: False)

@@ -796,6 +796,29 @@ def test_change_that_was_read_again_before_the_rollback_is_repeated(
     assert engine(session.session_key).load() == {"a": 1, "b": 2}
 
 
+def test_destruction_after_a_renewal_that_was_rolled_back_removes_the_row(
+    engine: type[SessionStore], store: MemoryStore
+) -> None:
+    session = loaded(engine)
+    store.begin()
+    session.cycle_key()
+    store.roll_back()
+    assert session.flush()
+    assert store.rows == {}
+
+
+def test_second_destruction_in_a_transaction_does_not_forget_the_first(
+    engine: type[SessionStore], store: MemoryStore
+) -> None:
+    session = loaded(engine)
+    store.begin()
+    assert session.flush()
+    assert not session.flush()
+    store.roll_back()
+    assert session.commit().forget
+    assert store.rows == {}
+
+
 def test_session_that_was_lost_in_a_transaction_stays_lost_after_the_rollback(
     engine: type[SessionStore], store: MemoryStore
 ) -> None:
@@ -813,15 +836,32 @@ def test_session_that_was_lost_in_a_transaction_stays_lost_after_the_rollback(
     assert store.calls == []
 
 
-def test_destruction_and_a_new_session_that_are_rolled_back_are_both_repeated(
+def test_session_that_was_created_beside_another_is_not_the_other_after_a_rollback(
     engine: type[SessionStore], store: MemoryStore
+) -> None:
+    session = loaded(engine)
+    old = session.session_key
+    store.begin()
+    session["b"] = 2
+    session.save()
+    session.create()
+    store.roll_back()
+    outcome = session.commit()
+
+    assert engine(old).load() == {"a": 1}
+    assert engine(outcome.token).load() == {"a": 1, "b": 2}
+
+
+@pytest.mark.parametrize("write", ["save", "create"])
+def test_destruction_and_a_new_session_that_are_rolled_back_are_both_repeated(
+    engine: type[SessionStore], store: MemoryStore, write: str
 ) -> None:
     session = loaded(engine)
     old = session.session_key
     store.begin()
     session.flush()
     session["b"] = 2
-    session.save()
+    getattr(session, write)()
     store.roll_back()
     outcome = session.commit()
 
