@@ -897,6 +897,21 @@ def test_committed_transaction_leaves_nothing_to_repeat(
     store.calls.clear()
     session.commit()
     assert store.calls == []
+    session["c"] = 3
+    session.save()
+    assert not session._life.is_provisional
+
+
+def test_touch_that_was_rolled_back_is_repeated(
+    engine: type[SessionStore], store: MemoryStore
+) -> None:
+    session = inserted(engine)
+    store.begin()
+    session.save()
+    store.roll_back()
+    store.calls.clear()
+    session.commit()
+    assert store.calls == ["touch"]
 
 
 def test_states_show_no_token(engine: type[SessionStore]) -> None:
