@@ -440,6 +440,18 @@ def test_create_of_a_taken_token_is_refused(
     assert engine(token).load() == {"a": 1}
 
 
+def test_renewal_of_a_new_session_takes_no_token_that_is_taken(
+    engine: type[SessionStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = saved(engine)
+    monkeypatch.setattr(tokens, "new", lambda size: token)
+    session = engine()
+    session["b"] = 2
+    session.cycle_key()
+    assert session.session_key is None
+    assert engine(token).load() == {"a": 1}
+
+
 def test_insertion_whose_reply_was_lost_is_recognised(
     engine: type[SessionStore], store: MemoryStore
 ) -> None:
