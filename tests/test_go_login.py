@@ -4,6 +4,7 @@ import pytest
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 
 from django_scs import go_login
+from django_scs.backends.db import SessionStore
 
 pytestmark = pytest.mark.django_db
 GO_KEY = "authenticatedUserID"
@@ -47,3 +48,14 @@ def test_nothing_happens_unless_it_is_set(login, settings):
     values = {GO_KEY: 2, **login}
     assert not go_login.reconcile(values)
     assert values == {GO_KEY: 2, **login}
+
+
+def test_login_that_was_taken_over_is_stored(login, settings):
+    session = SessionStore()
+    session[GO_KEY] = 1
+    session.save()
+    taken_over = SessionStore(session.session_key)
+    assert taken_over[SESSION_KEY] == "1"
+    taken_over.commit()
+    settings.SCS_AUTH_USER_ID_KEY = None
+    assert SessionStore(session.session_key)[SESSION_KEY] == "1"
