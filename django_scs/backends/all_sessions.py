@@ -1,12 +1,14 @@
 """The other sessions of a kind: to go through them, to merge one, to remove what has expired."""
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final, Self
 
 from django.views.decorators.debug import sensitive_variables
 
-from .. import signals, tokens
+from .. import go_login, signals, tokens
+from ..backoff import LIMIT, pauses
+from ..exceptions import SessionBusy
 from ..stores.base import Record
 from .expiry import CUSTOM_EXPIRY, Expiry
 from .lifecycle import Content, Lost
@@ -19,6 +21,9 @@ _SWEEP_AFTER_REQUEST: Final = 200
 
 class AllSessions(Expiry):
     """Adds what concerns other sessions in the store than this one."""
+
+    @abstractmethod
+    def flush(self) -> bool: ...  # type: ignore[override]
 
     @abstractmethod
     def _adopt(self, record: Record, content: Content) -> dict[str, Any]: ...
@@ -45,7 +50,9 @@ class AllSessions(Expiry):
         Where both have a key, the other's value stays; so does the later deadline, in the place of
         what ``set_expiry`` has set. The other session is destroyed. Nothing happens if there is none,
         if it is this one, or if this one is lost. A login comes along: renew the token afterwards.
+        Raises ReservedKey if it is that of a Go application that shares the session.
         """
+        token = tokens.Key(token)
         content = self._content()
         if not tokens.well_formed(token) or self.store_key(token) == self._key():
             return
@@ -55,6 +62,7 @@ class AllSessions(Expiry):
         other = self._life.read(record) if record and record.is_live else None
         if record is None or other is None:
             return
+        go_login.refuse_another(content.values, other.values)
         merged = {**content.values, **other.values}
         merged.pop(CUSTOM_EXPIRY, None)
         deadline = max(content.deadline, other.deadline)
@@ -65,6 +73,26 @@ class AllSessions(Expiry):
             self.modified = True
 
     amerge_session = in_thread(merge_session)
+
+    @classmethod
+    def destroy_where(cls, matches: Callable[[Self], bool]) -> int:
+        """Destroy every session that ``matches``, and return how many there were.
+
+        A session may get a new token while its old row is looked for. So all are looked at again,
+        until none has been found twice in a row. Raises SessionBusy if what is found cannot be
+        destroyed for ten seconds, such as where a replica that lags is read.
+        """
+        count = rounds_without = 0
+        again = pauses()
+        while rounds_without < 2:
+            found = [session for session in cls.iterate() if matches(session)]
+            removed = sum(session.flush() for session in found)
+            if found and not removed and not next(again, False):
+                raise SessionBusy(found[0].fingerprint(), LIMIT)
+            again = pauses() if removed else again
+            count += removed
+            rounds_without = 0 if found else rounds_without + 1
+        return count
 
     @classmethod
     def clear_expired(cls) -> None:

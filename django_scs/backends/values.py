@@ -78,7 +78,6 @@ class TypedAccess(SessionBase):
         # Type checkers see Django's own, which are overloaded.
         aget = once_loaded(SessionBase.get)
         apop = once_loaded(SessionBase.pop)
-    asetdefault = once_loaded(SessionBase.setdefault)
     ahas_key = once_loaded(SessionBase.has_key)
     akeys = once_loaded(SessionBase.keys)
     avalues = once_loaded(SessionBase.values)
