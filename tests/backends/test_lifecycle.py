@@ -490,6 +490,48 @@ def test_merge_session_into_a_lost_one_destroys_nothing(engine: type[SessionStor
     assert dict(session.items()) == {"a": 1}
 
 
+def test_merge_session_brings_nothing_back_from_an_expired_one(
+    engine: type[SessionStore], store: MemoryStore, settings: Any
+) -> None:
+    settings.SCS_IDLE_TIMEOUT = 600
+    other = saved(engine, b=2)
+    store.now += 601
+    session = loaded(engine)
+    session.merge_session(other)
+    assert dict(session.items()) == {"a": 1}
+
+
+def test_merge_session_takes_nothing_that_another_request_took_first(
+    engine: type[SessionStore], store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = saved(engine, b=2)
+    session = loaded(engine)
+    monkeypatch.setattr(store, "delete", lambda key: False)
+    session.merge_session(other)
+    assert dict(session.items()) == {"a": 1}
+
+
+def test_deadline_that_another_request_has_set_is_kept(engine: type[SessionStore]) -> None:
+    session = changed(engine)
+    other = engine(session.session_key)
+    other.set_deadline(other.deadline() - timedelta(hours=1))
+    other.save()
+    session.save()
+    assert session.deadline() == other.deadline()
+    session["c"] = 3
+    session.save()
+    assert engine(session.session_key).deadline() == other.deadline()
+
+
+def test_session_after_a_flush_has_a_lifetime_of_its_own(engine: type[SessionStore]) -> None:
+    session = loaded(engine)
+    session.set_deadline(session.deadline() - timedelta(hours=5))
+    session.flush()
+    session["b"] = 2
+    session.save()
+    assert session.deadline() == loaded(engine).deadline()
+
+
 @pytest.mark.parametrize("renews", [False, True])
 def test_change_whose_reply_was_lost_is_known_as_its_own(
     engine: type[SessionStore], store: MemoryStore, monkeypatch: pytest.MonkeyPatch, renews: bool
@@ -823,6 +865,18 @@ def test_destruction_after_a_renewal_that_was_rolled_back_removes_the_row(
     store.roll_back()
     assert session.flush()
     assert store.rows == {}
+
+
+def test_destruction_that_was_rolled_back_is_repeated_by_a_save(
+    engine: type[SessionStore], store: MemoryStore
+) -> None:
+    session = loaded(engine)
+    store.begin()
+    session.flush()
+    store.roll_back()
+    session["b"] = 2
+    session.save()
+    assert list(store.rows) == [session.session_key]
 
 
 def test_second_destruction_in_a_transaction_does_not_forget_the_first(
