@@ -775,6 +775,19 @@ def test_save_that_fails_with_an_unchanged_token_tells_nothing(
     assert session.commit(failed=True) == Outcome()
 
 
+def test_store_that_is_down_fails_a_page_that_begins_a_session(
+    engine: type[SessionStore], store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: Any) -> Any:
+        raise OSError("the store is down")
+
+    monkeypatch.setattr(store, "insert", fail)
+    session = engine()
+    session["a"] = 1
+    with pytest.raises(OSError, match="down"):
+        session.commit()
+
+
 def test_touch_that_fails_does_not_fail_a_page_that_only_reads(
     engine: type[SessionStore],
     store: MemoryStore,
