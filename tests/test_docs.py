@@ -2,15 +2,17 @@
 
 import doctest
 import json
+import logging
 import re
 from pathlib import Path
 
 import pytest
 from django.apps import apps
+from django.contrib.sessions.backends.db import SessionStore as DjangosSessionStore
 from django.template import engines
 from django.test import override_settings
 
-from django_scs import conf
+from django_scs import conf, signals
 from django_scs.backends.db import SessionStore
 from django_scs.codecs.json import JSONCodec
 
@@ -94,6 +96,30 @@ def test_links_lead_somewhere(page):
 def test_every_setting_is_documented():
     text = (ROOT / "docs" / "settings.md").read_text()
     assert [name for name in sorted(conf.NAMES) if f"`{name}`" not in text] == []
+
+
+def test_every_event_is_documented():
+    text = (ROOT / "docs" / "signals.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| `(\w+)` \| (\w+) \| (.*?) ?\| \S", text, re.MULTILINE)
+    documented = {event: (signal, level, arguments) for event, signal, level, arguments in rows}
+    assert documented == {
+        name: (
+            next(each for each, value in vars(signals).items() if value is event.signal),
+            logging.getLevelName(event.level).lower(),
+            ", ".join(f"`{argument}`" for argument in event.arguments),
+        )
+        for name, event in signals.EVENTS.items()
+    }
+
+
+def test_every_public_name_of_a_session_is_documented():
+    """Django's own names need no words of ours; an async twin is documented by its sync name."""
+    text = (ROOT / "docs" / "sessions.md").read_text()
+    named = set(re.findall(r"[`.](\w+)[`(]", text))
+    names = {name for name in dir(SessionStore) if not name.startswith("_")}
+    ours = names - set(dir(DjangosSessionStore))
+    twins = {name for name in ours if name[0] == "a" and name[1:] in names}
+    assert sorted(ours - twins - named) == []
 
 
 def test_readme_is_short():
