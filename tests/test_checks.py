@@ -35,12 +35,28 @@ def test_unknown_setting_is_refused_with_all_when_none_is_near(settings):
     assert all(name in message.hint for name in conf.NAMES)
 
 
+GORILLA = {
+    "SESSION_ENGINE": conf.COOKIE_ENGINE,
+    "SCS_COOKIE_FORMAT": "gorilla",
+    "SCS_COOKIE_KEYS": [(b"h" * 32, None)],
+}
+#: Which settings must be in use for the value of another to matter.
+IN_USE = {
+    "SCS_TOUCH_INTERVAL": {"SCS_IDLE_TIMEOUT": 600},
+    "SCS_GOB_REGISTERED": {"SCS_CODEC": "django_scs.codecs.gob.GobCodec"},
+    "SCS_COOKIE_FORMAT": {"SESSION_ENGINE": conf.COOKIE_ENGINE},
+    "SCS_COOKIE_KEYS": {"SESSION_ENGINE": conf.COOKIE_ENGINE},
+    "SCS_COOKIE_MAX_AGE": GORILLA,
+    "SCS_COOKIE_HASH": GORILLA,
+}
+
+
 # Those of Redis are checked only on Redis: tests/test_checks_redis.py.
 @pytest.mark.parametrize("name", sorted(n for n in conf.NAMES if not n.startswith("SCS_REDIS")))
 def test_wrong_value_is_refused_by_name(settings, name):
-    settings.SCS_IDLE_TIMEOUT = 600
-    if name == "SCS_GOB_REGISTERED":
-        settings.SCS_CODEC = "django_scs.codecs.gob.GobCodec"
+    for other, value in IN_USE.get(name, {}).items():
+        setattr(settings, other, value)
+    assert checks.check_settings() == []
     setattr(settings, name, object())
     found = checks.check_settings()
     assert {message.id for message in found} == {"django_scs.E002"}
