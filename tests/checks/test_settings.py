@@ -46,7 +46,7 @@ def test_unknown_setting_is_refused_with_all_when_none_is_near(settings):
     assert all(name in message.hint for name in conf.NAMES)
 
 
-# Those of Redis are checked only on Redis: tests/test_checks_redis.py.
+# Those of Redis are checked only on Redis: tests/checks/test_redis.py.
 @pytest.mark.parametrize("name", sorted(n for n in conf.NAMES if not n.startswith("SCS_REDIS")))
 def test_wrong_value_is_refused_by_name(settings, name):
     settings.SCS_IDLE_TIMEOUT = 600

@@ -11,8 +11,8 @@ from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.db import models
 
-from . import conf, tokens
-from .manager import session_class
+from .. import conf, tokens
+from ..manager import session_class
 
 _DJANGOS_APP: Final = "django.contrib.sessions"
 _DJANGOS_SERIALIZER: Final = "django.contrib.sessions.serializers.JSONSerializer"
