@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections, router
 from django.utils.module_loading import import_string
 
-from . import conf, go_login
+from . import checks_project, conf, go_login
 from .backends.base import SessionStore
 from .manager import session_class
 from .middleware import SessionMiddleware
@@ -84,6 +84,7 @@ def register() -> None:
     checks.register(check_wiring)
     checks.register(check_cookie, checks.Tags.security, deploy=True)
     checks.register(check_time_zone, checks.Tags.database)
+    checks_project.register()
 
 
 _DJANGOS_MIDDLEWARE = "django.contrib.sessions.middleware.SessionMiddleware"

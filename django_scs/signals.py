@@ -26,6 +26,7 @@ session_corrupt = Signal()
 session_busy = Signal()
 changes_dropped = Signal()
 touch_failed = Signal()
+give_back_failed = Signal()
 unknown_token = Signal()
 expired_token = Signal()
 malformed_token = Signal()
@@ -80,6 +81,12 @@ EVENTS: Final = {
         touch_failed,
         logging.ERROR,
         "The new expiry of session %(session)s could not be written",
+        ("exc_info",),
+    ),
+    "give_back_failed": Event(
+        give_back_failed,
+        logging.ERROR,
+        "What a page that failed had taken from session %(session)s could not be put back",
         ("exc_info",),
     ),
     "unknown": Event(

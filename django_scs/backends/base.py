@@ -2,7 +2,7 @@
 
 import weakref
 from collections.abc import Iterable
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth import SESSION_KEY
@@ -16,15 +16,14 @@ from ..stores.base import Record
 from .all_sessions import AllSessions
 from .expiry import CUSTOM_EXPIRY
 from .keys import Keyed
-from .lifecycle import ABSENT, Content, Destroyed, Lifecycle, Lost, New, Stored
+from .lifecycle import Content, Destroyed, Lifecycle, Lost, New, Stored
 from .outcome import Ending, Outcome, Status
-from .twins import hide_from_templates, in_thread, once_loaded
+from .twins import in_thread, once_loaded
 from .values import TypedAccess
 
 __all__ = ["CreateError", "Outcome", "SessionStore", "Status", "UpdateError"]
 
 
-@hide_from_templates
 class SessionStore(AllSessions, Ending):
     """A session with scs's rules behind Django's interface.
 
@@ -221,17 +220,27 @@ class SessionStore(AllSessions, Ending):
         """Do what ``cycle_key`` does, by scs's name."""
         self.cycle_key()
 
-    @sensitive_variables()
-    def take(self, key: str, default: Any = None) -> Any:
+    def take(self, key: str, default: Any = None, *, give_back: bool = False) -> Any:
         """Remove a value from the store, then return it; ``default`` if it is not there.
 
         Of any number of parallel requests one gets the value. One statement; none for a value that
-        this request itself has put. Other changes stay unsaved.
+        this request itself has put. Other changes stay unsaved. With ``give_back`` the value is in the
+        store again when the view then fails, for the next request.
         """
-        if key not in self._get_session():
-            return default
-        value, (self._deadline, self._session_cache) = self._life.take(key, self._content())
-        return default if value is ABSENT else value
+        return self.take_all([key], give_back=give_back).get(key, default)
+
+    @sensitive_variables()
+    def take_all(self, keys: Iterable[str], *, give_back: bool = False) -> dict[str, Any]:
+        """Do what ``take`` does for several keys, in one statement; return those that were there."""
+        names = [key for key in keys if key in self._get_session()]
+        if not names:
+            return {}
+        taken, content = self._life.take(names, self._content(), give_back=give_back)
+        self._deadline, self._session_cache = content
+        if self._life.is_provisional:
+            # So that it is removed again after a rollback, whichever middleware is in use.
+            self.modified = True
+        return taken
 
     @sensitive_variables()
     def merge_session(self, token: str) -> None:
@@ -296,13 +305,16 @@ class SessionStore(AllSessions, Ending):
     acycle_key = in_thread(cycle_key)
     arenew_token = in_thread(renew_token)
     atake = in_thread(take)
+    atake_all = in_thread(take_all)
     amerge_session = in_thread(merge_session)
     ais_stored = in_thread(Keyed.is_stored)
     acommit = in_thread(Ending.commit)
 
     aput = aset
-    aget = once_loaded(TypedAccess.get)  # type: ignore[assignment]
-    apop = once_loaded(TypedAccess.pop)  # type: ignore[assignment]
+    if not TYPE_CHECKING:
+        # Type checkers see Django's own, which are overloaded.
+        aget = once_loaded(TypedAccess.get)
+        apop = once_loaded(TypedAccess.pop)
     asetdefault = once_loaded(TypedAccess.setdefault)
     ahas_key = once_loaded(TypedAccess.has_key)
     akeys = once_loaded(TypedAccess.keys)

@@ -11,6 +11,7 @@ from django.views.decorators.debug import sensitive_variables
 from .. import conf, tokens
 from ..stores.base import Store
 from .lifecycle import Lifecycle
+from .twins import hide_from_templates
 
 
 class Keyed(SessionBase):
@@ -19,6 +20,10 @@ class Keyed(SessionBase):
     #: Which entry of SCS_SESSIONS this class serves; "default" is ``request.session``.
     _kind: str = conf.DEFAULT
     _session_cache: dict[str, Any]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        hide_from_templates(cls)
 
     def __init__(self, session_key: str | None = None) -> None:
         # Not Django's, which imports the serializer for each session.
@@ -93,4 +98,9 @@ class Keyed(SessionBase):
             key = self.store_key(session_key) if tokens.well_formed(session_key) else None
         else:
             key = self._life.key or self._key()
-        return key is not None and self.get_store().delete(key)
+        if key is None:
+            return False
+        removed = self.get_store().delete(key)
+        if key == self._life.key:
+            self._life.lose()
+        return removed

@@ -36,14 +36,18 @@ class Ending(Expiry):
     def commit(self, failed: bool = False) -> Outcome:
         """Save the session where that is due, and return what the browser has to know.
 
-        ``failed`` says that the view did: nothing is saved then. What was to be stored in a session
-        that is gone is dropped, with an event. Raises what ``save`` raises, but not for a session that
-        was only read: its expiry stays as it is, with an event. Source: scs Commit.
+        ``failed`` says that the view did: nothing is saved then, and what was taken to be given back
+        goes back. A session that was destroyed stays so, whether or not the view failed or its
+        transaction was rolled back. What was to be stored in a session that is gone is dropped, with an
+        event. Raises what ``save`` raises, but not for a session that was only read: its expiry stays
+        as it is, with an event. Source: scs Commit.
         """
-        if self.status() is Status.DESTROYED:
-            self._life.repeat()
+        self._life.repeat()
+        if isinstance(self._life.state, Destroyed) and (failed or self.is_empty()):
             return Outcome(forget=True)
-        if not failed and self._is_save_due() and not self._is_empty_now():
+        if failed:
+            self._give_back()
+        elif self._is_save_due() and not self._is_empty_now():
             try:
                 self._commit_changes()
             except Exception:
@@ -54,7 +58,7 @@ class Ending(Expiry):
 
     def is_commit_due(self) -> bool:
         """Tell whether ``commit`` may talk to the store."""
-        return self._is_save_due()
+        return self._is_save_due() or self._life.owes
 
     def status(self) -> Status:
         """Return what became of the session in this request. Source: scs Status."""
@@ -81,6 +85,13 @@ class Ending(Expiry):
 
     @abstractmethod
     def _tell(self, event: str, key: str, **info: Any) -> None: ...
+
+    def _give_back(self) -> None:
+        try:
+            self._life.give_back()
+        except Exception:
+            # The page has failed already; a new token must reach the browser all the same.
+            self._tell("give_back_failed", self._key() or "", exc_info=True)
 
     def _is_save_due(self) -> bool:
         due = self.modified or self._options().save_every_request

@@ -117,7 +117,6 @@ NOT_HERE = {
     "test_corrupt_data_meanwhile_is_not_overwritten": NO_STORE,
     "test_iterate_yields_the_live_loaded": NO_STORE,
     "test_iterate_lets_each_be_changed_renewed_and_destroyed": NO_STORE,
-    "test_sweep_removes_a_few": NO_STORE,
 }
 #: What depends on who is faster.
 BY_CHANCE = {

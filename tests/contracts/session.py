@@ -271,6 +271,19 @@ class SessionContract:
         session(token).delete()
         assert not session().exists(token)
 
+    def test_delete_of_this_session_leaves_no_cookie_and_nothing_to_save(
+        self, session: Any, saved: Any
+    ) -> None:
+        for token in (saved(a=1), None):
+            mine = session(token)
+            mine.put("b", 2)
+            if token is None:
+                mine.save()
+            assert mine.delete() is True
+            assert mine.commit().token == ""
+            with pytest.raises(UpdateError):
+                mine.save()
+
     def test_flush_leaves_nothing(self, session: Any, saved: Any, row: Any) -> None:
         token = saved(a=1)
         again = session(token)

@@ -21,7 +21,7 @@ SITES = ("go", "django")
 
 def stored(browser: Browser) -> dict[str, Any]:
     """Return the values as they are in the table."""
-    return conf.codec().decode(Session.objects.get(token=browser.token).data)[1]
+    return conf.options().codec.decode(Session.objects.get(token=browser.token).data)[1]
 
 
 @both_ways
