@@ -59,7 +59,7 @@ class TypedAccess(SessionBase):
         return _typed(self.get(key), b"")
 
     def get_time(self, key: str) -> datetime:
-        """Return an aware datetime; ``ZERO_TIME`` if there is none. Source: scs GetTime."""
+        """Return a datetime; ``ZERO_TIME`` if there is none. Source: scs GetTime."""
         return _typed(self.get(key), ZERO_TIME)
 
     def pop_string(self, key: str) -> str:
@@ -83,7 +83,7 @@ class TypedAccess(SessionBase):
         return _typed(self.pop(key, None), b"")
 
     def pop_time(self, key: str) -> datetime:
-        """Remove a value and return it; ``ZERO_TIME`` if it was not an aware datetime. Source: scs PopTime."""
+        """Remove a value and return it; ``ZERO_TIME`` if it was no datetime. Source: scs PopTime."""
         return _typed(self.pop(key, None), ZERO_TIME)
 
     aput = once_loaded(put)
