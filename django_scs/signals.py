@@ -26,6 +26,7 @@ session_corrupt = Signal()
 session_busy = Signal()
 changes_dropped = Signal()
 touch_failed = Signal()
+renewal_failed = Signal()
 give_back_failed = Signal()
 unknown_token = Signal()
 expired_token = Signal()
@@ -81,6 +82,12 @@ EVENTS: Final = {
         touch_failed,
         logging.ERROR,
         "The new expiry of session %(session)s could not be written",
+        ("exc_info",),
+    ),
+    "renewal_failed": Event(
+        renewal_failed,
+        logging.ERROR,
+        "Session %(session)s could not be given a new token",
         ("exc_info",),
     ),
     "give_back_failed": Event(

@@ -39,6 +39,13 @@ class Keyed(SessionBase):
     def _life(self) -> Lifecycle:
         raise NotImplementedError
 
+    def _set_session_key(self, value: Any) -> None:
+        # Reports of errors show local variables: a token must not be among them.
+        key = tokens.Key(value) if isinstance(value, str) else value
+        super()._set_session_key(key)
+
+    _session_key = property(SessionBase._get_session_key, _set_session_key)
+
     @classmethod
     def _options(cls) -> conf.Options:
         return conf.options(cls._kind)
@@ -81,6 +88,7 @@ class Keyed(SessionBase):
         """Tell whether there is a live session under the token ``session_key``."""
         if not tokens.well_formed(session_key):
             return False
+        session_key = tokens.Key(session_key)
         record = self.get_store().find(self.store_key(session_key))
         return record is not None and record.is_live
 
@@ -95,6 +103,7 @@ class Keyed(SessionBase):
     def delete(self, session_key: str | None = None) -> bool:  # type: ignore[override]
         """Remove a session from the store, this one or that of a token; tell whether it was there."""
         if session_key is not None:
+            session_key = tokens.Key(session_key)
             key = self.store_key(session_key) if tokens.well_formed(session_key) else None
         else:
             key = self._life.key or self._key()

@@ -98,6 +98,10 @@ class Host(Protocol):
         """Return the store that writes ``values``, with a project's own columns if it has any."""
         ...
 
+    def _refuses(self, content: Content, size: int) -> int | None:
+        """Return how many bytes a content may take if ``size`` is more than that, else None."""
+        ...
+
     def _tell(self, event: str, key: str, **info: Any) -> None:
         """Make an event known, with the store key of the session."""
         ...
@@ -187,7 +191,7 @@ class Lifecycle:
     def encode(self, content: Content, key: str, original: bytes | None = None) -> bytes:
         """Return the bytes of a content. Raises EncodeError or SessionTooLarge."""
         data = self._codec.encode(content.deadline, content.values, original, key)
-        limit = self._store.refuses(len(data))
+        limit = self._host._refuses(content, len(data))
         if limit is not None:
             raise SessionTooLarge(len(data), limit, self._largest(content, key))
         return data
@@ -389,7 +393,8 @@ class Lifecycle:
         if base is None:
             done = store.rename(state.key, key, ttl)
         else:
-            data = self.encode(base, key)
+            # It is as large as before, whatever the limit is now.
+            data = self._codec.encode(base.deadline, base.values, None, key)
             done = store.rename(state.key, key, ttl, data, state.data)
         if done:
             inserted = state.origin is Origin.INSERTED

@@ -9,6 +9,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from asgiref.sync import sync_to_async
 from django.contrib.sessions.backends.base import SessionBase
 
+from .. import tokens
+
 P = ParamSpec("P")
 R = TypeVar("R")
 Method = Callable[Concatenate[Any, P], R]
@@ -21,9 +23,16 @@ def in_thread(method: Method[P, R]) -> AsyncMethod[P, R]:
     @wraps(method)
     async def twin(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
         bound: Callable[P, R] = getattr(self, method.__name__)
+        hidden = {name: _hide(value) for name, value in kwargs.items()}
+        args, kwargs = tuple(map(_hide, args)), hidden  # type: ignore[assignment]
         return await sync_to_async(bound)(*args, **kwargs)
 
     return twin
+
+
+def _hide(value: Any) -> Any:
+    # Reports of errors show local variables: a token must not be among them.
+    return tokens.Key(value) if tokens.well_formed(value) else value
 
 
 def once_loaded(method: Method[P, R]) -> AsyncMethod[P, R]:

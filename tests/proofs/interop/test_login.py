@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from django_scs import conf
 from django_scs.backends.db import SessionStore
-from django_scs.checks import check_settings
+from django_scs.checks.settings import check_settings
 from django_scs.models import Session
 
 from .browser import Browser

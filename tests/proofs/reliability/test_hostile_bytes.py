@@ -108,9 +108,7 @@ class Attacker:
 
 
 @pytest.fixture
-def attacker(
-    transactional_db: None, settings: Any, caplog: pytest.LogCaptureFixture
-) -> Attacker:
+def attacker(transactional_db: None, settings: Any, caplog: pytest.LogCaptureFixture) -> Attacker:
     settings.MIDDLEWARE = ["django_scs.middleware.SessionMiddleware"]
     # Unlike setLevel, this ends with the test.
     caplog.set_level(logging.ERROR, "django.security.SuspiciousSession")
