@@ -138,3 +138,17 @@ def test_error_mail_about_a_broken_database_holds_no_token(error_mails, path, st
 
 def test_sessions_are_not_in_the_admin_whose_pages_have_keys_in_their_addresses():
     assert not admin.site.is_registered(Session)
+
+
+def test_record_of_a_renewal_shows_both_fingerprints_and_neither_token(session, caplog):
+    caplog.set_level(logging.INFO, "django_scs")
+    old = session.session_key
+    old_fingerprint = session.fingerprint()
+    session.renew_token()
+
+    (record,) = [record for record in caplog.records if record.event == "renewed"]
+    assert f"{session.fingerprint()} has a new token, and was {old_fingerprint}" in caplog.text
+    # Reports of errors also have the arguments of a record.
+    shown = repr(record.args) + record.getMessage()
+    assert old not in shown
+    assert session.session_key not in shown
