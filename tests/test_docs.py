@@ -46,6 +46,10 @@ def test_python_block_runs(text):
     names = {"SessionStore": SessionStore, "__name__": "docs"}
     known = dict(apps.all_models["accounts"])
     exec(compile(text, "docs", "exec"), names)
+    found = {name: names[name] for name in names if name.startswith(("SCS_", "SESSION_"))}
+    with override_settings(**found):
+        # A page may name what a reader has, and the tests have not.
+        assert [problem for problem in conf.problems() if "myproject" not in problem] == []
     apps.all_models["accounts"].clear()
     apps.all_models["accounts"].update(known)
 
@@ -107,6 +111,11 @@ def test_every_page_stays_in_the_site():
         if not (page.parent / target).resolve().is_relative_to(ROOT / "docs")
     ]
     assert outside == []
+
+
+def test_every_page_is_in_the_navigation():
+    named = re.findall(r": (\w+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+    assert sorted(named) == [page.name for page in PAGES[1:]]
 
 
 def test_readme_works_on_an_index_page():
@@ -188,7 +197,7 @@ def test_every_check_is_documented():
     assert [ident for ident in sorted(ids) if f"`django_scs.{ident}`" not in text] == []
 
 
-def test_every_event_is_documented():
+def test_every_event_has_a_cause_and_a_cure():
     text = read("troubleshooting.md")
     for name, event in signals.EVENTS.items():
         signal = next(key for key, value in vars(signals).items() if value is event.signal)
