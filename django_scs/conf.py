@@ -53,7 +53,7 @@ class Options:
     lifetime: float
     idle_timeout: float | None
     touch_interval: float
-    hash_tokens: bool
+    hash_tokens: bool | str
     token_bytes: int
     codec: Codec
     max_bytes: int | None
@@ -201,6 +201,22 @@ def _touch_interval(read: _Reader) -> float:
     return seconds
 
 
+def _hash_tokens(read: _Reader) -> bool | str:
+    value: bool | str = read("SCS_HASH_TOKENS", False)
+    steps = [step for step in tokens.HASHING if isinstance(step, str)]
+    if not (isinstance(value, bool) or value in steps):
+        raise ImproperlyConfigured(
+            f"{read.label('SCS_HASH_TOKENS')} is {value!r}, and must be True or False, or, on the way"
+            f" from one to the other, one of {', '.join(map(repr, steps))}."
+        )
+    if isinstance(value, str) and _engine(read) in _HAVE_NO_TABLE:
+        raise ImproperlyConfigured(
+            f"{read.label('SCS_HASH_TOKENS')} is {value!r}, and must be True or False: only sessions"
+            " in a table of the database can be converted."
+        )
+    return value
+
+
 def _max_lifetime(read: _Reader) -> float | None:
     return _seconds(read, "SCS_MAX_LIFETIME")
 
@@ -320,7 +336,7 @@ _PARSERS: Final[dict[str, "Callable[[_Reader], Any]"]] = {
     "lifetime": _lifetime,
     "idle_timeout": _idle_timeout,
     "touch_interval": _touch_interval,
-    "hash_tokens": _flag("SCS_HASH_TOKENS"),
+    "hash_tokens": _hash_tokens,
     "token_bytes": _token_bytes,
     "codec": _codec,
     "max_bytes": _max_bytes,
@@ -369,6 +385,7 @@ _ENTRY_NAMES: Final = _SHARED | {
     "SCS_COOKIE_HASH",
     "SCS_COOKIE_DENYLIST",
 }
+_HAVE_NO_TABLE: Final = (COOKIE_ENGINE, "django_scs.backends.redis")
 #: Every setting of ours.
 NAMES: Final = {name for name in _ENTRY_NAMES if name.startswith("SCS_")} | {
     "SCS_SESSIONS",
@@ -382,6 +399,8 @@ NAMES: Final = {name for name in _ENTRY_NAMES if name.startswith("SCS_")} | {
     "SCS_DEVICES_LIMIT",
     "SCS_DEVICES_REFUSE_OVER_LIMIT",
     "SCS_DEVICES_MAIL_NEW",
+    "SCS_MIGRATE_FROM",
+    "SCS_MIGRATE_MODE",
     "SCS_REDIS",
     "SCS_REDIS_PREFIX",
     "SCS_REDIS_WAIT",

@@ -37,7 +37,7 @@ def with_session(view: View) -> View:
         if hasattr(request, "session"):
             return await view(request, *args, **kwargs)
         manager = SessionManager()
-        request.session = manager.open(request)
+        request.session = await manager.aopen(request)
         response = await sync_to_async(_rendered)(await view(request, *args, **kwargs))
         return await sync_to_async(manager.close)(request.session, request, response)
 

@@ -4,12 +4,13 @@ import random
 from importlib import import_module
 from typing import Any, Final
 
+from asgiref.sync import sync_to_async
 from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.exception import response_for_exception
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.debug import sensitive_variables
 
-from . import conf, signals, transports
+from . import conf, migrate_from, signals, transports
 from .backends.base import Outcome, SessionStore
 
 #: How often a request that created a session is followed by a sweep, unless the last left some over.
@@ -26,9 +27,22 @@ class SessionManager:
         self._behind = False
 
     def open(self, request: HttpRequest) -> SessionStore:
-        """Return the session of the request. Nothing is read before it is used. Source: scs Load."""
+        """Return the session of the request. Nothing is read before it is used. Source: scs Load.
+
+        A key of SCS_MIGRATE_FROM is looked up at once, outside of any transaction of the view's.
+        """
         tokens = transports.choose(request, self._options).read(request)
-        return self.session_class.for_request(tokens, request)
+        migration = migrate_from.current() if self.kind == conf.DEFAULT else None
+        if migration is None:
+            return self.session_class.for_request(tokens, request)
+        session: SessionStore = migration.open(self.session_class, tokens, request)
+        return session
+
+    async def aopen(self, request: HttpRequest) -> SessionStore:
+        """Do what ``open`` does, in a thread where it may read."""
+        if self.kind != conf.DEFAULT or migrate_from.current() is None:
+            return self.open(request)
+        return await sync_to_async(self.open)(request)
 
     @sensitive_variables()
     def close(
@@ -38,6 +52,8 @@ class SessionManager:
 
         Returns the response, or one for an error that the commit met.
         """
+        if isinstance(session, migrate_from.Kept):
+            return session._migration.close(session, request, response, self.close)
         try:
             outcome = self.commit(session, response)
         except Exception as exc:

@@ -7,7 +7,7 @@ from asgiref.sync import sync_to_async
 from django.contrib.sessions import middleware
 from django.http import HttpRequest, HttpResponse
 
-from . import conf
+from . import conf, migrate_from
 from .manager import SessionManager, is_ours
 
 
@@ -46,12 +46,16 @@ class SessionMiddleware(middleware.SessionMiddleware):
             if kind in sessions:
                 response = manager.close(sessions[kind], request, response)
         session: Any = getattr(request, "session", None)
-        if is_ours(session) and self._default is not None:
+        served = is_ours(session) or isinstance(session, migrate_from.Kept)
+        if served and self._default is not None:
             return self._default.close(session, request, response)
         return super().process_response(request, response)
 
     async def __acall__(self, request: HttpRequest) -> HttpResponse:
-        self.process_request(request)
+        if migrate_from.current() is None:
+            self.process_request(request)
+        else:
+            await sync_to_async(self.process_request)(request)
         response: HttpResponse = await self.get_response(request)  # type: ignore[misc]
         sessions = [getattr(request, "session", None), *getattr(request, "sessions", {}).values()]
         if all(is_ours(session) and not session.is_commit_due() for session in sessions):

@@ -35,6 +35,9 @@ expired_token = Signal()
 malformed_token = Signal()
 sessions_swept = Signal()
 sweep_failed = Signal()
+session_moved = Signal()
+values_left_behind = Signal()
+unknown_old_key = Signal()
 
 
 class Event(NamedTuple):
@@ -118,6 +121,23 @@ EVENTS: Final = {
     ),
     "sweep_failed": Event(
         sweep_failed, logging.ERROR, "The sweep of expired sessions failed", ("exc_info",)
+    ),
+    "moved": Event(
+        session_moved,
+        logging.INFO,
+        "Session %(session)s was moved here from SCS_MIGRATE_FROM",
+        ("old_key",),
+    ),
+    "left_behind": Event(
+        values_left_behind,
+        logging.WARNING,
+        "Session %(session)s was moved without these keys, whose values cannot be kept: %(keys)s",
+        ("keys",),
+    ),
+    "unknown_old": Event(
+        unknown_old_key,
+        logging.INFO,
+        "A key of SCS_MIGRATE_FROM without a session was presented: %(session)s",
     ),
 }
 

@@ -22,7 +22,7 @@ def age(by: timedelta | float, *tokens: str, engine: type[SessionStore] | None =
     """
     engine = engine or session_class()
     store = engine.get_store()
-    keys = [engine.store_key(token) for token in tokens]
+    keys = [engine.store_keys(token)[0] for token in tokens]
     records = [store.find_latest(key) for key in keys] if tokens else list(store.all())
     step = by if isinstance(by, timedelta) else timedelta(seconds=by)
     return sum(_age(engine, record, step) for record in records if record is not None)

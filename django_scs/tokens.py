@@ -9,13 +9,16 @@ import hashlib
 import re
 import secrets
 from base64 import urlsafe_b64encode
-from typing import Final, TypeGuard
+from collections.abc import Callable
+from typing import Final, NamedTuple, TypeGuard
 
 #: How many random bytes a token may have: 32, as scs's, or 30 for columns made for Django's keys,
 #: which hold 40 characters.
 BYTES: Final = (32, 30)
 
-_WELL_FORMED = re.compile(r"[A-Za-z0-9_-]{43}|[A-Za-z0-9_-]{40}", re.ASCII)
+# Of 43 characters the last has two bits that no 32 bytes fill.
+_WELL_FORMED = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]|[A-Za-z0-9_-]{40}", re.ASCII)
+_LAST: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 
 class Key(str):
@@ -32,16 +35,42 @@ def new(size: int = BYTES[0]) -> Key:
 
     Source: scs data.go generateToken; OWASP Session Management asks for 64 bits at least.
     """
-    return Key(_text(secrets.token_bytes(size)))
+    return Key(encode(secrets.token_bytes(size)))
 
 
 def well_formed(token: object) -> TypeGuard[str]:
-    """Tell whether ``token`` could be one of ours; anything else must not reach a store."""
+    """Tell whether ``token`` could be one of ours; anything else must not reach a store.
+
+    A marked hash is not: see ``mark``.
+    """
     return isinstance(token, str) and _WELL_FORMED.fullmatch(token) is not None
 
 
-def store_key(token: str, *, hashed: bool, kind: str = "default") -> Key:
-    """Return what the ``token`` column holds for ``token``.
+class Hashing(NamedTuple):
+    """A value of SCS_HASH_TOKENS: which form new keys have, and which are found, in that order.
+
+    A key that another process changes meanwhile has the later form. Rows with plain and with hashed
+    keys are never found by the same process: a hash is itself a well-formed token, which a thief of
+    the table could present. A marked one is not.
+    """
+
+    written: str
+    found: tuple[str, ...]
+
+
+#: Each step's processes may run beside those of the step before and after it.
+HASHING: Final[dict[bool | str, Hashing]] = {
+    False: Hashing("plain", ("plain",)),
+    "prepare": Hashing("plain", ("plain", "marked")),
+    "convert": Hashing("marked", ("plain", "marked")),
+    "converted": Hashing("marked", ("marked", "hashed")),
+    "finish": Hashing("hashed", ("marked", "hashed")),
+    True: Hashing("hashed", ("hashed",)),
+}
+
+
+def store_key(token: str, *, hashed: bool | str, kind: str = "default") -> Key:
+    """Return what the ``token`` column holds for ``token`` when it is written.
 
     That is the token itself or, when ``hashed``, its SHA-256: who reads the table can then not use
     what is found there. Source: scs data.go hashToken (``HashTokenInStore``). The token of another
@@ -49,10 +78,51 @@ def store_key(token: str, *, hashed: bool, kind: str = "default") -> Key:
     default kind.
     """
     if kind != "default":
-        token = f"{kind} {token}"
-    elif not hashed:
-        return Key(token)
-    return Key(_text(hashlib.sha256(token.encode()).digest()))
+        return _hash(f"{kind} {token}")
+    return _FORMS[HASHING[hashed].written](token)
+
+
+def store_keys(token: str, *, hashed: bool | str, kind: str = "default") -> tuple[Key, ...]:
+    """Return what the ``token`` column may hold for ``token``, in the order in which to look."""
+    if kind != "default":
+        return (_hash(f"{kind} {token}"),)
+    return tuple(_FORMS[form](token) for form in HASHING[hashed].found)
+
+
+def later_keys(key: str, hashed: bool | str) -> tuple[str, ...]:
+    """Return a store key, and what another process may have made of it meanwhile."""
+    found = HASHING[hashed].found
+    if found == ("plain", "marked") and not is_marked(key):
+        return key, mark(_hash(key))
+    if found == ("marked", "hashed") and is_marked(key):
+        return key, unmark(key)
+    return (key,)
+
+
+def mark(key: str) -> Key:
+    """Return a hash that shows that it is one: no token and no other hash ends as it does."""
+    return Key(key[:-1] + _LAST[_LAST.index(key[-1]) | 1])
+
+
+def unmark(key: str) -> Key:
+    """Return the hash that was marked."""
+    return Key(key[:-1] + _LAST[_LAST.index(key[-1]) & ~3])
+
+
+def is_marked(key: str) -> bool:
+    """Tell whether a store key is a marked hash."""
+    return len(key) == 43 and _LAST.index(key[-1]) & 3 != 0
+
+
+def _hash(token: str) -> Key:
+    return Key(encode(hashlib.sha256(token.encode()).digest()))
+
+
+_FORMS: Final[dict[str, Callable[[str], Key]]] = {
+    "plain": Key,
+    "marked": lambda token: mark(_hash(token)),
+    "hashed": _hash,
+}
 
 
 def fingerprint(key: str) -> str:
@@ -63,5 +133,6 @@ def fingerprint(key: str) -> str:
     return hashlib.sha256(b"django_scs fingerprint " + key.encode()).hexdigest()[:12]
 
 
-def _text(raw: bytes) -> str:
+def encode(raw: bytes) -> str:
+    """Return bytes as unpadded base64url, the form of tokens and store keys."""
     return urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")

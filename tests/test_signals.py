@@ -22,6 +22,7 @@ LOUD = {
     "touch_failed",
     "renewal_failed",
     "sweep_failed",
+    "left_behind",
     "give_back_failed",
 }
 
@@ -109,7 +110,7 @@ def test_user_is_told(client, told, django_user_model):
 
 
 @pytest.mark.parametrize(
-    ("cookie", "event"), [("x" * 43, "unknown"), ("short", "malformed"), (None, "expired")]
+    ("cookie", "event"), [("w" * 43, "unknown"), ("short", "malformed"), (None, "expired")]
 )
 def test_dead_token_is_told_by_its_kind_with_the_request(client, told, token, cookie, event):
     age(10**7, token)

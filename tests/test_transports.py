@@ -57,7 +57,7 @@ def test_cookie_that_a_test_put_into_the_request_counts():
     assert list(transports.Cookie(conf.options().cookie).read(request)) == ["a"]
 
 
-@pytest.mark.parametrize("other", ["short", "x" * 43])
+@pytest.mark.parametrize("other", ["short", "w" * 43])
 @pytest.mark.parametrize("order", [1, -1])
 def test_live_one_of_two_cookies_is_found(client, token, other, order):
     values = [token, other][::order]
@@ -65,7 +65,7 @@ def test_live_one_of_two_cookies_is_found(client, token, other, order):
     with statements() as found:
         response = client.get("/read/", headers={"Cookie": cookie})
     assert response.json() == {"color": "red"}
-    tried = 2 if other == "x" * 43 and values[-1] == other else 1
+    tried = 2 if other == "w" * 43 and values[-1] == other else 1
     assert verbs(found) == ["SELECT"] * tried
 
 

@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterator
 from typing import Any, Final, Self
 
-from .. import signals
+from .. import signals, tokens
 from ..backoff import LIMIT, pauses
 from ..exceptions import SessionBusy
 from ..stores.base import Record
@@ -33,7 +33,8 @@ class AllSessions(Keyed):
         Unreadable ones are logged and left out. Source: scs Iterate.
         """
         for record in cls.get_store().all():
-            session = cls(record.key if cls.store_key(record.key) == record.key else None)
+            plain = tokens.well_formed(record.key) and cls.store_keys(record.key)[0] == record.key
+            session = cls(record.key if plain else None)
             content = session._life.read(record)
             if content is not None:
                 session._life.adopt(record, content)

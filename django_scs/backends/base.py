@@ -19,13 +19,14 @@ from .keys import Keyed
 from .lifecycle import Content, Destroyed, Lifecycle, New
 from .logins import Logins
 from .outcome import Ending, Outcome, Status
+from .takeover import TakeOver
 from .twins import in_thread, once_loaded
 from .values import TypedAccess
 
 __all__ = ["CreateError", "Outcome", "SessionStore", "Status", "UpdateError"]
 
 
-class SessionStore(AllSessions, Logins, Ending):
+class SessionStore(AllSessions, Logins, TakeOver):
     """A session with scs's rules behind Django's interface.
 
     Values are loaded at the first access. ``save`` writes only what differs from what was loaded,
@@ -78,7 +79,7 @@ class SessionStore(AllSessions, Logins, Ending):
         in the store. Raises the store's own error if it cannot answer.
         """
         for token in (self.session_key, *self._candidates):
-            found = self._life.load(self.store_key(token)) if token else None
+            found = self._life.load(self.store_keys(token)[0]) if token else None
             if found is not None:
                 if token != self.session_key:
                     self._session_key = token
@@ -238,9 +239,9 @@ class SessionStore(AllSessions, Logins, Ending):
         """
         token = tokens.Key(token)
         content = self._content()
-        if not tokens.well_formed(token) or self.store_key(token) == self._key():
+        if not tokens.well_formed(token) or self._key() in self.store_keys(token):
             return
-        record = self.get_store().find(self.store_key(token))
+        record = self.get_store().find(self.store_keys(token)[0])
         other = self._life.read(record) if record and record.is_live else None
         if record is None or other is None:
             return

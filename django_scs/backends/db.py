@@ -1,12 +1,14 @@
 """``SESSION_ENGINE = "django_scs.backends.db"``: sessions in a table of the database."""
 
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.functional import cached_property
 
+from .. import tokens
+from ..stores.converting import ConvertingStore
 from ..stores.sql import SqlStore
 from . import base
 from .base import CreateError, UpdateError
@@ -34,6 +36,13 @@ def _store(session_class: "type[SessionStore]") -> SqlStore:
     return SqlStore(session_class.get_model_class())
 
 
+@cache
+def _converting_store(session_class: "type[SessionStore]", hashing: str) -> SqlStore:
+    return ConvertingStore(
+        session_class.get_model_class(), partial(tokens.later_keys, hashed=hashing)
+    )
+
+
 class SessionStore(base.SessionStore):
     """A session in the table of a model, which is ours unless ``get_model_class`` says otherwise."""
 
@@ -47,7 +56,8 @@ class SessionStore(base.SessionStore):
 
     @classmethod
     def get_store(cls) -> SqlStore:
-        return _store(cls)
+        hashing = cls._options().hash_tokens
+        return _store(cls) if isinstance(hashing, bool) else _converting_store(cls, hashing)
 
     @cached_property
     def model(self) -> "type[AbstractSession]":

@@ -64,8 +64,20 @@ class Keyed(SessionBase):
 
     @classmethod
     def store_key(cls, token: str) -> str:
-        """Return the key under which the store has the session of ``token``."""
+        """Return the key under which the store gets the session of ``token``."""
         return tokens.store_key(token, hashed=cls._options().hash_tokens, kind=cls._kind)
+
+    @classmethod
+    def store_keys(cls, token: str) -> tuple[str, ...]:
+        """Return the keys under which the store may have the session of ``token``, in their order.
+
+        There are several only while SCS_HASH_TOKENS is being turned on. Every method of the store
+        finds a session by the first of them, and by the one that it has now.
+        """
+        hashing = cls._options().hash_tokens
+        if isinstance(hashing, bool):
+            return (cls.store_key(token),)
+        return tokens.store_keys(token, hashed=hashing, kind=cls._kind)
 
     def _validate_session_key(self, key: Any) -> bool:
         return tokens.well_formed(key)
@@ -75,7 +87,13 @@ class Keyed(SessionBase):
 
     def _key(self) -> str | None:
         """The store key that this session has, or is to get; None while it has no token."""
-        return self.store_key(self.session_key) if self.session_key else self._life.key
+        known = self._life.key
+        if not self.session_key:
+            return known
+        keys = self.store_keys(self.session_key)
+        if known is None:
+            return keys[0]
+        return known if known in keys else self.store_key(self.session_key)
 
     def token(self) -> str:
         """Return the token, or "" while there is none. Source: scs Token."""
@@ -92,7 +110,7 @@ class Keyed(SessionBase):
         if not tokens.well_formed(session_key):
             return False
         session_key = tokens.Key(session_key)
-        record = self.get_store().find(self.store_key(session_key))
+        record = self.get_store().find(self.store_keys(session_key)[0])
         return record is not None and record.is_live
 
     @sensitive_variables()
@@ -107,7 +125,7 @@ class Keyed(SessionBase):
         """Remove a session from the store, this one or that of a token; tell whether it was there."""
         if session_key is not None:
             session_key = tokens.Key(session_key)
-            key = self.store_key(session_key) if tokens.well_formed(session_key) else None
+            key = self.store_keys(session_key)[0] if tokens.well_formed(session_key) else None
         else:
             key = self._life.key or self._key()
         if key is None:

@@ -377,7 +377,7 @@ class Lifecycle:
             content = Content(deadline, merge(base.values, content.values, theirs.values))
             self._host._tell("merged", state.key)
         self._state = state._replace(
-            data=record.data, deadline=theirs.deadline, in_doubt=None, again=False
+            key=record.key, data=record.data, deadline=theirs.deadline, in_doubt=None, again=False
         )
         return content
 

@@ -39,6 +39,8 @@ class Ending(Expiry):
     #: Set it to True for a request that is no use of the session, such as one of a page that polls.
     is_background = False
     _request: "weakref.ref[HttpRequest] | None" = None
+    # False if the browser sent a key of another engine, and has yet to learn the token.
+    _is_told = True
 
     def commit(self, failed: bool = False) -> Outcome:
         """Save the session where that is due, and return what the browser has to know.
@@ -183,10 +185,10 @@ class Ending(Expiry):
         created = state.origin is Origin.INSERTED
         if failed:
             # The old token is dead; nobody knows of a session that was begun.
-            due = state.origin is Origin.RENAMED
+            due = state.origin is Origin.RENAMED or not self._is_told
         else:
             due = state.origin.is_new_key or self._ends_otherwise(state)
-            due = due or self._is_sent_always(state)
+            due = due or self._is_sent_always(state) or not self._is_told
         if not due:
             return Outcome(created=created)
         return Outcome(self.token(), self._cookie_age(), created=created)

@@ -9,7 +9,7 @@ from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-from .. import checks_project, conf, go_login
+from .. import checks_project, conf, go_login, migrate_from
 from ..backends.base import SessionStore
 from ..devices import settings as device_settings
 from ..manager import session_class
@@ -20,7 +20,11 @@ def check_settings(**kwargs: Any) -> list[checks.CheckMessage]:
     """Refuse SCS_* settings that do not exist or that have a wrong value."""
     messages = [_unknown_setting(name) for name in dir(settings) if _is_unknown(name)]
     problems = conf.problems() or _wrong_engines()
-    readers: tuple[Callable[[], Any], ...] = (go_login.user_id_key, go_login.user_id_type)
+    readers: tuple[Callable[[], Any], ...] = (
+        go_login.user_id_key,
+        go_login.user_id_type,
+        migrate_from.current,
+    )
     for read in readers + device_settings.READERS:
         try:
             read()

@@ -34,6 +34,8 @@ STATEMENTS = {
         "UPDATE {table} SET {token} = %s, {data} = %s, {expiry} = {then}{changes}"
         " WHERE {is_key} AND {graced} AND {is_data}"
     ),
+    "rekey": "UPDATE {table} SET {token} = %s WHERE {is_key}",
+    "rekey_and_replace": "UPDATE {table} SET {token} = %s, {data} = %s WHERE {is_key} AND {is_data}",
     "written": "SELECT 1 FROM {table} WHERE {expiry} = {then} AND {is_key} AND {is_data}{lock}",
     "delete": "DELETE FROM {table} WHERE {is_key}",
     "delete_many": "DELETE FROM {table} WHERE {token} IN ({keys})",

@@ -104,6 +104,21 @@ class SqlStore:
         connection = self._for_write()
         return Fate(connection) if connection.in_atomic_block else None
 
+    @property
+    def alias(self) -> str:
+        """The alias of the database that is written to."""
+        return self._for_write().alias
+
+    def atomically(self, work: Callable[[], T]) -> T:
+        """Do ``work`` in one transaction, and do it again when the server has undone it."""
+        connection = self._for_write()
+
+        def run() -> T:
+            with transaction.atomic(connection.alias):
+                return work()
+
+        return _again_if_undone(connection, run)
+
     def find(self, key: str) -> Record | None:
         key = key if type(key) is Key else Key(key)
         return self._select(connections[router.db_for_read(self._model)], "find", key)
@@ -170,6 +185,32 @@ class SqlStore:
             if connection.in_atomic_block or not _is_broken(connection, before):
                 raise
             return self._rename_after(exc, connection, rename, new_key)
+
+    def rekey(self, key: str, new_key: str, data: bytes, expected: bytes) -> bool:
+        """Give a session another key, and ``data`` if that is not what is ``expected`` there already.
+
+        Its expiry stays, other than by ``rename``, and no tombstone remembers the old key.
+        """
+        key, new_key = Key(key), Key(new_key)
+        connection = self._for_write()
+        params = _key(key, connection)
+
+        def rekey() -> bool:
+            if data == expected:
+                return self._write(connection, "rekey", [new_key, *params])
+            return self._compare_and_write(
+                connection, "rekey_and_replace", [new_key, data, *params], expected
+            )
+
+        def forget() -> bool:
+            done = self._rename_with_references(connection, key, new_key, rekey)
+            table = self._model._meta.db_table
+            if done and tombstones.are_left(connection, table):
+                sql = tombstones.statements(connection, table)["delete"]
+                _execute(connection, sql, params, _row_count)
+            return done
+
+        return self.atomically(forget)
 
     def delete(self, key: str) -> bool:
         key = Key(key)

@@ -151,7 +151,7 @@ def check_written(scs: Scs, value: Any, name: str, *back: Any) -> None:
     assert encode(copy.deepcopy(value), blob) == blob
 
 
-@pytest.mark.parametrize("case", FREELY, ids=str)
+@pytest.mark.parametrize("case", FREELY, ids=lambda case: f"{type(case[0]).__name__}-{case[1]}")
 def test_basic_values_are_written_without_registering(case: tuple[Any, ...], scs: Scs) -> None:
     check_written(scs, *case)
 

@@ -26,6 +26,8 @@ class Site:
     ``settings`` are the site's own.
     """
 
+    application = "tests.proofs.reliability.webapp.wsgi"
+
     def __init__(
         self,
         database: Mapping[str, Any],
@@ -38,7 +40,7 @@ class Site:
     ) -> None:
         self.address = ("127.0.0.1", free_port())
         self._command = [
-            *(sys.executable, "-m", "gunicorn", "tests.proofs.reliability.webapp.wsgi"),
+            *(sys.executable, "-m", "gunicorn", self.application),
             *("--bind", "{}:{}".format(*self.address), "--no-control-socket"),
             *("--workers", str(processes), "--threads", str(threads), "--graceful-timeout", "2"),
             *("--log-level", "warning"),

@@ -1,0 +1,1 @@
+"""The site that is moved: Django's login, a cart, and an expiry of the visitor's choice."""
