@@ -191,7 +191,7 @@ def _size_problems(table: _Table) -> Iterator[checks.CheckMessage]:
     if holds is None and wanted is None:
         yield checks.Warning(
             f"Nothing limits how large a session in {table.name!r} can grow.",
-            hint="Set SCS_MAX_BYTES, such as to 65_536.",
+            hint="Set SCS_MAX_BYTES, such as to 65_535.",
             id="django_scs.W039",
         )
 
