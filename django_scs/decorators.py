@@ -1,17 +1,18 @@
 """For single views: a session without the middleware, and a login that must be recent."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import wraps
-from inspect import iscoroutinefunction
+from inspect import isawaitable
 from typing import Any, TypeVar, cast
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth.decorators import user_passes_test
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 
-from .manager import SessionManager
+from .manager import SessionManager, close, is_served
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -19,7 +20,8 @@ View = TypeVar("View", bound=Callable[..., Any])
 def with_session(view: View) -> View:
     """Give a view ``request.session``, and commit it afterwards; under the middleware change nothing.
 
-    For sync and async views; for classes by Django's ``method_decorator``.
+    For sync and async views; for classes by Django's ``method_decorator``. An exception leaves the
+    view as it is, and nothing is saved then: a view that has to save returns a response.
     Source: scs SessionManager.LoadAndSave around a single handler.
     """
 
@@ -29,8 +31,10 @@ def with_session(view: View) -> View:
             return view(request, *args, **kwargs)
         manager = SessionManager()
         request.session = manager.open(request)
-        response = _rendered(view(request, *args, **kwargs))
-        return manager.close(request.session, request, response)
+        response = view(request, *args, **kwargs)
+        # The dispatch of an async class is a function that returns a coroutine.
+        closing = _aclose if isawaitable(response) else _close
+        return closing(manager, request, response)
 
     @wraps(view)
     async def async_view(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
@@ -38,8 +42,7 @@ def with_session(view: View) -> View:
             return await view(request, *args, **kwargs)
         manager = SessionManager()
         request.session = await manager.aopen(request)
-        response = await sync_to_async(_rendered)(await view(request, *args, **kwargs))
-        return await sync_to_async(manager.close)(request.session, request, response)
+        return await _aclose(manager, request, view(request, *args, **kwargs))
 
     return cast(View, async_view if iscoroutinefunction(view) else sync_view)
 
@@ -85,8 +88,17 @@ def _is_recent(request: HttpRequest, seconds: float) -> bool:
     return moment is not None and (datetime.now(UTC) - moment).total_seconds() <= seconds
 
 
-def _rendered(response: Any) -> Any:
+def _close(manager: SessionManager, request: HttpRequest, response: Any) -> Any:
     # What a template does to the session, such as popping a flash, has to be saved too.
     if hasattr(response, "render") and not response.is_rendered:
-        return response.render()
-    return response
+        response = response.render()
+    session: Any = getattr(request, "session", None)
+    # The view may have put something else in the place of the session. Django says what is wrong
+    # with what is no response.
+    if not is_served(session) or not isinstance(response, HttpResponseBase):
+        return response
+    return close([(manager, session)], request, cast(HttpResponse, response))
+
+
+async def _aclose(manager: SessionManager, request: HttpRequest, response: Awaitable[Any]) -> Any:
+    return await sync_to_async(_close)(manager, request, await response)

@@ -1,6 +1,8 @@
 """One kind of session: opened for a request, committed at its end. Source: scs SessionManager."""
 
 import random
+from collections.abc import Iterable
+from functools import partial
 from importlib import import_module
 from typing import Any, Final
 
@@ -44,27 +46,6 @@ class SessionManager:
             return self.open(request)
         return await sync_to_async(self.open)(request)
 
-    @sensitive_variables()
-    def close(
-        self, session: SessionStore, request: HttpRequest, response: HttpResponse
-    ) -> HttpResponse:
-        """Commit the session, and tell the client what it must know. Source: scs LoadAndSave.
-
-        Returns the response, or one for an error that the commit met.
-        """
-        if isinstance(session, migrate_from.Kept):
-            return session._migration.close(session, request, response, self.close)
-        try:
-            outcome = self.commit(session, response)
-        except Exception as exc:
-            # The old token may be dead: the new one must reach the browser with the error page.
-            outcome = session.commit(failed=True)
-            if not outcome.token:
-                raise
-            response = response_for_exception(request, exc)
-        self.tell(session, request, response, outcome)
-        return response
-
     def commit(self, session: SessionStore, response: HttpResponse) -> Outcome:
         """Save the session, unless the view failed, and return what the client has to know."""
         return session.commit(failed=response.status_code >= 500)
@@ -104,6 +85,46 @@ class SessionManager:
             signals.tell("sweep_failed", self.session_class, "", exc_info=True)
 
 
+@sensitive_variables()
+def close(
+    sessions: Iterable[tuple[SessionManager, SessionStore]],
+    request: HttpRequest,
+    response: HttpResponse,
+) -> HttpResponse:
+    """Commit the sessions of a request, then tell the client what it must know.
+
+    Returns the response, or one for the first error that a commit met. Source: scs LoadAndSave.
+    """
+    outcomes, failure = [], None
+    kept: list[tuple[SessionManager, Any]] = []
+    for manager, session in sessions:
+        if isinstance(session, migrate_from.Kept):
+            kept.append((manager, session))
+            continue
+        try:
+            outcome = manager.commit(session, response)
+        except Exception as exc:
+            failure, outcome = failure or exc, session.commit(failed=True)
+        outcomes.append((manager, session, outcome))
+    if failure is not None:
+        # An old token may be dead: the new one must reach the browser with the error page.
+        if not any(outcome.token for _, _, outcome in outcomes):
+            raise failure
+        response = response_for_exception(request, failure)
+    for manager, session, outcome in outcomes:
+        manager.tell(session, request, response, outcome)
+    for manager, old in kept:
+        migration = old._migration
+        response = migration.close(old, request, response, partial(_close_one, manager))
+    return response
+
+
+def _close_one(
+    manager: SessionManager, session: SessionStore, request: HttpRequest, response: HttpResponse
+) -> HttpResponse:
+    return close([(manager, session)], request, response)
+
+
 def session_class(kind: str = conf.DEFAULT) -> type[SessionStore]:
     """Return the session class of a kind. Raises ImproperlyConfigured if its engine is not ours."""
     engine = conf.options(kind).engine
@@ -124,6 +145,11 @@ def _wrong_engine(kind: str, engine: Any) -> str:
         f"{name} is {engine!r}, and must be 'django_scs.backends.db', or a module whose SessionStore"
         " derives from one of django_scs."
     )
+
+
+def is_served(session: Any) -> bool:
+    """Tell whether ``close`` takes a session: one of ours, or one that SCS_MIGRATE_FROM keeps."""
+    return is_ours(session) or isinstance(session, migrate_from.Kept)
 
 
 def is_ours(found: Any) -> bool:

@@ -8,7 +8,7 @@ from django.contrib.sessions import middleware
 from django.http import HttpRequest, HttpResponse
 
 from . import conf, migrate_from
-from .manager import SessionManager, is_ours
+from .manager import SessionManager, close, is_ours, is_served
 
 
 class SessionMiddleware(middleware.SessionMiddleware):
@@ -42,14 +42,15 @@ class SessionMiddleware(middleware.SessionMiddleware):
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         """Save the sessions where that is due, and tell the browser what it must know."""
         sessions = getattr(request, "sessions", {})
-        for kind, manager in self._managers.items():
-            if kind in sessions:
-                response = manager.close(sessions[kind], request, response)
+        opened = [
+            (manager, sessions[kind])
+            for kind, manager in self._managers.items()
+            if is_ours(sessions.get(kind))
+        ]
         session: Any = getattr(request, "session", None)
-        served = is_ours(session) or isinstance(session, migrate_from.Kept)
-        if served and self._default is not None:
-            return self._default.close(session, request, response)
-        return super().process_response(request, response)
+        if is_served(session) and self._default is not None:
+            return close([*opened, (self._default, session)], request, response)
+        return super().process_response(request, close(opened, request, response))
 
     async def __acall__(self, request: HttpRequest) -> HttpResponse:
         if migrate_from.current() is None:

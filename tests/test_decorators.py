@@ -48,6 +48,34 @@ class Count(View):
         return count.__wrapped__(request)
 
 
+@method_decorator(with_session, name="dispatch")
+class ACount(View):
+    async def get(self, request):
+        return await acount.__wrapped__(request)
+
+
+class Wrapped(View):
+    async def get(self, request):
+        return await acount.__wrapped__(request)
+
+
+@with_session
+def take_away(request):
+    del request.session
+    return HttpResponse()
+
+
+@with_session
+def replace_by_dict(request):
+    request.session = {"count": 5}
+    return HttpResponse()
+
+
+@with_session
+def nothing(request):
+    request.session["count"] = 1
+
+
 def bare(request):
     return HttpResponse(hasattr(request, "session"))
 
@@ -56,6 +84,11 @@ urlpatterns = [
     path("count/", count),
     path("acount/", acount),
     path("class/", Count.as_view()),
+    path("aclass/", ACount.as_view()),
+    path("awrapped/", with_session(Wrapped.as_view())),
+    path("take_away/", take_away),
+    path("replace_by_dict/", replace_by_dict),
+    path("nothing/", nothing),
     path("leave/", leave),
     path("shown/", shown),
     path("bare/", bare),
@@ -67,7 +100,7 @@ def middleware(request, settings):
     settings.MIDDLEWARE = [OURS] if request.param == "ours" else []
 
 
-@pytest.mark.parametrize("name", ["count", "acount", "class"])
+@pytest.mark.parametrize("name", ["count", "acount", "class", "aclass", "awrapped"])
 def test_view_has_a_session_that_is_kept(client, name):
     assert client.get(f"/{name}/").content == b"1"
     with statements() as found:
@@ -93,6 +126,19 @@ def test_what_the_template_does_is_saved_too(client):
     client.get("/leave/")
     assert client.get("/shown/").content == b"hello"
     assert client.get("/shown/").content == b""
+
+
+@pytest.mark.parametrize("name", ["take_away", "replace_by_dict"])
+def test_session_that_the_view_took_away_is_left_alone(client, name):
+    client.get("/count/")
+    response = client.get(f"/{name}/")
+    assert (response.status_code, dict(response.cookies)) == (200, {})
+    assert stored(token_of(client)) == {"count": 1}
+
+
+def test_view_that_returns_nothing_is_told_so_by_django(client):
+    with pytest.raises(ValueError, match="didn't return an HttpResponse"):
+        client.get("/nothing/")
 
 
 def test_renewed_token_reaches_the_browser_when_the_view_fails():

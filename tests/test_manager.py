@@ -30,6 +30,9 @@ def use(request):
     for kind in request.GET.getlist("renew"):
         request.sessions[kind].cycle_key()
     found = {kind: dict(request.sessions[kind].items()) for kind in request.GET.getlist("get")}
+    if "unstorable" in request.GET:
+        request.session.cycle_key()
+        request.session["set"] = set()
     if "error" in request.GET:
         raise RuntimeError("the view fails")
     return HttpResponse(repr(found))
@@ -100,6 +103,18 @@ def test_renewed_token_of_another_kind_reaches_the_browser_when_the_view_fails(c
     assert client.get("/?renew=preferences&error=1").status_code == 500
     assert client.cookies["prefs"].value != before
     assert client.get("/?get=preferences").content == b"{'preferences': {'theme': 'dark'}}"
+
+
+@pytest.mark.parametrize("change", ["renew=preferences", "put=preferences.theme.light"])
+def test_session_of_one_kind_that_cannot_be_saved_costs_no_other_its_token(client, change):
+    if change.startswith("renew"):
+        client.get("/?put=preferences.theme.dark&put=default.a.1")
+    before = {kind: cookie.value for kind, cookie in client.cookies.items()}
+    assert client.get(f"/?unstorable=1&{change}").status_code == 500
+    assert client.cookies["prefs"].value != before.get("prefs")
+    assert "theme" in client.get("/?get=preferences").content.decode()
+    if before:
+        assert stored(client.cookies["sessionid"].value) == {"a": "1"}
 
 
 def test_kind_may_have_its_own_codec(client, settings):

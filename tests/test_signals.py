@@ -144,6 +144,27 @@ def test_merge_drop_corruption_and_sweep_are_told(told, token, caplog):
     assert told[-1][1]["count"] == 0
 
 
+def test_destruction_of_another_session_is_told(told, token):
+    session = SessionStore()
+    session.merge_session(token)
+    session.save()
+    assert session.delete()
+    assert not session.delete(token)
+    key = session.session_key
+    assert [(name, info["key"]) for name, info in told] == [
+        ("destroyed", token),
+        ("created", key),
+        ("destroyed", key),
+        ("lost", key),
+    ]
+
+
+def test_destruction_of_what_is_not_there_is_not_told(told, token):
+    assert not SessionStore(tokens.new()).flush()
+    assert not SessionStore().delete(tokens.new())
+    assert told == []
+
+
 def test_busy_session_is_told(told, token, monkeypatch):
     monkeypatch.setattr(backoff, "LIMIT", 0.05)
     monkeypatch.setattr("django_scs.stores.sql.SqlStore.replace", lambda *args: False)

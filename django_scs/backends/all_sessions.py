@@ -1,23 +1,26 @@
-"""All sessions of one kind: to go through them, and to remove what has expired."""
+"""The other sessions of a kind: to go through them, to merge one, to remove what has expired."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterator
 from typing import Any, Final, Self
 
-from .. import signals, tokens
+from django.views.decorators.debug import sensitive_variables
+
+from .. import go_login, signals, tokens
 from ..backoff import LIMIT, pauses
 from ..exceptions import SessionBusy
 from ..stores.base import Record
-from .keys import Keyed
-from .lifecycle import Content
+from .expiry import CUSTOM_EXPIRY, Expiry
+from .lifecycle import Content, Lost
+from .twins import in_thread
 
 # Their tokens are in memory at once: 20 MB.
 _SWEEP_BATCH: Final = 100_000
 _SWEEP_AFTER_REQUEST: Final = 200
 
 
-class AllSessions(Keyed):
-    """Adds what concerns every session in the store."""
+class AllSessions(Expiry):
+    """Adds what concerns other sessions in the store than this one."""
 
     @abstractmethod
     def flush(self) -> bool: ...  # type: ignore[override]
@@ -40,6 +43,37 @@ class AllSessions(Keyed):
                 session._life.adopt(record, content)
                 session._session_cache = session._adopt(record, content)
                 yield session
+
+    @sensitive_variables()
+    def merge_session(self, token: str) -> None:
+        """Move the values of another session into this one. Source: scs MergeSession.
+
+        Where both have a key, the other's value stays; so does the later deadline, in the place of
+        what ``set_expiry`` has set. The other session is destroyed. Nothing happens if there is none,
+        if it is this one, or if this one is lost. A login comes along: renew the token afterwards.
+        Raises ReservedKey if it is that of a Go application that shares the session.
+        """
+        token = tokens.Key(token)
+        content = self._content()
+        if not tokens.well_formed(token) or self._key() in self.store_keys(token):
+            return
+        if isinstance(self._life.state, Lost):
+            return
+        record = self.get_store().find(self.store_keys(token)[0])
+        other = self._life.read(record) if record and record.is_live else None
+        if record is None or other is None:
+            return
+        go_login.refuse_another(content.values, other.values)
+        merged = {**content.values, **other.values}
+        merged.pop(CUSTOM_EXPIRY, None)
+        deadline = max(content.deadline, other.deadline)
+        # What cannot be saved in this session must not be destroyed in the other.
+        self._life.encode(Content(deadline, merged), self._key() or record.key)
+        if self._life.remove(record.key):
+            self._session_cache, self._deadline = merged, deadline
+            self.modified = True
+
+    amerge_session = in_thread(merge_session)
 
     @classmethod
     def destroy_keys(cls, keys: Collection[str], *, dead: Collection[str] = ()) -> int:

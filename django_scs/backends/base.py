@@ -2,7 +2,7 @@
 
 import weakref
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Final, Self
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth import SESSION_KEY
@@ -11,19 +11,19 @@ from django.http import HttpRequest
 from django.utils.functional import cached_property
 from django.views.decorators.debug import sensitive_variables
 
-from .. import go_login, signals, tokens
+from .. import signals, tokens
 from ..stores.base import Record
 from .all_sessions import AllSessions
-from .expiry import CUSTOM_EXPIRY
-from .keys import Keyed
 from .lifecycle import Content, Destroyed, Lifecycle, New
 from .logins import Logins
-from .outcome import Ending, Outcome, Status
+from .outcome import Outcome, Status
 from .takeover import TakeOver
 from .twins import in_thread, once_loaded
-from .values import TypedAccess
 
 __all__ = ["CreateError", "Outcome", "SessionStore", "Status", "UpdateError"]
+
+# A browser has few cookies of one name, and each is a statement.
+_MOST_CANDIDATES: Final = 5
 
 
 class SessionStore(AllSessions, Logins, TakeOver):
@@ -50,11 +50,15 @@ class SessionStore(AllSessions, Logins, TakeOver):
         sent = [tokens.Key(token) for token in candidates]
         well_formed = [token for token in sent if tokens.well_formed(token)]
         session = cls(next(iter(well_formed), None))
-        session._candidates = tuple(well_formed[1:])
+        session._candidates = tuple(well_formed[1:_MOST_CANDIDATES])
         session._request = None if request is None else weakref.ref(request)
         if any(sent) and not well_formed:
             session._tell("malformed", "")
         return session
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The request is not the session's own, and a reference to it cannot be pickled.
+        return {name: value for name, value in vars(self).items() if name != "_request"}
 
     def _tell(self, event: str, key: str, **info: Any) -> None:
         request = None if self._request is None else self._request()
@@ -170,6 +174,9 @@ class SessionStore(AllSessions, Logins, TakeOver):
 
         Source: scs Destroy.
         """
+        if self._candidates:
+            # The live session may be that of another of the tokens.
+            self._get_session()
         removed = self._life.destroy(self._key())
         self._session_key = self._deadline = None
         self._session_cache = {}
@@ -228,33 +235,6 @@ class SessionStore(AllSessions, Logins, TakeOver):
             self.modified = True
         return taken
 
-    @sensitive_variables()
-    def merge_session(self, token: str) -> None:
-        """Move the values of another session into this one. Source: scs MergeSession.
-
-        Where both have a key, the other's value stays; so does the later deadline, in the place of
-        what ``set_expiry`` has set. The other session is destroyed. Nothing happens if there is none,
-        or if it is this one. A login comes along: renew the token afterwards. Raises ReservedKey if it
-        is that of a Go application that shares the session.
-        """
-        token = tokens.Key(token)
-        content = self._content()
-        if not tokens.well_formed(token) or self._key() in self.store_keys(token):
-            return
-        record = self.get_store().find(self.store_keys(token)[0])
-        other = self._life.read(record) if record and record.is_live else None
-        if record is None or other is None:
-            return
-        go_login.refuse_another(content.values, other.values)
-        merged = {**content.values, **other.values}
-        merged.pop(CUSTOM_EXPIRY, None)
-        deadline = max(content.deadline, other.deadline)
-        # What cannot be saved in this session must not be destroyed in the other.
-        self._life.encode(Content(deadline, merged), self._key() or record.key)
-        if self.get_store().delete(record.key):
-            self._session_cache, self._deadline = merged, deadline
-            self.modified = True
-
     # Encoding
 
     def encode(self, session_dict: dict[str, Any]) -> bytes:  # type: ignore[override]
@@ -287,31 +267,13 @@ class SessionStore(AllSessions, Logins, TakeOver):
         await sync_to_async(self.update)(dict_) if SESSION_KEY in dict_ else self.update(dict_)
 
     aload = in_thread(load)
-    aexists = in_thread(Keyed.exists)
     acreate = in_thread(create)
     asave = in_thread(save)
-    adelete = in_thread(Keyed.delete)  # type: ignore[arg-type]
     aflush = in_thread(flush)  # type: ignore[arg-type]
     acycle_key = in_thread(cycle_key)
     arenew_token = in_thread(renew_token)
     atake = in_thread(take)
     atake_all = in_thread(take_all)
-    amerge_session = in_thread(merge_session)
-    ais_stored = in_thread(Keyed.is_stored)
-    acommit = in_thread(Ending.commit)
 
     aput = aset
-    if not TYPE_CHECKING:
-        # Type checkers see Django's own, which are overloaded.
-        aget = once_loaded(TypedAccess.get)
-        apop = once_loaded(TypedAccess.pop)
-    asetdefault = in_thread(Logins.setdefault)
-    ahas_key = once_loaded(TypedAccess.has_key)
-    akeys = once_loaded(TypedAccess.keys)
-    avalues = once_loaded(TypedAccess.values)
-    aitems = once_loaded(TypedAccess.items)
-    aset_test_cookie = once_loaded(TypedAccess.set_test_cookie)
-    atest_cookie_worked = once_loaded(TypedAccess.test_cookie_worked)
-    adelete_test_cookie = once_loaded(TypedAccess.delete_test_cookie)
     aclear = once_loaded(clear)
-    achanged_keys = once_loaded(Ending.changed_keys)

@@ -12,7 +12,7 @@ from django.views.decorators.debug import sensitive_variables
 from .. import conf, tokens
 from ..stores.base import Store
 from .lifecycle import Lifecycle
-from .twins import hide_from_templates
+from .twins import hide_from_templates, in_thread
 
 
 class Keyed(SessionBase):
@@ -130,7 +130,12 @@ class Keyed(SessionBase):
             key = self._life.key or self._key()
         if key is None:
             return False
-        removed = self.get_store().delete(key)
-        if key == self._life.key:
+        own = key == self._life.key
+        removed = self._life.remove(key)
+        if own:
             self._life.lose()
         return removed
+
+    aexists = in_thread(exists)
+    ais_stored = in_thread(is_stored)
+    adelete = in_thread(delete)  # type: ignore[arg-type]

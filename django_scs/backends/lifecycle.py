@@ -169,7 +169,6 @@ class Lifecycle:
     def adopt(self, record: Record, content: Content) -> None:
         """Take what was read from the store as this session's."""
         self._state = Stored(record.key, record.data, content.deadline, Origin.LOADED)
-        self._history.clear()
 
     def read(self, record: Record) -> Content | None:
         """Decode a record; None, with an event, if its data is corrupt."""
@@ -315,6 +314,13 @@ class Lifecycle:
         removed = key is not None and self._store.delete(key)
         self._become(Destroyed(key))
         if key is not None and removed:
+            self._host._tell("destroyed", key)
+        return removed
+
+    def remove(self, key: str) -> bool:
+        """Remove another session, or this one without its values, from the store."""
+        removed = self._store.delete(key)
+        if removed:
             self._host._tell("destroyed", key)
         return removed
 

@@ -8,6 +8,7 @@ from django.contrib.auth import SESSION_KEY
 from .. import conf, go_login
 from .expiry import AUTHENTICATED_AT, Expiry
 from .lifecycle import Content, Destroyed, Lost, Stored
+from .twins import in_thread
 
 # In bytes: what Django, a Go application and receivers of user_logged_in put into a session.
 _ROOM_FOR_LOGIN: Final = 1024
@@ -39,6 +40,9 @@ class Logins(Expiry):
         if key not in self._get_session():
             self[key] = value
         return self._get_session()[key]
+
+    # A login writes to the store.
+    asetdefault = in_thread(setdefault)
 
     def _begin_login(self) -> None:
         """Give the login that is about to be put into the session a token of its own.

@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from ..merge import same
 from .expiry import RENEWED_AT, Expiry
 from .lifecycle import ABSENT, Destroyed, New, Origin, Stored
+from .twins import in_thread, once_loaded
 
 
 class Status(Enum):
@@ -31,6 +32,9 @@ class Outcome(NamedTuple):
     max_age: int | None = None
     forget: bool = False
     created: bool = False
+
+    def __repr__(self) -> str:
+        return f"<outcome: {'a token' if self.token else 'forget' if self.forget else 'nothing'}>"
 
 
 class Ending(Expiry):
@@ -87,6 +91,9 @@ class Ending(Expiry):
             for key in {*values, *found}
             if not same(values.get(key, ABSENT), found.get(key, ABSENT))
         )
+
+    acommit = in_thread(commit)
+    achanged_keys = once_loaded(changed_keys)
 
     @abstractmethod
     def _insert(self) -> None: ...

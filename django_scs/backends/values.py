@@ -86,6 +86,17 @@ class TypedAccess(SessionBase):
         """Remove a value and return it; ``ZERO_TIME`` if it was no datetime. Source: scs PopTime."""
         return _typed(self.pop(key, None), ZERO_TIME)
 
+    if not TYPE_CHECKING:
+        # Type checkers see Django's own, which are overloaded.
+        aget = once_loaded(SessionBase.get)
+        apop = once_loaded(SessionBase.pop)
+    ahas_key = once_loaded(SessionBase.has_key)
+    akeys = once_loaded(SessionBase.keys)
+    avalues = once_loaded(SessionBase.values)
+    aitems = once_loaded(SessionBase.items)
+    aset_test_cookie = once_loaded(SessionBase.set_test_cookie)
+    atest_cookie_worked = once_loaded(SessionBase.test_cookie_worked)
+    adelete_test_cookie = once_loaded(SessionBase.delete_test_cookie)
     aput = once_loaded(put)
     aremove = once_loaded(remove)
     aget_string = once_loaded(get_string)

@@ -22,7 +22,7 @@ from .gob import value as gob_value
 from .gob import wire
 from .gob.types import INT, INTERFACE, STRING, GoType, go_type
 from .gob.wire import Opaque, Reader, Writer, integer, sized, uint, utf8
-from .securecookie import MAX_AGE, Clock, SecureCookies, Serializer
+from .securecookie import MAX_AGE, Clock, SecureCookies, Serializer, natural, one_of_hashes
 
 #: The keys of our own entries.
 DEADLINE_KEY = "_scs_deadline"
@@ -301,8 +301,8 @@ class GorillaCookie:
             )
         return cls(
             pairs,
-            max_age=read("SCS_COOKIE_MAX_AGE", MAX_AGE),
-            hash_function=read("SCS_COOKIE_HASH", "sha256"),
+            max_age=natural("SCS_COOKIE_MAX_AGE", read("SCS_COOKIE_MAX_AGE", MAX_AGE)),
+            hash_function=one_of_hashes("SCS_COOKIE_HASH", read("SCS_COOKIE_HASH", "sha256")),
             registered=read("SCS_GOB_REGISTERED", ()),
         )
 

@@ -187,10 +187,10 @@ class SecureCookie:
     ) -> None:
         self._hash_key = _key("hash", hash_key)
         self._encrypt = None if block_key is None else _cipher(_key("block", block_key))
-        self._max_age = _natural("max_age", max_age)
-        self._min_age = _natural("min_age", min_age)
-        self._max_length = _natural("max_length", max_length)
-        self._hash_function = _hash_function(hash_function)
+        self._max_age = natural("max_age", max_age)
+        self._min_age = natural("min_age", min_age)
+        self._max_length = natural("max_length", max_length)
+        self._hash_function = one_of_hashes("hash_function", hash_function)
         self._serializer = _serializer(serializer)
         self._clock = clock
         self._unpadded = unpadded
@@ -340,18 +340,19 @@ def _cipher(key: bytes) -> Callable[[bytes, bytes], bytes]:
     return AesCtr(key)
 
 
-def _natural(name: str, number: Any) -> int:
+def natural(name: str, number: Any) -> int:
+    """Return ``number``. Raises ValueError, which says ``name``, unless it is one of 0 or more."""
     if not isinstance(number, int) or isinstance(number, bool) or number < 0:
         raise ValueError(f"{name} is {number!r}, and must be a number of at least 0.")
     return number
 
 
-def _hash_function(name: str) -> str:
-    if name not in HASH_FUNCTIONS:
-        raise ValueError(
-            f"The hash function {name!r} must be one of: {', '.join(map(repr, HASH_FUNCTIONS))}."
-        )
-    return name
+def one_of_hashes(name: str, function: Any) -> str:
+    """Return ``function``. Raises ValueError, which says ``name``, unless HASH_FUNCTIONS has it."""
+    if not isinstance(function, str) or function not in HASH_FUNCTIONS:
+        choices = ", ".join(map(repr, HASH_FUNCTIONS))
+        raise ValueError(f"{name} is {function!r}, and must be one of: {choices}.")
+    return function
 
 
 def _serializer(found: Any) -> Serializer:

@@ -1,14 +1,19 @@
 """What the session does above any store: see the contract for the rest."""
 
+import copy
+import pickle
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.test import RequestFactory
 
 from django_scs import tokens
+from django_scs.backends import db
 from django_scs.backends.base import SessionStore
 from django_scs.exceptions import SessionTooLarge
 from django_scs.stores.base import Record
+from tests.support import statements
 
 
 class FullStore:
@@ -100,3 +105,42 @@ def test_repr_shows_no_token(session: SessionStore) -> None:
     session["a"] = 1
     session.save()
     assert session.session_key not in repr(session)
+
+
+# Requests
+
+
+@pytest.fixture
+def stored_token() -> str:
+    session = db.SessionStore()
+    session["color"] = "red"
+    session.save()
+    return session.token()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))])
+def test_copy_of_a_request_has_a_session_that_works(stored_token: str, again: Any) -> None:
+    request = RequestFactory().get("/")
+    request.session = db.SessionStore.for_request([stored_token], request)
+    request.session["size"] = 1
+    session = again(request).session
+    session["shape"] = "round"
+    session.save()
+    assert db.SessionStore(stored_token).load() == {"color": "red", "size": 1, "shape": "round"}
+
+
+@pytest.mark.django_db
+def test_live_session_of_two_cookies_is_the_one_that_is_destroyed(stored_token: str) -> None:
+    session = db.SessionStore.for_request([tokens.new(), stored_token])
+    assert session.flush()
+    assert not db.SessionStore().exists(stored_token)
+
+
+@pytest.mark.django_db
+def test_statements_for_many_cookies_are_few(stored_token: str) -> None:
+    unknown = [tokens.new() for _ in range(100)]
+    with statements() as found:
+        assert db.SessionStore.for_request([*unknown, stored_token]).get("color") is None
+    assert len(found) == 5
+    assert db.SessionStore.for_request([*unknown[:4], stored_token]).get("color") == "red"

@@ -337,12 +337,20 @@ def test_model_instance_stands_for_the_session(token: str) -> None:
     assert session.model is Session
 
 
+class HowWritten(models.CharField):
+    """A column that says by which statement its row was last written."""
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> str:
+        return "insert" if add else "update"
+
+
 class OwnSession(AbstractSession):
-    """A project's model, with a column of a name that needs care, and one that is computed."""
+    """A project's model, with a column of a name that needs care, and two that are computed."""
 
     user_id = models.IntegerField(null=True, db_index=True)
     tenant = models.CharField(max_length=20, db_column="order")
     seen = models.DateTimeField(auto_now=True, null=True)
+    written = HowWritten(max_length=10)
 
     class Meta:
         app_label = "tests"
@@ -416,6 +424,26 @@ def test_columns_of_the_project_may_fill_themselves() -> None:
     seen = OwnSession.objects.get().seen
     assert seen is not None
     assert abs(seen - timezone.now()) < timedelta(seconds=30)
+
+
+@in_autocommit
+@pytest.mark.usefixtures("own_sessions")
+def test_columns_of_the_project_know_an_insert_from_an_update() -> None:
+    def written() -> str:
+        return OwnSession.objects.get().written
+
+    session = OwnSessionStore()
+    session.create()
+    assert written() == "insert"
+    session["tenant"] = "acme"
+    session.save()
+    assert written() == "update"
+    OwnSession.objects.update(written="")
+    session.save()
+    assert written() == "update"
+    OwnSession.objects.update(written="")
+    session.cycle_key()
+    assert written() == "update"
 
 
 @pytest.mark.usefixtures("own_sessions")

@@ -408,6 +408,34 @@ def test_create_after_a_deadline_was_set_begins_a_new_lifetime(engine: type[Sess
     assert session.deadline() == loaded(engine).deadline()
 
 
+def test_renewal_does_not_ask_what_others_have_changed(
+    engine: type[SessionStore], store: MemoryStore
+) -> None:
+    session = loaded(engine)
+    other = engine(session.session_key)
+    other["b"] = 2
+    other.save()
+    store.calls.clear()
+    session.cycle_key()
+    assert store.calls == ["rename"]
+    assert engine(session.session_key).load() == {"a": 1, "b": 2}
+
+
+def test_renewal_with_a_codec_that_binds_the_key_keeps_what_others_have_changed(
+    engine: type[SessionStore], store: MemoryStore, settings: Any
+) -> None:
+    settings.SCS_CODEC = "django_scs.codecs.encrypted.EncryptedCodec"
+    session = changed(engine)
+    other = engine(session.session_key)
+    other["c"] = 3
+    other.save()
+    store.calls.clear()
+    session.cycle_key()
+    assert store.calls == ["rename", "find_latest", "rename"]
+    session.save()
+    assert engine(session.session_key).load() == {"a": 1, "b": 2, "c": 3}
+
+
 def test_create_of_a_taken_token_is_refused(
     engine: type[SessionStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -415,6 +443,18 @@ def test_create_of_a_taken_token_is_refused(
     monkeypatch.setattr(tokens, "new", lambda size: token)
     with pytest.raises(CreateError):
         engine().create()
+    assert engine(token).load() == {"a": 1}
+
+
+def test_renewal_of_a_new_session_takes_no_token_that_is_taken(
+    engine: type[SessionStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = saved(engine)
+    monkeypatch.setattr(tokens, "new", lambda size: token)
+    session = engine()
+    session["b"] = 2
+    session.cycle_key()
+    assert session.session_key is None
     assert engine(token).load() == {"a": 1}
 
 
@@ -442,7 +482,106 @@ def test_merge_session_destroys_nothing_that_it_cannot_keep(
     assert dict(session.items()) == {"a": 1}
 
 
+def test_merge_session_into_a_lost_one_destroys_nothing(engine: type[SessionStore]) -> None:
+    other = saved(engine, b=2)
+    session = lost(engine)
+    session.merge_session(other)
+    assert engine(other).load() == {"a": 1, "b": 2}
+    assert dict(session.items()) == {"a": 1}
+
+
+def test_merge_session_brings_nothing_back_from_an_expired_one(
+    engine: type[SessionStore], store: MemoryStore, settings: Any
+) -> None:
+    settings.SCS_IDLE_TIMEOUT = 600
+    other = saved(engine, b=2)
+    store.now += 601
+    session = loaded(engine)
+    session.merge_session(other)
+    assert dict(session.items()) == {"a": 1}
+
+
+def test_merge_session_takes_nothing_that_another_request_took_first(
+    engine: type[SessionStore], store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = saved(engine, b=2)
+    session = loaded(engine)
+    monkeypatch.setattr(store, "delete", lambda key: False)
+    session.merge_session(other)
+    assert dict(session.items()) == {"a": 1}
+
+
+def test_deadline_that_another_request_has_set_is_kept(engine: type[SessionStore]) -> None:
+    session = changed(engine)
+    other = engine(session.session_key)
+    other.set_deadline(other.deadline() - timedelta(hours=1))
+    other.save()
+    session.save()
+    assert session.deadline() == other.deadline()
+    session["c"] = 3
+    session.save()
+    assert engine(session.session_key).deadline() == other.deadline()
+
+
+def test_session_after_a_flush_has_a_lifetime_of_its_own(engine: type[SessionStore]) -> None:
+    session = loaded(engine)
+    session.set_deadline(session.deadline() - timedelta(hours=5))
+    session.flush()
+    session["b"] = 2
+    session.save()
+    assert session.deadline() == loaded(engine).deadline()
+
+
+@pytest.mark.parametrize("renews", [False, True])
+def test_change_whose_reply_was_lost_is_known_as_its_own(
+    engine: type[SessionStore], store: MemoryStore, monkeypatch: pytest.MonkeyPatch, renews: bool
+) -> None:
+    session = engine(saved(engine, list=[1]))
+    session.update({"list": [1, 2], "mistake": True})
+    replace = store.replace
+
+    def replace_without_a_reply(*args: Any) -> bool:
+        monkeypatch.setattr(store, "replace", replace)
+        assert replace(*args)
+        raise OSError("the connection is gone")
+
+    monkeypatch.setattr(store, "replace", replace_without_a_reply)
+    with pytest.raises(OSError, match="gone"):
+        session.save()
+    if renews:
+        session.cycle_key()
+    session["list"] = [1, 2, 3]
+    del session["mistake"]
+    session.save()
+    assert engine(session.session_key).load() == {"a": 1, "list": [1, 2, 3]}
+
+
 # Time
+
+
+@pytest.mark.parametrize("left", [30, -30], ids=["nearly expired", "just expired"])
+def test_conflict_near_the_end_of_a_session_is_merged(
+    engine: type[SessionStore], store: MemoryStore, settings: Any, left: float
+) -> None:
+    settings.SCS_IDLE_TIMEOUT = 600
+    session = changed(engine)
+    other = engine(session.session_key)
+    other["c"] = 3
+    other.save()
+    store.now += 600 - left
+    session.save()
+    assert engine(session.session_key).load() == {"a": 1, "b": 2, "c": 3}
+
+
+def test_conflict_after_the_grace_is_a_loss(
+    engine: type[SessionStore], store: MemoryStore, settings: Any
+) -> None:
+    settings.SCS_IDLE_TIMEOUT = 600
+    session = changed(engine)
+    store.now += 600 + GRACE + 1
+    with pytest.raises(UpdateError):
+        session.save()
+    assert isinstance(session._life.state, Lost)
 
 
 def test_write_past_the_deadline_is_refused(
@@ -636,6 +775,19 @@ def test_save_that_fails_with_an_unchanged_token_tells_nothing(
     assert session.commit(failed=True) == Outcome()
 
 
+def test_store_that_is_down_fails_a_page_that_begins_a_session(
+    engine: type[SessionStore], store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: Any) -> Any:
+        raise OSError("the store is down")
+
+    monkeypatch.setattr(store, "insert", fail)
+    session = engine()
+    session["a"] = 1
+    with pytest.raises(OSError, match="down"):
+        session.commit()
+
+
 def test_touch_that_fails_does_not_fail_a_page_that_only_reads(
     engine: type[SessionStore],
     store: MemoryStore,
@@ -692,15 +844,109 @@ def test_savepoint_that_is_rolled_back_takes_back_the_inner_write_alone(
     assert engine(session.session_key).load() == {"a": 1, "outer": 1, "inner": 1}
 
 
-def test_destruction_and_a_new_session_that_are_rolled_back_are_both_repeated(
+def test_all_writes_of_a_transaction_are_taken_back_at_once(
     engine: type[SessionStore], store: MemoryStore
+) -> None:
+    session = loaded(engine)
+    store.begin()
+    for name in "bcd":
+        session[name] = 1
+        session.save()
+    store.roll_back()
+    assert session.changed_keys() == ["b", "c", "d"]
+
+
+def test_change_that_was_read_again_before_the_rollback_is_repeated(
+    engine: type[SessionStore], store: MemoryStore
+) -> None:
+    session = loaded(engine)
+    store.begin()
+    session["b"] = 2
+    session.save()
+    session.load()
+    store.roll_back()
+    session.commit()
+    assert engine(session.session_key).load() == {"a": 1, "b": 2}
+
+
+def test_destruction_after_a_renewal_that_was_rolled_back_removes_the_row(
+    engine: type[SessionStore], store: MemoryStore
+) -> None:
+    session = loaded(engine)
+    store.begin()
+    session.cycle_key()
+    store.roll_back()
+    assert session.flush()
+    assert store.rows == {}
+
+
+def test_destruction_that_was_rolled_back_is_repeated_by_a_save(
+    engine: type[SessionStore], store: MemoryStore
+) -> None:
+    session = loaded(engine)
+    store.begin()
+    session.flush()
+    store.roll_back()
+    session["b"] = 2
+    session.save()
+    assert list(store.rows) == [session.session_key]
+
+
+def test_second_destruction_in_a_transaction_does_not_forget_the_first(
+    engine: type[SessionStore], store: MemoryStore
+) -> None:
+    session = loaded(engine)
+    store.begin()
+    assert session.flush()
+    assert not session.flush()
+    store.roll_back()
+    assert session.commit().forget
+    assert store.rows == {}
+
+
+def test_session_that_was_lost_in_a_transaction_stays_lost_after_the_rollback(
+    engine: type[SessionStore], store: MemoryStore
+) -> None:
+    session = changed(engine)
+    store.begin()
+    session.save()
+    store.rows.clear()
+    session["c"] = 3
+    with pytest.raises(UpdateError):
+        session.save()
+    store.roll_back()
+    store.rows.clear()
+    store.calls.clear()
+    assert session.commit() == Outcome()
+    assert store.calls == []
+
+
+def test_session_that_was_created_beside_another_is_not_the_other_after_a_rollback(
+    engine: type[SessionStore], store: MemoryStore
+) -> None:
+    session = loaded(engine)
+    old = session.session_key
+    store.begin()
+    session["b"] = 2
+    session.save()
+    session.create()
+    store.roll_back()
+    outcome = session.commit()
+
+    assert engine(old).load() == {"a": 1}
+    assert engine(outcome.token).load() == {"a": 1, "b": 2}
+
+
+@pytest.mark.parametrize("write", ["save", "create"])
+def test_destruction_and_a_new_session_that_are_rolled_back_are_both_repeated(
+    engine: type[SessionStore], store: MemoryStore, write: str
 ) -> None:
     session = loaded(engine)
     old = session.session_key
     store.begin()
     session.flush()
     session["b"] = 2
-    session.save()
+    getattr(session, write)()
     store.roll_back()
     outcome = session.commit()
 
@@ -736,6 +982,21 @@ def test_committed_transaction_leaves_nothing_to_repeat(
     store.calls.clear()
     session.commit()
     assert store.calls == []
+    session["c"] = 3
+    session.save()
+    assert not session._life.is_provisional
+
+
+def test_touch_that_was_rolled_back_is_repeated(
+    engine: type[SessionStore], store: MemoryStore
+) -> None:
+    session = inserted(engine)
+    store.begin()
+    session.save()
+    store.roll_back()
+    store.calls.clear()
+    session.commit()
+    assert store.calls == ["touch"]
 
 
 def test_states_show_no_token(engine: type[SessionStore]) -> None:
@@ -744,6 +1005,7 @@ def test_states_show_no_token(engine: type[SessionStore]) -> None:
         token = session.session_key or "?"
         assert token not in repr(session._life.state)
         assert token not in repr(vars(session._life))
+        assert token not in repr(session.commit())
 
 
 def test_status_follows_from_the_state(engine: type[SessionStore]) -> None:

@@ -460,8 +460,14 @@ def test_settings() -> None:
         ({"SCS_COOKIE_KEYS": []}, "one pair"),
         ({"SCS_COOKIE_KEYS": ["Secret"]}, "Pair 1 must be"),
         ({"SCS_COOKIE_KEYS": [("Secret", "Secret")]}, "Pair 1: The block key has 6 bytes"),
-        ({"SCS_COOKIE_KEYS": [("Secret", None)], "SCS_COOKIE_MAX_AGE": -1}, "max_age is -1"),
-        ({"SCS_COOKIE_KEYS": [("Secret", None)], "SCS_COOKIE_HASH": "md5"}, "'md5' must be one"),
+        (
+            {"SCS_COOKIE_KEYS": [("Secret", None)], "SCS_COOKIE_MAX_AGE": -1},
+            "SCS_COOKIE_MAX_AGE is -1",
+        ),
+        (
+            {"SCS_COOKIE_KEYS": [("Secret", None)], "SCS_COOKIE_HASH": "md5"},
+            "SCS_COOKIE_HASH is 'md5', and must be one",
+        ),
     ],
 )
 def test_wrong_settings(settings: dict[str, Any], message: str) -> None:

@@ -203,7 +203,7 @@ def test_keys_never_reach_the_log(from_engine, log_in, caplog, name):
 @pytest.mark.parametrize("name", ENGINES)
 @pytest.mark.parametrize(
     "cookie",
-    [tokens.new(), tokens.new(30), "A" * 32, "a" * 31, "a" * 33, "a" * 31 + "\x00", "../" * 10, ""],
+    ["w" * 43, "w" * 40, "A" * 32, "a" * 31, "a" * 33, "a" * 31 + "\x00", "../" * 10, ""],
 )
 def test_what_is_no_old_key_never_reaches_the_old_engine(from_engine, looked_up, name, cookie):
     from_engine(name)
