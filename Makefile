@@ -27,7 +27,7 @@ run_environment := .venv/with-run-postgres
 endif
 
 .PHONY: help run test test-quick test-environment test-newest test-cluster test-reliability \
-	test-packages test-redis coverage bench lint types build
+	test-packages test-redis coverage bench lint types docs build
 
 help:
 	@echo "make run             Snippetbox at http://$(ADDRESS)/; needs Python alone"
@@ -43,6 +43,7 @@ help:
 	@echo "make bench           speed beside other engines: DB=mysql, postgresql, sqlite or redis, ARGS=--quick"
 	@echo "make lint            style (ruff)"
 	@echo "make types           types (mypy)"
+	@echo "make docs            this documentation as a site, in site/index.html"
 	@echo "make build           the wheel and the source archive in dist/, checked"
 
 run: $(run_environment)
@@ -96,6 +97,10 @@ lint: $(test_environment)
 types: $(test_environment)
 	$(BIN)/mypy
 
+docs: .venv/with-docs
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --clean
+	@echo "The documentation is in site/index.html."
+
 build: .venv/with-sqlite
 	@rm -rf build dist
 	@$(BIN)/python -m build --outdir dist .
@@ -110,6 +115,8 @@ build: .venv/with-sqlite
 .venv/with-run-postgres: package := .[example,postgres]
 .venv/with-sqlite: machine := run
 .venv/with-sqlite: package := .[test]
+.venv/with-docs: machine := run
+.venv/with-docs: package := .[docs]
 .venv/with-bench: machine := all
 .venv/with-bench: package := .[test,benchmark,mysql,postgres]
 .venv/with-all: machine := all

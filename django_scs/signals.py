@@ -52,7 +52,10 @@ class Event(NamedTuple):
 EVENTS: Final = {
     "created": Event(session_created, logging.INFO, "Session %(session)s was created"),
     "renewed": Event(
-        session_renewed, logging.INFO, "Session %(session)s has a new token", ("old_key",)
+        session_renewed,
+        logging.INFO,
+        "Session %(session)s has a new token, and was %(old_key)s",
+        ("old_key",),
     ),
     "destroyed": Event(session_destroyed, logging.INFO, "Session %(session)s was destroyed"),
     # These two are no news, and so are not logged.
@@ -156,8 +159,7 @@ def tell(
     signal, level, message, _ = EVENTS[event]
     if _log.isEnabledFor(level):
         fingerprint = tokens.fingerprint(key) if key else ""
-        # As Python literals, in which no key and no value can begin a line of its own.
-        texts = {name: repr(value) for name, value in info.items()}
+        texts = {name: _text(name, value) for name, value in info.items()}
         _log.log(
             level,
             message,
@@ -172,3 +174,9 @@ def tell(
         known = {"key": key, "fingerprint": fingerprint, "session": session}
         # Django logs a receiver that fails.
         signal.send_robust(sender, **known, request=request, user=user, **info)
+
+
+def _text(name: str, value: Any) -> str:
+    """Return what a record shows of an argument: a key's fingerprint, or a Python literal."""
+    # In a literal no key and no value can begin a line of its own.
+    return tokens.fingerprint(value) if name == "old_key" else repr(value)

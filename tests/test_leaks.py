@@ -141,3 +141,17 @@ def test_sessions_are_in_the_admin_by_pages_of_ours_alone():
     """Django's have keys in their addresses; tests/test_admin.py looks for keys in ours."""
     (found,) = [each for model, each in admin.site._registry.items() if model is Session]
     assert isinstance(found, SessionAdmin)
+
+
+def test_record_of_a_renewal_shows_both_fingerprints_and_neither_token(session, caplog):
+    caplog.set_level(logging.INFO, "django_scs")
+    old = session.session_key
+    old_fingerprint = session.fingerprint()
+    session.renew_token()
+
+    (record,) = [record for record in caplog.records if record.event == "renewed"]
+    assert f"{session.fingerprint()} has a new token, and was {old_fingerprint}" in caplog.text
+    # Reports of errors also have the arguments of a record.
+    shown = repr(record.args) + record.getMessage()
+    assert old not in shown
+    assert session.session_key not in shown

@@ -116,7 +116,7 @@ def test_what_is_wrong_is_found(check: Callable[[str], str]) -> None:
     assert "no_such_method" in output
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/testing.md"])
+@pytest.mark.parametrize("page", ["docs/start.md", "docs/testing.md"])
 def test_the_code_of_the_docs_type_checks(check: Callable[[str], str], page: str) -> None:
     blocks = BLOCK.findall((ROOT / page).read_text())
     source = "\n".join(blocks).replace("(request):", "(request: HttpRequest) -> Any:")

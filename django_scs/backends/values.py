@@ -39,39 +39,51 @@ class TypedAccess(SessionBase):
         self.pop(key, None)
 
     def get_string(self, key: str) -> str:
+        """Return a str; "" if there is none. Source: scs GetString."""
         return _typed(self.get(key), "")
 
     def get_bool(self, key: str) -> bool:
+        """Return a bool; False if there is none. Source: scs GetBool."""
         return _typed(self.get(key), False)
 
     def get_int(self, key: str) -> int:
+        """Return an int; 0 if there is none. Source: scs GetInt."""
         return _typed(self.get(key), 0)
 
     def get_float(self, key: str) -> float:
+        """Return a float; 0.0 if there is none. Source: scs GetFloat."""
         return _typed(self.get(key), 0.0)
 
     def get_bytes(self, key: str) -> bytes:
+        """Return bytes; b"" if there is none. Source: scs GetBytes."""
         return _typed(self.get(key), b"")
 
     def get_time(self, key: str) -> datetime:
+        """Return a datetime; ``ZERO_TIME`` if there is none. Source: scs GetTime."""
         return _typed(self.get(key), ZERO_TIME)
 
     def pop_string(self, key: str) -> str:
+        """Remove a value and return it; "" if it was not a str. Source: scs PopString."""
         return _typed(self.pop(key, None), "")
 
     def pop_bool(self, key: str) -> bool:
+        """Remove a value and return it; False if it was not a bool. Source: scs PopBool."""
         return _typed(self.pop(key, None), False)
 
     def pop_int(self, key: str) -> int:
+        """Remove a value and return it; 0 if it was not an int. Source: scs PopInt."""
         return _typed(self.pop(key, None), 0)
 
     def pop_float(self, key: str) -> float:
+        """Remove a value and return it; 0.0 if it was not a float. Source: scs PopFloat."""
         return _typed(self.pop(key, None), 0.0)
 
     def pop_bytes(self, key: str) -> bytes:
+        """Remove a value and return it; b"" if it was not bytes. Source: scs PopBytes."""
         return _typed(self.pop(key, None), b"")
 
     def pop_time(self, key: str) -> datetime:
+        """Remove a value and return it; ``ZERO_TIME`` if it was no datetime. Source: scs PopTime."""
         return _typed(self.pop(key, None), ZERO_TIME)
 
     if not TYPE_CHECKING:

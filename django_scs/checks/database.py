@@ -1,4 +1,8 @@
-"""Checks of ``manage.py check --database``: the table, the clock and the connection of sessions."""
+"""Checks of ``manage.py check --database``: the table, the clock and the connection of sessions.
+
+``manage.py migrate`` runs them before it begins, and does nothing if one finds an error. What a
+migration can mend is therefore a warning.
+"""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +15,7 @@ from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections, models, router
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.migrations.recorder import MigrationRecorder
 
 from .. import conf
 from ..backends.base import SessionStore
@@ -70,6 +75,12 @@ class _Table:
     def exists(self) -> bool:
         return self.name in self.connection.introspection.table_names()
 
+    @property
+    def has_migrations(self) -> bool:
+        """Whether a migration of the model's application has run here."""
+        applied = MigrationRecorder(self.connection).applied_migrations()
+        return any(app == self.model._meta.app_label for app, _ in applied)
+
     def query(self, sql: str, *params: Any) -> list[Any]:
         with self.connection.cursor() as cursor:
             cursor.execute(sql, params or None)
@@ -118,11 +129,13 @@ def _tables() -> Iterator[_Table]:
 
 
 def _missing(table: _Table) -> Iterator[checks.CheckMessage]:
-    yield checks.Error(
-        f"The database {table.alias!r} has no table {table.name!r} for sessions.",
-        hint="Run manage.py migrate.",
-        id="django_scs.E011",
-    )
+    # Before the first migration this would be the first thing that a new project reads.
+    if table.has_migrations:
+        yield checks.Warning(
+            f"The database {table.alias!r} has no table {table.name!r} for sessions.",
+            hint="Run manage.py migrate.",
+            id="django_scs.W028",
+        )
 
 
 def _column_problems(table: _Table) -> Iterator[checks.CheckMessage]:
@@ -130,10 +143,10 @@ def _column_problems(table: _Table) -> Iterator[checks.CheckMessage]:
         name = table.column(field)
         column = table.columns.get(name)
         if column is None:
-            yield checks.Error(
+            yield checks.Warning(
                 f"The table {table.name!r} has no column {name!r}.",
                 hint="Run manage.py migrate; docs/table.md shows the table.",
-                id="django_scs.E012",
+                id="django_scs.W029",
             )
         elif not column.type.startswith(types):
             yield checks.Warning(
@@ -150,11 +163,11 @@ def _token_problems(table: _Table) -> Iterator[checks.CheckMessage]:
     options = conf.options(table.kind)
     longest = 40 if options.token_bytes == 30 and not options.hash_tokens else 43
     if column.length is not None and column.length < longest:
-        yield checks.Error(
+        yield checks.Warning(
             f"The column of tokens of {table.name!r} holds {column.length} characters,"
             f" and tokens have {longest}.",
             hint="Make it longer, or set SCS_TOKEN_BYTES to 30 where it holds 40.",
-            id="django_scs.E013",
+            id="django_scs.W030",
         )
     if (column.collation or "").lower().endswith(("_ci", "nocase")):
         yield checks.Warning(
@@ -191,7 +204,7 @@ def _size_problems(table: _Table) -> Iterator[checks.CheckMessage]:
     if holds is None and wanted is None:
         yield checks.Warning(
             f"Nothing limits how large a session in {table.name!r} can grow.",
-            hint="Set SCS_MAX_BYTES, such as to 65_536.",
+            hint="Set SCS_MAX_BYTES, such as to 65_535.",
             id="django_scs.W039",
         )
 

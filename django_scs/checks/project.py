@@ -23,6 +23,9 @@ def check_djangos_app(**kwargs: Any) -> list[checks.CheckMessage]:
     """Warn of Django's session model beside ours: what looks for sessions there finds none."""
     if not (_uses_ours() and apps.is_installed(_DJANGOS_APP)):
         return []
+    if getattr(settings, "SCS_MIGRATE_FROM", None):
+        # Sessions are being moved from its table, so it has to stay.
+        return []
     return [_DJANGOS_TABLE_IS_EMPTY]
 
 

@@ -42,6 +42,12 @@ def test_djangos_session_model_beside_ours_is_warned_of(settings):
     assert found_by(project.check_djangos_app) == []
 
 
+def test_djangos_session_model_is_fine_while_sessions_are_moved_from_it(settings):
+    settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, "django.contrib.sessions"]
+    settings.SCS_MIGRATE_FROM = "django.contrib.sessions.backends.db"
+    assert found_by(project.check_djangos_app) == []
+
+
 def test_serializer_of_the_project_is_warned_of(settings):
     settings.SESSION_SERIALIZER = "shop.serializers.PickleSerializer"
     ((identifier, message, hint),) = found_by(project.check_serializer)
