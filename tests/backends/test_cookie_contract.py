@@ -16,7 +16,7 @@ from django.test import override_settings
 
 from django_scs.backends import cookie, expiry
 from django_scs.codecs.json import JSONCodec
-from django_scs.codecs.sealed import SealedCookie
+from django_scs.codecs.sealed_cookie import SealedCookie
 from django_scs.stores.base import Record
 from tests.contracts.session import SessionContract
 from tests.contracts.tools import Asynchronous
