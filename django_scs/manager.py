@@ -139,6 +139,15 @@ def session_class(kind: str = conf.DEFAULT) -> type[SessionStore]:
     return type(found.__name__, (found,), {"_kind": kind, "__module__": found.__module__})
 
 
+def uses_our_engine(kind: str = conf.DEFAULT) -> bool:
+    """Tell whether the engine of a kind is one of django_scs."""
+    try:
+        session_class(kind)
+    except ImproperlyConfigured:
+        return False
+    return True
+
+
 def _wrong_engine(kind: str, engine: Any) -> str:
     name = "SESSION_ENGINE" if kind == conf.DEFAULT else f"SCS_SESSIONS[{kind!r}]['ENGINE']"
     return (

@@ -121,7 +121,7 @@ def _tables() -> Iterator[_Table]:
     for kind in conf.kinds():
         try:
             found: Any = session_class(kind)
-        except (ImproperlyConfigured, ImportError):
+        except ImproperlyConfigured:
             # Another check says so.
             continue
         if hasattr(found, "get_model_class"):

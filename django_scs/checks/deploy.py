@@ -67,7 +67,7 @@ def _of(options: conf.Options) -> str:
 def _has_tokens_in_clear(options: conf.Options) -> bool:
     if options.hash_tokens:
         return False
-    with suppress(ImproperlyConfigured, ImportError):
+    with suppress(ImproperlyConfigured):
         # Redis has a check of its own, and a cookie no token.
         return hasattr(session_class(options.kind), "get_model_class")
     return False

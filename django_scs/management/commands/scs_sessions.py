@@ -61,7 +61,7 @@ class Command(BaseCommand):
         keys = overview.keys_of(model, [fingerprint])
         if not keys:
             raise CommandError(f"There is no session {fingerprint!r}.")
-        return overview.destroy(model, keys.values(), session_class().destroy_keys)
+        return overview.destroy(keys.values(), session_class().destroy_keys)
 
     def _count(self) -> dict[str, Any]:
         model, seen = model_of_sessions(), _Seen(conf.options().codec)
