@@ -25,7 +25,7 @@ class SessionManager:
     def __init__(self, kind: str = conf.DEFAULT) -> None:
         self.kind = kind
         self.session_class = session_class(kind)
-        # Whether the last sweep has left expired sessions: then the next one does not wait for chance.
+        # Whether the last sweep left expired sessions. If so, the next new session sweeps too.
         self._behind = False
 
     def open(self, request: HttpRequest) -> SessionStore:

@@ -68,7 +68,7 @@ def _has_tokens_in_clear(options: conf.Options) -> bool:
     if options.hash_tokens:
         return False
     with suppress(ImproperlyConfigured):
-        # Redis has a check of its own, and a cookie no token.
+        # Redis has a check of its own, and sessions in cookies have no table.
         return hasattr(session_class(options.kind), "get_model_class")
     return False
 

@@ -82,7 +82,7 @@ class SealingCodec:
         """Implement Codec.encode. What an old key sealed stays as it is until it changes."""
         before = None
         if original is not None:
-            # What was sealed for the store key from before a renewal does not open.
+            # After a renewal the original is sealed for the old store key.
             with suppress(DecodeError):
                 before = self._open(original, key)
         inner = self.codec.encode(deadline, values, before, key)

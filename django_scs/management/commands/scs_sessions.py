@@ -136,7 +136,7 @@ class _Seen:
         self.signed_in += 1
         self.users[user_id] += 1
         if len(self.users) > _USERS:
-            # Misra and Gries: who has many sessions stays.
+            # Source: Misra and Gries. The users with the most sessions stay.
             self.users = Counter(
                 {user: count - 1 for user, count in self.users.items() if count > 1}
             )
