@@ -21,9 +21,10 @@ from pathlib import Path
 
 from django_scs.codecs.gob import GobCodec
 from django_scs.exceptions import DecodeError, EncodeError
+from tests.go import build
 
 from .cases import BLOBS, REGISTERED
-from .scs import Scs, build
+from .scs import MODULE, Scs
 
 CODEC = GobCodec(REGISTERED)
 # Bytes that mean something: 0, 1, the longest one-byte number, 8-byte numbers, 1-byte numbers.
@@ -151,7 +152,7 @@ def main() -> None:
         scs = None
         if shutil.which("go"):
             folder = stack.enter_context(tempfile.TemporaryDirectory())
-            scs = stack.enter_context(Scs(build(Path(folder))))
+            scs = stack.enter_context(Scs(build(MODULE, Path(folder) / "reverse")))
         counts = run(options.seconds, seed, scs)
     print(f"seed {seed}: {counts.total()} sessions")
     for verdict, count in counts.most_common():

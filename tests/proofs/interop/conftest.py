@@ -3,7 +3,6 @@
 import hashlib
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 
 from django_scs.models import Session
-from tests.conftest import must_not_skip
+from tests.go import build, require_go
 from tests.servers import MariaDB
 from tests.settings import database
 
@@ -54,10 +53,7 @@ def documented(language: str) -> list[str]:
 @pytest.fixture(scope="session")
 def program(pytestconfig: pytest.Config) -> Path:
     """Return the Go application, built anew where its source has changed."""
-    go = shutil.which("go")
-    if go is None:
-        message = "NO GO: what shares sessions with Go was not tested; install Go 1.21 or newer"
-        (pytest.fail if must_not_skip() else pytest.skip)(message)
+    require_go()
     sources = sorted(path for path in MODULE.rglob("*") if path.is_file())
     digest = hashlib.sha256(b"\0".join(path.read_bytes() for path in sources)).hexdigest()
     assert pytestconfig.cache is not None
@@ -65,12 +61,7 @@ def program(pytestconfig: pytest.Config) -> Path:
     if not program.exists():
         # Another run of the tests may look for it while it is being written.
         unfinished = program.with_suffix(f".{os.getpid()}")
-        command = [go, "build", "-o", str(unfinished), "."]
-        environment = {**os.environ, "CGO_ENABLED": "1", "GOFLAGS": "-mod=readonly"}
-        built = subprocess.run(
-            command, cwd=MODULE, env=environment, capture_output=True, text=True, check=False
-        )
-        assert built.returncode == 0, built.stderr
+        build(MODULE, unfinished, CGO_ENABLED="1")
         unfinished.rename(program)
     return program
 

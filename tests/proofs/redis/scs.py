@@ -1,10 +1,8 @@
 """Drives the Go program in gostore/, which is the real scs."""
 
-import json
-import os
-import subprocess
-from pathlib import Path
 from typing import Any, NamedTuple
+
+from tests.go import Program
 
 
 class Session(NamedTuple):
@@ -14,25 +12,12 @@ class Session(NamedTuple):
     values: dict[str, Any]
 
 
-class Scs:
+class Scs(Program):
     """The program as it runs. A session that it has loaded stays loaded under its number."""
-
-    def __init__(self, program: Path, *arguments: str, password: str) -> None:
-        self._process = subprocess.Popen(
-            [program, *arguments],
-            env={**os.environ, "REDIS_PASSWORD": password},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
 
     def __call__(self, op: str, token: str = "", *, number: int = 0, **request: str) -> Session:
         """Do one thing with the session of that number. Raises AssertionError if scs says so."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        asked = {"op": op, "token": token, "number": number, **request}
-        print(json.dumps(asked), file=self._process.stdin, flush=True)
-        answer = json.loads(self._process.stdout.readline())
+        answer = self.send({"op": op, "token": token, "number": number, **request})
         assert "error" not in answer, answer["error"]
         return Session(answer["token"], answer.get("values", {}))
 
@@ -42,7 +27,3 @@ class Scs:
         for key, value in values.items():
             self("put", key=key, value=value)
         return self("commit").token
-
-    def close(self) -> None:
-        """End the program."""
-        self._process.communicate()
