@@ -9,7 +9,7 @@ class DjangoScsConfig(AppConfig):
     verbose_name = _("Sessions")
 
     def ready(self) -> None:
-        from . import checks, go_login
+        from .checks import database, deploy, settings
 
-        checks.register()
-        go_login.connect()
+        for module in (settings, deploy, database):
+            module.register()

@@ -18,6 +18,7 @@ from . import tokens
 from .codecs.base import Codec, load
 from .codecs.cookie import CookieFormat
 from .codecs.cookie import load as load_format
+from .codecs.fallback import with_fallbacks
 
 #: The kind of ``request.session``; the others are the entries of SCS_SESSIONS.
 DEFAULT: Final = "default"
@@ -26,6 +27,8 @@ DEFAULT: Final = "default"
 COOKIE_ENGINE: Final = "django_scs.backends.cookie"
 
 _LONGEST: Final = timedelta(days=36_525).total_seconds()
+# Enough for a login and the little that belongs to it.
+_LEAST_BYTES: Final = 2048
 _JSON: Final = "django_scs.codecs.json.JSONCodec"
 
 
@@ -53,6 +56,9 @@ class Options:
     hash_tokens: bool
     token_bytes: int
     codec: Codec
+    max_bytes: int | None
+    max_lifetime: float | None
+    renew_after: float | None
     cookie: CookieOptions
     cookie_denylist: str | None
     token_header: str | None
@@ -195,6 +201,14 @@ def _touch_interval(read: _Reader) -> float:
     return seconds
 
 
+def _max_lifetime(read: _Reader) -> float | None:
+    return _seconds(read, "SCS_MAX_LIFETIME")
+
+
+def _renew_after(read: _Reader) -> float | None:
+    return _seconds(read, "SCS_RENEW_AFTER")
+
+
 def _token_bytes(read: _Reader) -> int:
     value = read("SCS_TOKEN_BYTES", tokens.BYTES[0])
     if value not in tokens.BYTES or isinstance(value, bool):
@@ -209,9 +223,21 @@ def _token_bytes(read: _Reader) -> int:
 def _codec(read: _Reader) -> Codec:
     path = read("SCS_CODEC", _JSON)
     try:
-        return load(path, read)
+        return with_fallbacks(load(path, read), read)
     except ImproperlyConfigured as exc:
         raise ImproperlyConfigured(f"{read.label('SCS_CODEC')}: {exc}") from exc
+
+
+def _max_bytes(read: _Reader) -> int | None:
+    value = read("SCS_MAX_BYTES")
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or value < _LEAST_BYTES:
+        raise ImproperlyConfigured(
+            f"{read.label('SCS_MAX_BYTES')} is {value!r}, and must be a number of bytes, at least"
+            f" {_LEAST_BYTES}, or None."
+        )
+    return value
 
 
 def _cookie(read: _Reader) -> CookieOptions:
@@ -297,6 +323,9 @@ _PARSERS: Final[dict[str, "Callable[[_Reader], Any]"]] = {
     "hash_tokens": _flag("SCS_HASH_TOKENS"),
     "token_bytes": _token_bytes,
     "codec": _codec,
+    "max_bytes": _max_bytes,
+    "max_lifetime": _max_lifetime,
+    "renew_after": _renew_after,
     "cookie": _cookie,
     "cookie_denylist": _cookie_denylist,
     "token_header": _token_header,
@@ -308,6 +337,8 @@ _PARSERS: Final[dict[str, "Callable[[_Reader], Any]"]] = {
 _SHARED: Final = {
     "SCS_HASH_TOKENS",
     "SCS_TOKEN_BYTES",
+    "SCS_ENCRYPTION_KEYS",
+    "SCS_SIGNING_KEYS",
     "SESSION_COOKIE_DOMAIN",
     "SESSION_COOKIE_PATH",
     "SESSION_COOKIE_SECURE",
@@ -324,7 +355,13 @@ _ENTRY_NAMES: Final = _SHARED | {
     "SCS_IDLE_TIMEOUT",
     "SCS_TOUCH_INTERVAL",
     "SCS_CODEC",
+    "SCS_CODEC_FALLBACKS",
+    "SCS_ENCRYPTED_CODEC",
+    "SCS_SIGNED_CODEC",
     "SCS_GOB_REGISTERED",
+    "SCS_MAX_BYTES",
+    "SCS_MAX_LIFETIME",
+    "SCS_RENEW_AFTER",
     "SCS_TOKEN_HEADER",
     "SCS_COOKIE_FORMAT",
     "SCS_COOKIE_KEYS",

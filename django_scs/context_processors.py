@@ -8,6 +8,14 @@ from django.utils.functional import SimpleLazyObject
 from . import flash as flash_messages
 
 
+class _Message(SimpleLazyObject):  # type: ignore[type-arg]
+    """A text that is popped when a template looks at it."""
+
+    def __call__(self) -> str:
+        """Return the text itself: templates call what they are given, and filters see a str."""
+        return str(self)
+
+
 def flash(request: HttpRequest) -> dict[str, Any]:
     """Add ``flash``, which takes the message out of the session when a template looks at it."""
-    return {"flash": SimpleLazyObject(lambda: flash_messages.pop(request))}
+    return {"flash": _Message(lambda: flash_messages.pop(request))}

@@ -1,11 +1,14 @@
-"""Sessions for single views, without the middleware."""
+"""For single views: a session without the middleware, and a login that must be recent."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import wraps
 from inspect import iscoroutinefunction
 from typing import Any, TypeVar, cast
 
 from asgiref.sync import sync_to_async
+from django.contrib.auth import REDIRECT_FIELD_NAME
+from django.contrib.auth.decorators import user_passes_test
 from django.http import HttpRequest
 
 from .manager import SessionManager
@@ -39,6 +42,47 @@ def with_session(view: View) -> View:
         return await sync_to_async(manager.close)(request.session, request, response)
 
     return cast(View, async_view if iscoroutinefunction(view) else sync_view)
+
+
+def recent_login_required(
+    view: View | None = None,
+    *,
+    seconds: float,
+    redirect_field_name: str = REDIRECT_FIELD_NAME,
+    login_url: str | None = None,
+) -> Any:
+    """Let in only a user who logged in at most ``seconds`` ago; ask others to log in, again if need be.
+
+    Redirects as ``login_required`` does, for sync and async views. The login page must not send those
+    away who are logged in: LoginView does not, unless redirect_authenticated_user is set.
+    Source: OWASP ASVS 5.0, 7.5.1 and 7.5.3.
+    """
+
+    def decorate(view: View) -> View:
+        def guarded(request: HttpRequest) -> Any:
+            def is_recent(user: Any) -> bool:
+                return bool(user.is_authenticated) and _is_recent(request, seconds)
+
+            return user_passes_test(is_recent, login_url, redirect_field_name)(view)
+
+        @wraps(view)
+        def sync_view(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+            return guarded(request)(request, *args, **kwargs)
+
+        @wraps(view)
+        async def async_view(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+            return await guarded(request)(request, *args, **kwargs)
+
+        return cast(View, async_view if iscoroutinefunction(view) else sync_view)
+
+    return decorate if view is None else decorate(view)
+
+
+def _is_recent(request: HttpRequest, seconds: float) -> bool:
+    session: Any = request.session
+    moment = session.authenticated_at()
+    # By this computer's clock: a login a second in its future is one of now.
+    return moment is not None and (datetime.now(UTC) - moment).total_seconds() <= seconds
 
 
 def _rendered(response: Any) -> Any:

@@ -17,8 +17,22 @@ class EncodeValueError(EncodeError, ValueError):
     """The EncodeError of a value whose type is kept: a number out of range, dicts too deep."""
 
 
+class ReservedKey(SessionError, ValueError):
+    """Raised for a value under SCS_AUTH_USER_ID_KEY that is not put there by a login."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key
+
+    def __str__(self) -> str:
+        return (
+            f"The session key {self.key!r} is SCS_AUTH_USER_ID_KEY: whoever sets it logs a user in."
+            " Call django.contrib.auth.login(), which sets it."
+        )
+
+
 class SessionTooLarge(SessionError, ValueError):
-    """Raised before a session is sent that its column cannot hold.
+    """Raised before a session is sent that its column cannot hold, or that SCS_MAX_BYTES forbids.
 
     ``size`` and ``limit`` are bytes; ``largest`` lists (session key, encoded bytes), largest first.
     """

@@ -9,57 +9,57 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest
 
-from .backends.base import SessionStore
+from . import go_login
+from .backends.twins import from_anywhere
+from .manager import is_ours
+from .requests import is_unseen
 
 
 def put(request: HttpRequest, message: object, key: str = "flash") -> None:
     """Leave ``message``, as text, for the next page; it replaces one that is still there.
 
-    In a session that gorilla/sessions shares it comes after those that are still there.
+    In a session that gorilla/sessions shares it comes after those that are still there. Raises
+    ValueError for a key that belongs to Django or to django_scs.
     """
-    lists = _lists(request.session)
+    session, lists = request.session, _lists(request.session)
     if lists is None:
-        request.session[key] = _plain(message)
+        session[_slot(key)] = _plain(message)
     else:
-        lists.add(request.session, key, _plain(message))
+        lists.add(session, _slot(key), _plain(message))
 
 
 def pop(request: HttpRequest | None, key: str = "flash") -> str:
     """Take the message out of the session and return it, or "" if there is none.
 
-    Of any number of parallel requests one gets it: see ``SessionStore.take``.
+    Of any number of parallel requests one gets it: see ``SessionStore.take``. If the view then fails,
+    the message is there for the next page. A HEAD request and a prefetch get "", and leave it where
+    it is. Raises ValueError for a key that belongs to Django or to django_scs.
     """
+    _slot(key)
     session = _session(request)
-    lists = _lists(session)
-    if session is not None and lists is not None:
-        message: object = lists.take(session, key)
-    else:
-        message = session.take(key) if session is not None else ""
-    return message if isinstance(message, str) else ""
+    if session is None or is_unseen(request):
+        return ""
+    return _text(from_anywhere(lambda: _pop(session, key)))
 
 
 def peek(request: HttpRequest | None, key: str = "flash") -> str:
     """Return the message, or "" if there is none, and leave it where it is."""
+    _slot(key)
     session = _session(request)
+    return "" if session is None else _text(from_anywhere(lambda: _peek(session, key)))
+
+
+def _pop(session: Any, key: str) -> Any:
     lists = _lists(session)
-    if session is not None and lists is not None:
-        message: object = lists.peek(session, key)
-    else:
-        message = session.get(key) if session is not None else ""
-    return message if isinstance(message, str) else ""
+    if lists is not None:
+        return lists.take(session, key)
+    # A unit test may give a dict, and another SESSION_ENGINE a session that has no ``take``.
+    return session.take(key, give_back=True) if is_ours(session) else session.pop(key, "")
 
 
-async def aput(request: HttpRequest, message: object, key: str = "flash") -> None:
-    """Do what ``put`` does, in an async view."""
-    if _lists(request.session) is None:
-        await request.session.aset(key, _plain(message))
-    else:
-        await sync_to_async(put)(request, message, key)
-
-
-def _session(request: HttpRequest | None) -> SessionStore | None:
-    # A page for an error may be rendered without a request, or before it got its session.
-    return getattr(request, "session", None)
+def _peek(session: Any, key: str) -> Any:
+    lists = _lists(session)
+    return session.get(key) if lists is None else lists.peek(session, key)
 
 
 def _lists(session: object) -> Any:
@@ -67,10 +67,29 @@ def _lists(session: object) -> Any:
     return getattr(session, "flashes", None)
 
 
+def _session(request: HttpRequest | None) -> Any:
+    # A page for an error may be rendered without a request, or before it got its session.
+    return getattr(request, "session", None)
+
+
+def _slot(key: str) -> str:
+    if key.startswith("_") or key == go_login.user_id_key():
+        raise ValueError(
+            f"The flash slot {key!r} is a session key of Django or of django_scs: choose a name that"
+            " does not begin with '_'."
+        )
+    return key
+
+
+def _text(message: object) -> str:
+    return message if isinstance(message, str) else ""
+
+
 def _plain(message: object) -> str:
     # A SafeString would stay one in this request and be none in the next.
     return str.__str__(str(message))
 
 
+aput = sync_to_async(put)
 apop = sync_to_async(pop)
 apeek = sync_to_async(peek)

@@ -16,53 +16,60 @@ from django.contrib.auth import (
     get_user_model,
     load_backend,
 )
-from django.contrib.auth.base_user import AbstractBaseUser
-from django.contrib.auth.signals import user_logged_in
-from django.contrib.sessions.backends.base import SessionBase
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.signals import setting_changed
-from django.http import HttpRequest
+from django.db.models import IntegerField
+
+from .exceptions import ReservedKey
 
 #: Under which session keys Django keeps its login.
 DJANGO_KEYS = (SESSION_KEY, BACKEND_SESSION_KEY, HASH_SESSION_KEY)
 
 
-def reconcile(values: dict[str, Any]) -> bool:
-    """Make Django's login in ``values`` follow the Go application's; True if that changed anything.
+def reconcile(values: dict[str, Any]) -> str | None:
+    """Make Django's login in ``values`` follow the Go application's.
+
+    Returns None if nothing changed, the id of the user whom the Go application has logged in, as
+    Django keeps it, or "" if nobody is logged in now.
 
     The Go application's user id is gone: it logged the user out. It is another than Django's: it
     logged that user in, and from now on Django's check of the password hash holds for the session.
-    A user id that does not exist, or whose user is inactive, is nobody.
+    A user id that does not exist, or whose user is inactive, or that is not of the declared type, is
+    nobody.
     """
     key = user_id_key()
     if key is None:
-        return False
-    user_id = _primary_key(values.get(key))
+        return None
+    found = values.get(key)
+    user_id = _primary_key(found) if _is_of_declared_type(found) else None
     if user_id == _primary_key(values.get(SESSION_KEY)):
-        return False
+        return None
     login = None if user_id is None else _login(user_id)
     before = {name: values.pop(name) for name in DJANGO_KEYS if name in values}
     values.update(login or {})
-    return bool(before or login)
+    if login:
+        return login[SESSION_KEY]
+    return "" if before else None
 
 
-def put_user_id(session: SessionBase, user: AbstractBaseUser) -> None:
-    """Leave the primary key of a user who has just logged in for the Go application."""
+def as_go_has_it(user_id: str) -> dict[str, Any]:
+    """Return what a login of a user puts into a session for the Go application; {} if nothing."""
     key = user_id_key()
-    if key is not None:
-        session[key] = user_id_type()(user.pk)
+    primary_key = None if key is None else _primary_key(user_id)
+    return {} if key is None or primary_key is None else {key: user_id_type()(primary_key)}
 
 
-def tell_go_on_login(*, request: HttpRequest | None, user: Any, **kwargs: Any) -> None:
-    """Let a Go application that shares the session know who has logged in."""
-    session = getattr(request, "session", None)
-    if isinstance(session, SessionBase):
-        put_user_id(session, user)
+def refuse(key: Any) -> None:
+    """Raise ReservedKey for the session key that says to a Go application who the user is."""
+    if key == user_id_key() and key is not None:
+        raise ReservedKey(key)
 
 
-def connect() -> None:
-    """Connect the receiver."""
-    user_logged_in.connect(tell_go_on_login, dispatch_uid="django_scs.tell_go_on_login")
+def refuse_another(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
+    """Raise ReservedKey where the values of another session would bring its Go login along."""
+    key = user_id_key()
+    if key in theirs and theirs[key] != ours.get(key):
+        refuse(key)
 
 
 @cache
@@ -76,6 +83,10 @@ def user_id_key() -> str | None:
         raise ImproperlyConfigured(
             f"SCS_AUTH_USER_ID_KEY is {key!r}, and must be a session key, such as"
             " 'authenticatedUserID', or None."
+        )
+    if key in DJANGO_KEYS:
+        raise ImproperlyConfigured(
+            f"SCS_AUTH_USER_ID_KEY is {key!r}, which Django keeps its own login under."
         )
     return key
 
@@ -117,6 +128,16 @@ def _forget(*, setting: str, **kwargs: Any) -> None:
 
 
 setting_changed.connect(_forget, dispatch_uid="django_scs.go_login")
+
+
+def _is_of_declared_type(value: Any) -> bool:
+    name = getattr(settings, "SCS_AUTH_USER_ID_TYPE", None)
+    is_text = (
+        not isinstance(get_user_model()._meta.pk, IntegerField)
+        if name is None
+        else name == "string"
+    )
+    return isinstance(value, str if is_text else int) and not isinstance(value, bool)
 
 
 def _primary_key(value: Any) -> Any:

@@ -111,6 +111,7 @@ def _wrong_engine(kind: str, engine: Any) -> str:
 
 
 def is_ours(found: Any) -> bool:
-    """Tell whether a session class, or a session, is one of django_scs."""
-    kind = found if isinstance(found, type) else type(found)
-    return issubclass(kind, SessionStore)
+    """Tell whether a session class, or a session, also in a LazyObject, is one of django_scs."""
+    return (isinstance(found, type) and issubclass(found, SessionStore)) or isinstance(
+        found, SessionStore
+    )

@@ -24,6 +24,7 @@ class SessionManager(models.Manager["AbstractSession"]):
         self, session_key: str, session_dict: dict[str, Any], expire_date: datetime
     ) -> "AbstractSession":
         """Write a session under its token; one without data is deleted. Django: BaseSessionManager."""
+        session_key = tokens.Key(session_key)
         store_class = self.model.get_session_store_class()
         session = self.model(
             token=store_class.store_key(session_key),

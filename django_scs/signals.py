@@ -26,6 +26,8 @@ session_corrupt = Signal()
 session_busy = Signal()
 changes_dropped = Signal()
 touch_failed = Signal()
+renewal_failed = Signal()
+give_back_failed = Signal()
 unknown_token = Signal()
 expired_token = Signal()
 malformed_token = Signal()
@@ -80,6 +82,18 @@ EVENTS: Final = {
         touch_failed,
         logging.ERROR,
         "The new expiry of session %(session)s could not be written",
+        ("exc_info",),
+    ),
+    "renewal_failed": Event(
+        renewal_failed,
+        logging.ERROR,
+        "Session %(session)s could not be given a new token",
+        ("exc_info",),
+    ),
+    "give_back_failed": Event(
+        give_back_failed,
+        logging.ERROR,
+        "What a page that failed had taken from session %(session)s could not be put back",
         ("exc_info",),
     ),
     "unknown": Event(

@@ -8,13 +8,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from .backends.base import SessionStore
-from .backends.expiry import CUSTOM_EXPIRY
+from .backends.expiry import AUTHENTICATED_AT, CUSTOM_EXPIRY, RENEWED_AT
 from .manager import session_class
 from .stores.base import Record
 
 
 def age(by: timedelta | float, *tokens: str, engine: type[SessionStore] | None = None) -> int:
-    """Let sessions be older by a time, in seconds or a timedelta: their end comes that much nearer.
+    """Let sessions be older by a time, in seconds or a timedelta: their end comes that much nearer,
+    and their login, if there was one, is that much longer ago.
 
     Those of the given tokens, or all that are live; of ``SESSION_ENGINE``, or of another ``engine``.
     Returns how many there were. Sessions that this ends are gone for every later request.
@@ -32,6 +33,9 @@ def _age(engine: type[SessionStore], record: Record, by: timedelta) -> bool:
     deadline, values = codec.decode(record.data, record.key)
     if isinstance(custom := values.get(CUSTOM_EXPIRY), str):
         values[CUSTOM_EXPIRY] = (datetime.fromisoformat(custom) - by).isoformat()
+    for name in (AUTHENTICATED_AT, RENEWED_AT):
+        if isinstance(values.get(name), int):
+            values[name] -= round(by.total_seconds())
     data = codec.encode(deadline - by, values, record.data, record.key)
     writer: Any = engine()._store_for(values, False)
     done: bool = writer.replace(record.key, data, record.ttl - by.total_seconds(), record.data)

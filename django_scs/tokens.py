@@ -27,12 +27,12 @@ class Key(str):
         return f"<key {fingerprint(self)}>"
 
 
-def new(size: int = BYTES[0]) -> str:
+def new(size: int = BYTES[0]) -> Key:
     """Return a fresh token of ``size`` random bytes, as unpadded base64url: 43 or 40 characters.
 
     Source: scs data.go generateToken; OWASP Session Management asks for 64 bits at least.
     """
-    return _text(secrets.token_bytes(size))
+    return Key(_text(secrets.token_bytes(size)))
 
 
 def well_formed(token: object) -> TypeGuard[str]:

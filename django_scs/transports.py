@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Final, Protocol
 
 from django.http import HttpRequest, HttpResponse
 from django.http.cookie import parse_cookie
@@ -10,6 +10,7 @@ from django.utils.cache import patch_cache_control, patch_vary_headers
 from django.utils.http import http_date
 
 from .conf import CookieOptions, Options
+from .tokens import Key
 
 
 class Transport(Protocol):
@@ -45,10 +46,10 @@ class Cookie:
         value = request.COOKIES.get(name)
         header = request.META.get("HTTP_COOKIE", "")
         if value is None or header.count(f"{name}=") < 2:
-            return [] if value is None else [value]
+            return [] if value is None else [Key(value)]
         # Django keeps the last of several.
         sent = [parse_cookie(part).get(name) for part in header.split(";")]
-        return dict.fromkeys([value, *(each for each in sent if each is not None)])
+        return [Key(each) for each in dict.fromkeys([value, *sent]) if each is not None]
 
     def write(self, response: HttpResponse, token: str, max_age: int | None) -> None:
         """Implement Transport.write."""
@@ -88,7 +89,7 @@ class Header:
     def read(self, request: HttpRequest) -> Iterable[str]:
         """Implement Transport.read."""
         value = request.headers.get(self.varies)
-        return [value] if value else []
+        return [Key(value)] if value else []
 
     def write(self, response: HttpResponse, token: str, max_age: int | None) -> None:
         """Implement Transport.write."""
@@ -115,6 +116,9 @@ def patch_vary(response: HttpResponse, options: Options) -> None:
     patch_vary_headers(response, names)
 
 
+_FOR_SHARED_CACHES: Final = ("cdn-cache-control", "surrogate-control", "edge-control")
+
+
 def _keep_private(response: HttpResponse) -> None:
     """Keep a response with a token out of shared caches, whatever the view has said."""
     silent = "Cache-Control" not in response.headers
@@ -124,6 +128,10 @@ def _keep_private(response: HttpResponse) -> None:
         if part.strip() and not part.strip().lower().startswith(("public", "s-maxage"))
     ]
     response.headers["Cache-Control"] = ", ".join(directives)
+    # What a content delivery network heeds before Cache-Control. Source: RFC 9213.
+    for name in list(response.headers):
+        if name.lower().endswith(_FOR_SHARED_CACHES):
+            del response.headers[name]
     # Django's page cache heeds "private"; up to 5.2.14 it does not heed "no-store" alone.
     if silent:
         patch_cache_control(response, private=True, no_store=True)

@@ -3,6 +3,7 @@
 import pytest
 from django.template import engines
 
+from django_scs import context_processors
 from tests.support import statements, stored, token_of, verbs
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.urls")]
@@ -51,6 +52,36 @@ def test_filters_see_a_string(client):
     client.get("/put_flash/")
 
     assert page(client, "{{ flash|upper|cut:'!' }}")[0].content == b"SAVED"
+
+
+@pytest.mark.parametrize("as_id", ["", ":'id'"])
+def test_json_script_writes_a_string_and_the_message_is_gone(client, as_id):
+    client.get("/put_flash/", {"message": "<Saved & sound>"})
+    template = f"{{{{ flash|json_script{as_id} }}}}"
+    shown = page(client, template)[0].content.decode()
+
+    assert r'"\u003CSaved \u0026 sound\u003E"' in shown
+    assert '""' in page(client, template)[0].content.decode()
+
+
+def test_code_that_reads_the_context_sees_the_text(rf):
+    flash = context_processors.flash(request_with_flash(rf))["flash"]
+
+    assert flash == "Saved!"
+    assert isinstance(flash, str)
+
+
+def test_looking_at_its_repr_does_not_pop(rf):
+    request = request_with_flash(rf)
+    repr(context_processors.flash(request))
+
+    assert request.session == {"flash": "Saved!"}
+
+
+def request_with_flash(rf):
+    request = rf.get("/")
+    request.session = {"flash": "Saved!"}
+    return request
 
 
 # As a page about an error is rendered.

@@ -98,3 +98,23 @@ def test_every_setting_is_documented():
 
 def test_readme_is_short():
     assert len((ROOT / "README.md").read_text().splitlines()) < 150
+
+
+def test_security_page_names_files_that_exist():
+    text = (ROOT / "docs" / "security.md").read_text()
+    found = set(re.findall(r"`((?:tests|django_scs)/[\w/]+\.py)`", text))
+    assert found
+    assert [name for name in sorted(found) if not (ROOT / name).exists()] == []
+
+
+def test_every_check_is_documented():
+    sources = [
+        *(ROOT / "django_scs" / "checks").glob("*.py"),
+        *(ROOT / "django_scs").glob("checks_*.py"),
+    ]
+    found = {
+        ident for path in sources for ident in re.findall(r"\b([EW]\d{3})\b", path.read_text())
+    }
+    pages = "".join(page.read_text() for page in PAGES)
+    assert found
+    assert [ident for ident in sorted(found) if f"django_scs.{ident}" not in pages] == []

@@ -20,7 +20,7 @@ from django.db.utils import ConnectionHandler
 from tests.conftest import find_defined, find_forgotten, find_in
 from tests.machine import PURPOSES
 from tests.newest import pythons, version
-from tests.proofs.django_suites import exclusions
+from tests.proofs.django_suites import adaptations
 from tests.proofs.packages import PACKAGES, explanations
 from tests.proofs.packages.__main__ import Comparison, unneeded
 from tests.run import ROOT, Counts, main, read_counts
@@ -144,12 +144,23 @@ def test_counts_take_a_bad_status_for_a_failure(tmp_path: Path) -> None:
     assert Counts(passed=3).with_status(0) == Counts(passed=3)
 
 
-def test_an_exclusion_that_django_no_longer_has_is_named() -> None:
-    gone = exclusions.BY_REASON["looks for the columns of Django's model"][0]
-    others = set(exclusions.REASONS) - {gone}
-    assert exclusions.gone(set(exclusions.REASONS)) == set()
-    assert exclusions.gone(others) == {gone}
-    assert exclusions.gone({"another.module.Tests.test"}) == set()
+class Upstream:
+    def test_it(self) -> str:
+        return "theirs"
+
+
+def test_a_test_is_adapted_by_its_differing_line_alone() -> None:
+    class Ours(Upstream):
+        pass
+
+    adaptations.adapt(Ours, "test_it", (('"theirs"', '"ours"'),))
+    assert (Ours().test_it(), Upstream().test_it()) == ("ours", "theirs")
+
+
+@pytest.mark.parametrize("name", ["test_it", "test_that_is_gone"])
+def test_an_adaptation_of_what_is_no_longer_there_is_named(name: str) -> None:
+    with pytest.raises(RuntimeError, match=f"{name}.*'a line'|no such test: .*{name}"):
+        adaptations.adapt(Upstream, name, (("a line", "another"),))
 
 
 def run_a_test(folder: Path, source: str, **environment: str) -> tuple[int, str]:
@@ -191,7 +202,7 @@ def test_run_refuses_an_unknown_database(capsys: pytest.CaptureFixture[str]) -> 
 # Stands in for an environment without these packages, however the one of the tests was made.
 WITHOUT_DRIVERS = """
 import sys
-for name in ("MySQLdb", "psycopg", "redis"):
+for name in ("MySQLdb", "psycopg"):
     sys.modules[name] = None
 """
 

@@ -1,11 +1,9 @@
 """What a login does to the token, on every way that Django has to log a user in."""
 
 import pytest
-from django.http import HttpRequest
 from django.test import Client
 
 from django_scs.backends.db import SessionStore
-from django_scs.go_login import tell_go_on_login
 from django_scs.models import Session
 from tests.support import statements, stored, token_of, verbs
 
@@ -177,16 +175,3 @@ def test_djangos_client_logs_in_and_out(client, way, alice):
     client.logout()
     assert not client.get("/read/").wsgi_request.user.is_authenticated
     assert not Session.objects.exists()
-
-
-@pytest.mark.parametrize("request_of_login", [None, HttpRequest()], ids=["none", "bare"])
-def test_login_without_a_session_is_no_error(request_of_login):
-    tell_go_on_login(request=request_of_login, user=None)
-
-
-def test_session_of_another_kind_is_left_alone():
-    request = HttpRequest()
-    request.session = {"color": "red"}
-    tell_go_on_login(request=request, user=None)
-
-    assert request.session == {"color": "red"}

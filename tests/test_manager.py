@@ -9,9 +9,10 @@ from django.http import HttpResponse
 from django.test import Client, RequestFactory
 from django.urls import path
 
-from django_scs import checks, conf, tokens
+from django_scs import conf, tokens
 from django_scs.backends.base import Outcome
 from django_scs.backends.db import SessionStore
+from django_scs.checks import settings as checks
 from django_scs.manager import SessionManager, session_class
 from django_scs.models import Session
 from tests.support import statements, stored, verbs

@@ -14,7 +14,15 @@ from django_scs.testing import age
 from tests.support import statements, token_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.urls")]
-LOUD = {"dropped", "corrupt", "busy", "touch_failed", "sweep_failed"}
+LOUD = {
+    "dropped",
+    "corrupt",
+    "busy",
+    "touch_failed",
+    "renewal_failed",
+    "sweep_failed",
+    "give_back_failed",
+}
 
 
 @pytest.fixture

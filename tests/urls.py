@@ -9,6 +9,7 @@ VIEWS = [
     views.adelete_session,
     views.adestroy,
     views.alog_in,
+    views.apage,
     views.apop_flash,
     views.aput,
     views.aput_flash,

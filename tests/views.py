@@ -267,3 +267,7 @@ async def astream(request: HttpRequest) -> StreamingHttpResponse:
         yield " in parts"
 
     return StreamingHttpResponse(parts())
+
+
+async def apage(request: HttpRequest) -> HttpResponse:
+    return page(request)

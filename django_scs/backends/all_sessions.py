@@ -1,10 +1,12 @@
 """All sessions of one kind: to go through them, and to remove what has expired."""
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final, Self
 
 from .. import signals
+from ..backoff import LIMIT, pauses
+from ..exceptions import SessionBusy
 from ..stores.base import Record
 from .keys import Keyed
 from .lifecycle import Content
@@ -16,6 +18,9 @@ _SWEEP_AFTER_REQUEST: Final = 200
 
 class AllSessions(Keyed):
     """Adds what concerns every session in the store."""
+
+    @abstractmethod
+    def flush(self) -> bool: ...  # type: ignore[override]
 
     @abstractmethod
     def _adopt(self, record: Record, content: Content) -> dict[str, Any]: ...
@@ -34,6 +39,26 @@ class AllSessions(Keyed):
                 session._life.adopt(record, content)
                 session._session_cache = session._adopt(record, content)
                 yield session
+
+    @classmethod
+    def destroy_where(cls, matches: Callable[[Self], bool]) -> int:
+        """Destroy every session that ``matches``, and return how many there were.
+
+        A session may get a new token while its old row is looked for. So all are looked at again,
+        until none has been found twice in a row. Raises SessionBusy if what is found cannot be
+        destroyed for ten seconds, such as where a replica that lags is read.
+        """
+        count = rounds_without = 0
+        again = pauses()
+        while rounds_without < 2:
+            found = [session for session in cls.iterate() if matches(session)]
+            removed = sum(session.flush() for session in found)
+            if found and not removed and not next(again, False):
+                raise SessionBusy(found[0].fingerprint(), LIMIT)
+            again = pauses() if removed else again
+            count += removed
+            rounds_without = 0 if found else rounds_without + 1
+        return count
 
     @classmethod
     def clear_expired(cls) -> None:

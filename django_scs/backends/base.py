@@ -2,7 +2,7 @@
 
 import weakref
 from collections.abc import Iterable
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth import SESSION_KEY
@@ -16,16 +16,16 @@ from ..stores.base import Record
 from .all_sessions import AllSessions
 from .expiry import CUSTOM_EXPIRY
 from .keys import Keyed
-from .lifecycle import ABSENT, Content, Destroyed, Lifecycle, Lost, New, Stored
+from .lifecycle import Content, Destroyed, Lifecycle, New
+from .logins import Logins
 from .outcome import Ending, Outcome, Status
-from .twins import hide_from_templates, in_thread, once_loaded
+from .twins import in_thread, once_loaded
 from .values import TypedAccess
 
 __all__ = ["CreateError", "Outcome", "SessionStore", "Status", "UpdateError"]
 
 
-@hide_from_templates
-class SessionStore(AllSessions, Ending):
+class SessionStore(AllSessions, Logins, Ending):
     """A session with scs's rules behind Django's interface.
 
     Values are loaded at the first access. ``save`` writes only what differs from what was loaded,
@@ -35,7 +35,6 @@ class SessionStore(AllSessions, Ending):
 
     # Other tokens that the browser sent under the same name, should the first be unknown.
     _candidates: tuple[str, ...] = ()
-    _request: "weakref.ref[HttpRequest] | None" = None
 
     @cached_property
     def _life(self) -> Lifecycle:
@@ -47,7 +46,7 @@ class SessionStore(AllSessions, Ending):
 
         ``request`` is what the signals tell with the session.
         """
-        sent = list(candidates)
+        sent = [tokens.Key(token) for token in candidates]
         well_formed = [token for token in sent if tokens.well_formed(token)]
         session = cls(next(iter(well_formed), None))
         session._candidates = tuple(well_formed[1:])
@@ -57,7 +56,6 @@ class SessionStore(AllSessions, Ending):
         return session
 
     def _tell(self, event: str, key: str, **info: Any) -> None:
-        values = vars(self).get("_session_cache") or {}
         request = None if self._request is None else self._request()
         signals.tell(
             event,
@@ -65,7 +63,7 @@ class SessionStore(AllSessions, Ending):
             key,
             session=self,
             request=request,
-            user=values.get(SESSION_KEY),
+            user=vars(self).get("_session_cache", {}).get(SESSION_KEY),
             **info,
         )
 
@@ -91,8 +89,7 @@ class SessionStore(AllSessions, Ending):
     def _adopt(self, record: Record, content: Content) -> dict[str, Any]:
         """Take what was read from the store as this session's; return the values."""
         self._see(record, content)
-        touch_due = self._is_touch_due(record, content)
-        if go_login.reconcile(content.values) or touch_due:
+        if self._is_touch_due(record, content):
             self.modified = True
         return content.values
 
@@ -101,6 +98,8 @@ class SessionStore(AllSessions, Ending):
         if "_session_cache" not in vars(self):
             loads = self.session_key and not no_load
             self._session_cache = self.load() if loads else {}
+            if loads:
+                self._follow_go()
         return self._session_cache
 
     async def _aget_session(self, no_load: bool = False) -> dict[str, Any]:
@@ -113,40 +112,11 @@ class SessionStore(AllSessions, Ending):
 
     # Changing
 
-    def __setitem__(self, key: str, value: Any) -> None:
-        if key == SESSION_KEY:
-            self._begin_login()
-        super().__setitem__(key, value)
-
-    def update(self, *args: Any, **kwargs: Any) -> None:
-        """Set several values. Django: update."""
-        for key, value in dict(*args, **kwargs).items():
-            self[key] = value
-
     def clear(self) -> None:
         """Remove all values; token and deadline stay. Source: scs Clear."""
         self._get_session()
         self._session_cache = {}
         self.modified = True
-
-    def _begin_login(self) -> None:
-        """Give the login that is about to be put into the session a token of its own.
-
-        Django keeps the token when the same user logs in again. A lost session becomes a new one,
-        with what a visitor had; what belongs to a user who was logged in stays behind.
-        Source: OWASP Session Management, "Renew the Session ID After Any Privilege Level Change".
-        """
-        again = SESSION_KEY in self._get_session()
-        state = self._life.state
-        if isinstance(state, Stored) and (again or not state.origin.is_new_key):
-            self.cycle_key()
-            state = self._life.state
-        if isinstance(state, Lost):
-            if SESSION_KEY in self._session_cache:
-                self._session_cache = {}
-            self._life.begin()
-        if isinstance(state, Lost | Destroyed):
-            self.cycle_key()
 
     # Writing
 
@@ -177,6 +147,7 @@ class SessionStore(AllSessions, Ending):
         self._life.repeat()
         if self.session_key is None:
             self._session_key = self._get_new_session_key()
+        self._note_renewal()
         if not self._life.insert(self.store_key(self.token()), self._content()):
             raise CreateError
         # So that the cookie goes out, whichever middleware is in use.
@@ -199,7 +170,6 @@ class SessionStore(AllSessions, Ending):
         self.accessed = self.modified = True
         return removed
 
-    @sensitive_variables()
     def cycle_key(self) -> None:
         """Give the session a new token and a new lifetime. Source: scs RenewToken.
 
@@ -207,9 +177,22 @@ class SessionStore(AllSessions, Ending):
         renewed or destroyed the session first, this one is lost: its values can be read until the end
         of the request, and are not saved, unless a user logs in.
         """
+        self._renew(extend=True)
+
+    def renew_token(self, extend: bool = True) -> None:
+        """Do what ``cycle_key`` does, by scs's name; without ``extend`` the deadline stays.
+
+        Source: NIST SP 800-63B-4, 5.2: a session secret alone must not extend a session.
+        """
+        self.cycle_key() if extend else self._renew(extend=False)
+
+    @sensitive_variables()
+    def _renew(self, *, extend: bool) -> None:
         self._get_session()
         token, before = self._get_new_session_key(), self._deadline
-        self._deadline = self._new_deadline()
+        if extend:
+            self._deadline = self._new_deadline()
+        self._note_renewal()
         self.modified = True
         renewed = self._life.renew(self.store_key(token), self._content())
         if renewed is None:
@@ -217,21 +200,27 @@ class SessionStore(AllSessions, Ending):
         else:
             self._session_key, (self._deadline, self._session_cache) = token, renewed
 
-    def renew_token(self) -> None:
-        """Do what ``cycle_key`` does, by scs's name."""
-        self.cycle_key()
-
-    @sensitive_variables()
-    def take(self, key: str, default: Any = None) -> Any:
+    def take(self, key: str, default: Any = None, *, give_back: bool = False) -> Any:
         """Remove a value from the store, then return it; ``default`` if it is not there.
 
         Of any number of parallel requests one gets the value. One statement; none for a value that
-        this request itself has put. Other changes stay unsaved.
+        this request itself has put. Other changes stay unsaved. With ``give_back`` the value is in the
+        store again when the view then fails, for the next request.
         """
-        if key not in self._get_session():
-            return default
-        value, (self._deadline, self._session_cache) = self._life.take(key, self._content())
-        return default if value is ABSENT else value
+        return self.take_all([key], give_back=give_back).get(key, default)
+
+    @sensitive_variables()
+    def take_all(self, keys: Iterable[str], *, give_back: bool = False) -> dict[str, Any]:
+        """Do what ``take`` does for several keys, in one statement; return those that were there."""
+        names = [key for key in keys if key in self._get_session()]
+        if not names:
+            return {}
+        taken, content = self._life.take(names, self._content(), give_back=give_back)
+        self._deadline, self._session_cache = content
+        if self._life.is_provisional:
+            # So that it is removed again after a rollback, whichever middleware is in use.
+            self.modified = True
+        return taken
 
     @sensitive_variables()
     def merge_session(self, token: str) -> None:
@@ -239,8 +228,10 @@ class SessionStore(AllSessions, Ending):
 
         Where both have a key, the other's value stays; so does the later deadline, in the place of
         what ``set_expiry`` has set. The other session is destroyed. Nothing happens if there is none,
-        or if it is this one. A login comes along: renew the token afterwards.
+        or if it is this one. A login comes along: renew the token afterwards. Raises ReservedKey if it
+        is that of a Go application that shares the session.
         """
+        token = tokens.Key(token)
         content = self._content()
         if not tokens.well_formed(token) or self.store_key(token) == self._key():
             return
@@ -248,6 +239,7 @@ class SessionStore(AllSessions, Ending):
         other = self._life.read(record) if record and record.is_live else None
         if record is None or other is None:
             return
+        go_login.refuse_another(content.values, other.values)
         merged = {**content.values, **other.values}
         merged.pop(CUSTOM_EXPIRY, None)
         deadline = max(content.deadline, other.deadline)
@@ -267,12 +259,13 @@ class SessionStore(AllSessions, Ending):
     def decode(self, session_data: bytes | str, key: str = "") -> dict[str, Any]:
         """Return the values in ``session_data``; none, with a line in the log, if it is corrupt.
 
-        ``key`` is the store key, which a codec may need, and which gives the line its fingerprint.
+        ``key`` is the store key, which a codec may need, and which gives the line its fingerprint;
+        it is this session's if it is not given.
         """
         data = (
             session_data.encode(errors="replace") if isinstance(session_data, str) else session_data
         )
-        content = self._life.read(Record(key, data, 0, 0))
+        content = self._life.read(Record(key or self._key() or "", data, 0, 0))
         return content.values if content else {}
 
     # Async twins
@@ -296,14 +289,17 @@ class SessionStore(AllSessions, Ending):
     acycle_key = in_thread(cycle_key)
     arenew_token = in_thread(renew_token)
     atake = in_thread(take)
+    atake_all = in_thread(take_all)
     amerge_session = in_thread(merge_session)
     ais_stored = in_thread(Keyed.is_stored)
     acommit = in_thread(Ending.commit)
 
     aput = aset
-    aget = once_loaded(TypedAccess.get)  # type: ignore[assignment]
-    apop = once_loaded(TypedAccess.pop)  # type: ignore[assignment]
-    asetdefault = once_loaded(TypedAccess.setdefault)
+    if not TYPE_CHECKING:
+        # Type checkers see Django's own, which are overloaded.
+        aget = once_loaded(TypedAccess.get)
+        apop = once_loaded(TypedAccess.pop)
+    asetdefault = in_thread(Logins.setdefault)
     ahas_key = once_loaded(TypedAccess.has_key)
     akeys = once_loaded(TypedAccess.keys)
     avalues = once_loaded(TypedAccess.values)

@@ -197,12 +197,13 @@ class SessionStore(base.SessionStore):
         """The id of the session, or None while it has none. Django: session_key."""
         if self._sent:
             self._open()
-        return self._session_key
+        key: str | None = self._session_key
+        return key
 
     def token(self) -> str:
         """Return the value of the cookie, or "" while there is none."""
         self._open()
-        return self._jar.sealed()
+        return tokens.Key(self._jar.sealed())
 
     @classmethod
     def store_key(cls, token: str) -> str:

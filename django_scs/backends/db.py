@@ -19,6 +19,16 @@ __all__ = ["CreateError", "SessionStore", "UpdateError"]
 _TOMBSTONES_AT_ONCE: Final = 10_000
 
 
+def _require_app() -> None:
+    if not apps.is_installed("django_scs"):
+        raise ImproperlyConfigured("Add 'django_scs' to INSTALLED_APPS for its sessions table.")
+
+
+# Both middlewares import this at start: the first request would be late for the error.
+if apps.apps_ready:
+    _require_app()
+
+
 @cache
 def _store(session_class: "type[SessionStore]") -> SqlStore:
     return SqlStore(session_class.get_model_class())
@@ -30,8 +40,7 @@ class SessionStore(base.SessionStore):
     @classmethod
     def get_model_class(cls) -> "type[AbstractSession]":
         """Return the model whose table holds the sessions: the hook for a project's own."""
-        if not apps.is_installed("django_scs"):
-            raise ImproperlyConfigured("Add 'django_scs' to INSTALLED_APPS for its sessions table.")
+        _require_app()
         from ..models import Session
 
         return Session

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from django.conf import settings
+from django.contrib.auth import SESSION_KEY
 from django.utils import timezone
 
 from ..fields import LAST_EXPIRY
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 #: Where Django keeps what ``set_expiry`` was given.
 CUSTOM_EXPIRY: Final = "_session_expiry"
+#: Where the time of the last login and of the last renewal are kept, in seconds since 1970.
+AUTHENTICATED_AT: Final = "_auth_at"
+RENEWED_AT: Final = "_renewed_at"
 _REMEMBER_ME: Final = "__rememberMe"
 # Two clocks that are in step differ by less.
 _CLOCKS_DIFFER: Final = 1.0
@@ -65,8 +69,12 @@ class Expiry(TypedAccess, Keyed):
         if timezone.is_naive(deadline):
             raise ValueError(f"The deadline {deadline!r} must be aware.")
         self.pop(CUSTOM_EXPIRY, None)
-        self._deadline = deadline.astimezone(UTC)
+        self._deadline = self._capped(deadline.astimezone(UTC), self._get_session())
         self.modified = True
+
+    def authenticated_at(self) -> datetime | None:
+        """Return when the user last logged in (aware, UTC); None if nobody is, or it is not known."""
+        return _login_time(self._get_session())
 
     def remember_me(self, remember: bool) -> None:
         """Choose whether the cookie outlives the browser's window. Source: scs RememberMe.
@@ -103,7 +111,9 @@ class Expiry(TypedAccess, Keyed):
         now = _aware(kwargs["modification"]) if "modification" in kwargs else _now()
         custom = kwargs["expiry"] if "expiry" in kwargs else self.get(CUSTOM_EXPIRY)
         end = _custom_end(custom, now)
-        if end is None:
+        if end is not None:
+            end = self._capped(end, self._get_session())
+        else:
             deadline = self._deadline or _later(now, self.get_session_cookie_age())
             idle = self._options().idle_timeout
             end = deadline if idle is None else min(deadline, _later(now, idle))
@@ -125,20 +135,30 @@ class Expiry(TypedAccess, Keyed):
         custom = values.get(CUSTOM_EXPIRY)
         end = _custom_end(custom, _now()) if custom else None
         if end is not None:
-            return Content(end, values)
+            return Content(self._capped(end, values), values)
         if self._deadline is None:
             self._deadline = self._new_deadline()
+        if _login_time(values) is not None:
+            self._deadline = self._capped(self._deadline, values)
         return Content(self._deadline, values)
 
     def _new_deadline(self) -> datetime:
-        return _later(self._store_now(), self.get_session_cookie_age())
+        end = _later(self._store_now(), self.get_session_cookie_age())
+        return self._capped(end, self._get_session())
+
+    def _capped(self, end: datetime, values: dict[str, Any]) -> datetime:
+        """Return ``end``, or what SCS_MAX_LIFETIME allows from the login, or from now before one."""
+        longest = self._options().max_lifetime
+        if longest is None:
+            return end
+        return min(end, _later(_login_time(values) or self._store_now(), longest))
 
     def _ttl(self, content: Content) -> float:
         """Return for how many seconds a session with this content may go unused from now on."""
         custom = content.values.get(CUSTOM_EXPIRY)
-        if isinstance(custom, int | float) and custom:
-            return custom
         left = self._left(content.deadline)
+        if isinstance(custom, int | float) and custom:
+            return custom if self._options().max_lifetime is None else min(custom, left)
         if custom and _custom_end(custom, content.deadline) is not None:
             return left
         idle = self._options().idle_timeout
@@ -200,8 +220,8 @@ class Expiry(TypedAccess, Keyed):
             return None
         content = self._content()
         custom = content.values.get(CUSTOM_EXPIRY)
-        left = custom if isinstance(custom, int | float) else self._left(content.deadline)
-        return math.ceil(left)
+        is_number = isinstance(custom, int | float) and bool(custom)
+        return math.ceil(self._ttl(content) if is_number else self._left(content.deadline))
 
     aget_expiry_age = once_loaded(get_expiry_age)  # type: ignore[arg-type]
     aget_expiry_date = once_loaded(get_expiry_date)  # type: ignore[arg-type]
@@ -209,6 +229,7 @@ class Expiry(TypedAccess, Keyed):
     aget_expire_at_browser_close = once_loaded(get_expire_at_browser_close)
     adeadline = once_loaded(deadline)
     aset_deadline = once_loaded(set_deadline)
+    aauthenticated_at = once_loaded(authenticated_at)
     aremember_me = once_loaded(remember_me)
 
 
@@ -224,6 +245,16 @@ def _aware(moment: datetime) -> datetime:
     if timezone.is_naive(moment):
         return timezone.make_aware(moment, timezone.get_default_timezone())
     return moment
+
+
+def _login_time(values: dict[str, Any]) -> datetime | None:
+    seconds = values.get(AUTHENTICATED_AT)
+    if SESSION_KEY not in values or not isinstance(seconds, int):
+        return None
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _later(moment: datetime, seconds: float) -> datetime:

@@ -11,6 +11,7 @@ from django.views.decorators.debug import sensitive_variables
 from .. import conf, tokens
 from ..stores.base import Store
 from .lifecycle import Lifecycle
+from .twins import hide_from_templates
 
 
 class Keyed(SessionBase):
@@ -19,6 +20,10 @@ class Keyed(SessionBase):
     #: Which entry of SCS_SESSIONS this class serves; "default" is ``request.session``.
     _kind: str = conf.DEFAULT
     _session_cache: dict[str, Any]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        hide_from_templates(cls)
 
     def __init__(self, session_key: str | None = None) -> None:
         # Not Django's, which imports the serializer for each session.
@@ -33,6 +38,13 @@ class Keyed(SessionBase):
     @cached_property
     def _life(self) -> Lifecycle:
         raise NotImplementedError
+
+    def _set_session_key(self, value: Any) -> None:
+        # Reports of errors show local variables: a token must not be among them.
+        key = tokens.Key(value) if isinstance(value, str) else value
+        super()._set_session_key(key)
+
+    _session_key = property(SessionBase._get_session_key, _set_session_key)
 
     @classmethod
     def _options(cls) -> conf.Options:
@@ -76,6 +88,7 @@ class Keyed(SessionBase):
         """Tell whether there is a live session under the token ``session_key``."""
         if not tokens.well_formed(session_key):
             return False
+        session_key = tokens.Key(session_key)
         record = self.get_store().find(self.store_key(session_key))
         return record is not None and record.is_live
 
@@ -90,7 +103,13 @@ class Keyed(SessionBase):
     def delete(self, session_key: str | None = None) -> bool:  # type: ignore[override]
         """Remove a session from the store, this one or that of a token; tell whether it was there."""
         if session_key is not None:
+            session_key = tokens.Key(session_key)
             key = self.store_key(session_key) if tokens.well_formed(session_key) else None
         else:
             key = self._life.key or self._key()
-        return key is not None and self.get_store().delete(key)
+        if key is None:
+            return False
+        removed = self.get_store().delete(key)
+        if key == self._life.key:
+            self._life.lose()
+        return removed

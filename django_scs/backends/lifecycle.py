@@ -4,6 +4,7 @@ A session is in exactly one state. Every question about it is answered from the 
 is anything to write, what a merge compares with, what the browser has to know.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from enum import Enum
 from typing import Any, Final, NamedTuple, Protocol
@@ -97,6 +98,10 @@ class Host(Protocol):
         """Return the store that writes ``values``, with a project's own columns if it has any."""
         ...
 
+    def _refuses(self, content: Content, size: int) -> int | None:
+        """Return how many bytes a content may take if ``size`` is more than that, else None."""
+        ...
+
     def _tell(self, event: str, key: str, **info: Any) -> None:
         """Make an event known, with the store key of the session."""
         ...
@@ -112,6 +117,8 @@ class Lifecycle:
         self._state: State = New()
         # What the state was before each write of a transaction whose end is not known yet.
         self._history: list[tuple[State, Fate]] = []
+        # What was taken from the store, and goes back there if the request fails.
+        self._taken: dict[str, Any] = {}
 
     @property
     def state(self) -> State:
@@ -134,6 +141,16 @@ class Lifecycle:
         if isinstance(state, Lost):
             state = state.was
         return getattr(state, "key", None) or ""
+
+    @property
+    def is_provisional(self) -> bool:
+        """Whether a rollback may still undo what was written."""
+        return bool(self._history)
+
+    @property
+    def owes(self) -> bool:
+        """Whether there is something to give back if the request fails."""
+        return bool(self._taken)
 
     # Reading
 
@@ -174,7 +191,7 @@ class Lifecycle:
     def encode(self, content: Content, key: str, original: bytes | None = None) -> bytes:
         """Return the bytes of a content. Raises EncodeError or SessionTooLarge."""
         data = self._codec.encode(content.deadline, content.values, original, key)
-        limit = self._store.refuses(len(data))
+        limit = self._host._refuses(content, len(data))
         if limit is not None:
             raise SessionTooLarge(len(data), limit, self._largest(content, key))
         return data
@@ -248,29 +265,47 @@ class Lifecycle:
                 raise self._busy(state.key)
         return None
 
-    def take(self, name: str, content: Content) -> tuple[Any, Content]:
-        """Remove a value from the store, then return it and the content without it.
+    def take(
+        self, names: Iterable[str], content: Content, *, give_back: bool = False
+    ) -> tuple[dict[str, Any], Content]:
+        """Remove values from the store, then return them and the content without them.
 
-        ABSENT if it is not there, or if another took it.
+        Those that are not there, or that another took, are not among them. ``give_back`` remembers
+        what was removed for the method of that name.
         """
         again = pauses()
-        while name in content.values:
-            state, value = self.state, content.values[name]
+        while found := {name: content.values[name] for name in names if name in content.values}:
             base = self.ancestor()
-            put_here = base is None or not same(base.values.pop(name, ABSENT), value)
-            if put_here or base is None or not isinstance(state, Stored):
-                return content.values.pop(name), content
-            if self._write(state, base):
-                del content.values[name]
-                return value, content
-            rebased = self._rebase(state, content)
-            if rebased is None:
-                del content.values[name]
-            elif next(again, False):
+            known = {} if base is None else base.values
+            stored = {
+                name: found[name] for name in found if same(known.get(name, ABSENT), found[name])
+            }
+            done, rebased = (True, None) if not stored else self._remove(stored, base, content)
+            if rebased is not None:
                 content = rebased
-            else:
+                if not next(again, False):
+                    raise self._busy(self.last_key)
+                continue
+            for name in found:
+                del content.values[name]
+            if done and give_back:
+                self._taken.update(stored)
+            return {name: found[name] for name in found if done or name not in stored}, content
+        return {}, content
+
+    def give_back(self) -> None:
+        """Put what was taken to be given back into the store again, beside what came meanwhile."""
+        again = pauses()
+        taken, self._taken = self._taken, {}
+        while isinstance(state := self.state, Stored) and (base := self.ancestor()) is not None:
+            values = {**taken, **base.values}
+            # A rollback may have brought it back.
+            if values.keys() == base.values.keys():
+                return
+            if self._write(state, Content(base.deadline, values)):
+                return
+            if self._rebase(state, base) is not None and not next(again, False):
                 raise self._busy(state.key)
-        return ABSENT, content
 
     def destroy(self, key: str | None) -> bool:
         """Remove the session, which the store has under ``key`` unless the state knows better."""
@@ -288,6 +323,11 @@ class Lifecycle:
         state = self.state
         if isinstance(state, Destroyed) and state.again:
             self.destroy(state.key)
+
+    def lose(self) -> None:
+        """Take note that the row was removed: nothing of this session is written any more."""
+        if isinstance(state := self.state, Stored):
+            self._lose(state)
 
     def begin(self) -> None:
         """Let go of the session that there is: what follows is a new one."""
@@ -353,7 +393,8 @@ class Lifecycle:
         if base is None:
             done = store.rename(state.key, key, ttl)
         else:
-            data = self.encode(base, key)
+            # It is as large as before, whatever the limit is now.
+            data = self._codec.encode(base.deadline, base.values, None, key)
             done = store.rename(state.key, key, ttl, data, state.data)
         if done:
             inserted = state.origin is Origin.INSERTED
@@ -361,6 +402,18 @@ class Lifecycle:
             self._become(Stored(key, data, state.deadline, origin, in_doubt=state.in_doubt))
             self._host._tell("renewed", key, old_key=state.key)
         return done
+
+    def _remove(
+        self, stored: Iterable[str], base: Content | None, content: Content
+    ) -> tuple[bool, Content | None]:
+        """Remove values from ``base`` and the store; return ``content`` with what else that has."""
+        state = self.state
+        if base is None or not isinstance(state, Stored):
+            return False, None
+        for name in stored:
+            del base.values[name]
+        done = self._write(state, base)
+        return done, None if done else self._rebase(state, content)
 
     def _lose(self, state: Stored) -> None:
         self._state = Lost(state)

@@ -1,11 +1,14 @@
 """The end of a request: what became of a session, and what the browser has to know of it."""
 
+import weakref
 from abc import abstractmethod
 from enum import Enum
 from typing import Any, NamedTuple
 
+from django.http import HttpRequest
+
 from ..merge import same
-from .expiry import Expiry
+from .expiry import RENEWED_AT, Expiry
 from .lifecycle import ABSENT, Destroyed, New, Origin, Stored
 
 
@@ -33,17 +36,27 @@ class Outcome(NamedTuple):
 class Ending(Expiry):
     """Adds the answer to the one question that a manager has for a session: ``commit``."""
 
+    #: Set it to True for a request that is no use of the session, such as one of a page that polls.
+    is_background = False
+    _request: "weakref.ref[HttpRequest] | None" = None
+
     def commit(self, failed: bool = False) -> Outcome:
         """Save the session where that is due, and return what the browser has to know.
 
-        ``failed`` says that the view did: nothing is saved then. What was to be stored in a session
-        that is gone is dropped, with an event. Raises what ``save`` raises, but not for a session that
-        was only read: its expiry stays as it is, with an event. Source: scs Commit.
+        ``failed`` says that the view did: nothing is saved then, and what was taken to be given back
+        goes back. A session that was destroyed stays so, whether or not the view failed or its
+        transaction was rolled back. What was to be stored in a session that is gone is dropped, with an
+        event. Raises what ``save`` raises, but not for a session that was only read: its expiry stays
+        as it is, with an event. Source: scs Commit.
         """
-        if self.status() is Status.DESTROYED:
-            self._life.repeat()
+        self._life.repeat()
+        if isinstance(self._life.state, Destroyed) and (failed or self.is_empty()):
             return Outcome(forget=True)
-        if not failed and self._is_save_due() and not self._is_empty_now():
+        if not failed and self._is_renewal_due():
+            self._renew_and_go_on()
+        if failed:
+            self._give_back()
+        elif self._is_save_due() and not self._is_empty_now() and not self._is_poll():
             try:
                 self._commit_changes()
             except Exception:
@@ -54,7 +67,7 @@ class Ending(Expiry):
 
     def is_commit_due(self) -> bool:
         """Tell whether ``commit`` may talk to the store."""
-        return self._is_save_due()
+        return self._is_save_due() or self._life.owes or self._is_renewal_due()
 
     def status(self) -> Status:
         """Return what became of the session in this request. Source: scs Status."""
@@ -80,11 +93,59 @@ class Ending(Expiry):
     def _update(self) -> bool: ...
 
     @abstractmethod
+    def _renew(self, *, extend: bool) -> None: ...
+
+    @abstractmethod
     def _tell(self, event: str, key: str, **info: Any) -> None: ...
+
+    def _give_back(self) -> None:
+        try:
+            self._life.give_back()
+        except Exception:
+            # The page has failed already; a new token must reach the browser all the same.
+            self._tell("give_back_failed", self._key() or "", exc_info=True)
 
     def _is_save_due(self) -> bool:
         due = self.modified or self._options().save_every_request
         return due or getattr(self._life.state, "again", False)
+
+    def _is_poll(self) -> bool:
+        """Tell whether all that is due is to record use, which this request is not."""
+        state = self._life.state
+        is_loaded = isinstance(state, Stored) and state.origin is Origin.LOADED and not state.again
+        return self.is_background and is_loaded and not self._is_changed()
+
+    def _note_renewal(self) -> None:
+        if self._options().renew_after is not None:
+            self._get_session()[RENEWED_AT] = int(self._store_now().timestamp())
+
+    def _is_renewal_due(self) -> bool:
+        """Tell whether SCS_RENEW_AFTER asks for a new token in this request.
+
+        Only where the user goes to another page: the requests that a page makes follow later, with
+        the new cookie, and those of the page before have mostly ended.
+        """
+        after = self._options().renew_after
+        state = self._life.state
+        if after is None or not isinstance(state, Stored) or state.origin is not Origin.LOADED:
+            return False
+        request = None if self._request is None else self._request()
+        if request is None or request.headers.get("Sec-Fetch-Mode") != "navigate":
+            return False
+        renewed_at = self._get_session().get(RENEWED_AT)
+        if not isinstance(renewed_at, int):
+            return True
+        return self._store_now().timestamp() - renewed_at >= after
+
+    def _renew_and_go_on(self) -> None:
+        values = self._get_session()
+        before = values.get(RENEWED_AT)
+        try:
+            self._renew(extend=False)
+        except Exception:
+            # The token is as good as before; the next request tries again.
+            values[RENEWED_AT] = before
+            self._tell("renewal_failed", self._key() or "", exc_info=True)
 
     def _is_empty_now(self) -> bool:
         if self.session_key:

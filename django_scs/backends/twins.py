@@ -1,15 +1,18 @@
 """How an async method is made of a sync one, and how templates are kept from calling our methods."""
 
+import asyncio
 from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.contrib.sessions.backends.base import SessionBase
 
+from .. import tokens
+
 P = ParamSpec("P")
 R = TypeVar("R")
-C = TypeVar("C", bound=type[SessionBase])
 Method = Callable[Concatenate[Any, P], R]
 AsyncMethod = Callable[Concatenate[Any, P], Coroutine[Any, Any, R]]
 
@@ -20,9 +23,16 @@ def in_thread(method: Method[P, R]) -> AsyncMethod[P, R]:
     @wraps(method)
     async def twin(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
         bound: Callable[P, R] = getattr(self, method.__name__)
+        hidden = {name: _hide(value) for name, value in kwargs.items()}
+        args, kwargs = tuple(map(_hide, args)), hidden  # type: ignore[assignment]
         return await sync_to_async(bound)(*args, **kwargs)
 
     return twin
+
+
+def _hide(value: Any) -> Any:
+    # Reports of errors show local variables: a token must not be among them.
+    return tokens.Key(value) if tokens.well_formed(value) else value
 
 
 def once_loaded(method: Method[P, R]) -> AsyncMethod[P, R]:
@@ -37,15 +47,42 @@ def once_loaded(method: Method[P, R]) -> AsyncMethod[P, R]:
     return twin
 
 
-def hide_from_templates(cls: C) -> C:
+def from_anywhere(function: Callable[[], R]) -> R:
+    """Call a function that talks to the store, also where an event loop runs: a template renders there.
+
+    The loop waits for the thread that ``sync_to_async`` uses, which has the request's connection.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return function()
+    result: Future[R] = Future()
+
+    def work() -> None:
+        try:
+            result.set_result(function())
+        except BaseException as exc:
+            result.set_exception(exc)
+
+    call = sync_to_async(work)()
+    # The first step hands the work to the thread; the loop cannot take the next one meanwhile.
+    call.send(None)
+    try:
+        return result.result()
+    finally:
+        call.close()
+
+
+def hide_from_templates(cls: type[SessionBase]) -> None:
     """Let ``{{ request.session.name }}`` be a value of the session, or nothing, but no method of ours.
 
-    Django's own methods can be called from templates as ever.
+    Also where a project's class overrides it. Django's own methods can be called as ever.
     """
-    for ours in cls.__mro__:
-        for name, member in vars(ours).items():
-            if ours.__module__.startswith("django_scs.") and not hasattr(SessionBase, name):
-                function = getattr(member, "__func__", member)
-                if callable(function):
-                    function.alters_data = True
-    return cls
+    ours = [each for each in cls.__mro__ if each.__module__.startswith("django_scs.")]
+    names = {name for each in ours for name in vars(each) if not hasattr(SessionBase, name)}
+    for each in cls.__mro__:
+        for name in names & vars(each).keys():
+            member = vars(each)[name]
+            function = getattr(member, "__func__", member)
+            if callable(function):
+                function.alters_data = True

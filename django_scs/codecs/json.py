@@ -41,7 +41,7 @@ class JSONCodec:
         """Implement Codec.encode; there is nothing in ``original`` that ``values`` lack."""
         session = {"deadline": deadline.astimezone(UTC).isoformat(), "values": values}
         # What JSON has anyway needs no copy, which takes most of the time.
-        if _is_plain(values, MAX_DEPTH):
+        if type(values) is dict and _is_plain(values, MAX_DEPTH):
             try:
                 return _dumps(session).encode()
             except ValueError:

@@ -14,5 +14,7 @@ def connect() -> None:
     user_logged_in.connect(_note, dispatch_uid="example_project.snippets")
 
 
-def _note(request: HttpRequest, **kwargs: Any) -> None:
-    request.session[SIGNED_IN_AT] = timezone.now()
+def _note(request: HttpRequest | None, **kwargs: Any) -> None:
+    # A login over a WebSocket has no request.
+    if request is not None:
+        request.session[SIGNED_IN_AT] = timezone.now()

@@ -1,11 +1,15 @@
 import asyncio
+from typing import Any
 
 import pytest
+from django.contrib.sessions.backends.db import SessionStore as DjangosStore
 from django.core.exceptions import SynchronousOnlyOperation
+from django.template import engines
 
 from django_scs.backends.db import SessionStore
 from django_scs.backends.twins import in_thread, once_loaded
 from tests.database import in_autocommit
+from tests.support import statements, verbs
 
 
 class Loaded:
@@ -73,3 +77,47 @@ def test_sync_access_in_async_code_says_so_until_the_session_is_loaded():
     from asgiref.sync import async_to_sync
 
     assert async_to_sync(read)() == 1
+
+
+# Templates
+
+DJANGOS_NAMES = {*dir(DjangosStore), "model", "serializer"}
+OURS = sorted(
+    name for name in dir(SessionStore) if not name.startswith("_") and name not in DJANGOS_NAMES
+)
+
+
+def render(session: SessionStore, name: str) -> str:
+    source = f"{{{{ session.{name} }}}}{{% if session.{name} %}}true{{% endif %}}"
+    return engines["django"].from_string(source).render({"session": session})
+
+
+def test_a_method_that_a_project_overrides_stays_hidden() -> None:
+    class Projects(SessionStore):
+        def take(self, *args: Any, **kwargs: Any) -> Any:
+            raise AssertionError
+
+        def greeting(self) -> str:
+            return "hello"
+
+    assert render(Projects(), "take") == ""
+    assert render(Projects(), "greeting") == "hellotrue"
+
+
+def test_names_of_ours_are_found() -> None:
+    assert {"token", "status", "deadline", "take", "iterate", "sweep", "atake"} <= set(OURS)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", OURS)
+def test_a_template_reaches_values_and_no_attribute_of_ours(name: str) -> None:
+    session = SessionStore()
+    session["a"] = 1
+    session.save()
+    read = SessionStore(session.session_key)
+
+    with statements() as found:
+        assert render(read, name) == ""
+    assert verbs(found) == ["SELECT"]
+    read[name] = "a value"
+    assert render(read, name) == "a valuetrue"

@@ -78,6 +78,12 @@ ENGINES = {
             settings={"SCS_CODEC": "django_scs.codecs.gob.GobCodec"},
             **_OURS,
         ),
+        Engine(
+            "encrypted",
+            "django_scs, encrypted JSON",
+            settings={"SCS_CODEC": "django_scs.codecs.encrypted.EncryptedCodec"},
+            **_OURS,
+        ),
         Engine("cache", "Django cache (Redis)", f"{DJANGOS}.backends.cache", needs_redis=True),
         Engine(
             "cached_db",

@@ -16,7 +16,7 @@ from django.utils.functional import SimpleLazyObject, lazy
 from django.utils.safestring import mark_safe
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from django_scs.codecs.json import JSONCodec
@@ -240,6 +240,7 @@ def test_what_django_takes_comes_back_as_from_django(session):
 
 
 @given(st.dictionaries(text, django_values, max_size=3))
+@example({"$int": None})
 def test_bytes_do_not_depend_on_whether_a_copy_was_needed(session):
     decoded = CODEC.decode(CODEC.encode(DEADLINE, session))[1]
     without = CODEC.encode(DEADLINE, decoded)
@@ -248,6 +249,11 @@ def test_bytes_do_not_depend_on_whether_a_copy_was_needed(session):
         DEADLINE, {key: {"a": item} for key, item in decoded.items()}
     )
     assert without == CODEC.encode(DEADLINE, OrderedDict(decoded))
+
+
+def test_values_may_be_a_subclass_of_dict():
+    values = {"$bytes": b"hi"}
+    assert CODEC.decode(CODEC.encode(DEADLINE, OrderedDict(values)))[1] == values
 
 
 def test_python_that_reads_fewer_digits_writes_what_it_can_read():

@@ -2,8 +2,18 @@
 
 SESSIONS = ["tests.proofs.django_suites.sessions"]
 
+# Needs the models of messages_tests, which is among USERS.
+MESSAGES = "tests.proofs.django_suites.messages"
+
 # What signs in, keeps messages or asks the test client for a session.
-USERS = ["auth_tests", "csrf_tests", "messages_tests", "test_client", "test_client_regress"]
+USERS = [
+    "auth_tests",
+    "csrf_tests",
+    "messages_tests",
+    MESSAGES,
+    "test_client",
+    "test_client_regress",
+]
 
 # What drives the admin: large, and no different from one database to another as far as sessions go.
 ADMIN = [

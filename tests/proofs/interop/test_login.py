@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from django_scs import conf
 from django_scs.backends.db import SessionStore
-from django_scs.checks import check_settings
+from django_scs.checks.settings import check_settings
 from django_scs.models import Session
 
 from .browser import Browser
@@ -21,7 +21,7 @@ SITES = ("go", "django")
 
 def stored(browser: Browser) -> dict[str, Any]:
     """Return the values as they are in the table."""
-    return conf.codec().decode(Session.objects.get(token=browser.token).data)[1]
+    return conf.options().codec.decode(Session.objects.get(token=browser.token).data)[1]
 
 
 @both_ways

@@ -202,6 +202,27 @@ def test_sessions_are_shared_on_either_table(
     go_through(browser, "django", "go", users[1])
 
 
+@pytest.mark.parametrize("hashed", [False, True], ids=["plain", "hashed"])
+def test_tokens_of_40_characters_are_shared(
+    sites: Sites, scs_table: None, settings: Any, hashed: bool
+) -> None:
+    settings.SCS_TOKEN_BYTES = 30
+    browser = sites(hashed=hashed)
+    lengths = []
+    # Django makes the token, Go finds it; Go renews it, to one of its own length; Django finds that.
+    for site, act in [("django", "put"), ("go", "put"), ("go", "renew"), ("django", "renew")]:
+        browser.visit(site, act, key=site, value="kept")
+        lengths.append(len(browser.token))
+        for each in ("go", "django"):
+            assert browser.visit(each, "get", key="django") == "kept"
+    assert lengths == [40, 40, 43, 40]
+    assert browser.visit("django", "sessions", key="go") == ["kept"]
+    late = browser.twin()
+    browser.visit("go", "destroy")
+    assert late.visit("django", "get", key="go") == ""
+    assert not Session.objects.exists()
+
+
 @both_ways
 def test_hashed_tokens_are_those_of_scs(sites: Sites, here: str, there: str) -> None:
     browser = sites(hashed=True)

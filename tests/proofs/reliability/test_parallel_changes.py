@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from django_scs import backoff
-from django_scs.backends import base
+from django_scs.backends import lifecycle
 from django_scs.backends.db import SessionStore
 
 from .load import Reply, in_parallel, milliseconds, spread
@@ -40,7 +40,7 @@ class CountedPauses:
 @pytest.fixture
 def paused(monkeypatch: pytest.MonkeyPatch) -> CountedPauses:
     counted = CountedPauses(backoff.pauses)
-    monkeypatch.setattr(base, "pauses", counted)
+    monkeypatch.setattr(lifecycle, "pauses", counted)
     return counted
 
 
@@ -50,7 +50,7 @@ def test_all_of_20_parallel_changes_are_kept(
     rounds = 20 if full else 5
     kept = 0
     for _ in range(rounds):
-        token = new_session(log=[]).token
+        token = new_session(log=[]).token()
         loaded = threading.Barrier(REQUESTS)
 
         def change(number: int, token: str = token, loaded: threading.Barrier = loaded) -> None:
@@ -95,7 +95,7 @@ def test_all_changes_of_many_hot_writers_are_kept(
     new_session: Callable[..., SessionStore], paused: CountedPauses, full: bool, vendor: str
 ) -> None:
     writers, writes = (50, 20) if full else (20, 10)
-    token = new_session().token
+    token = new_session().token()
 
     def write(number: int) -> list[tuple[float, int]]:
         saves = []

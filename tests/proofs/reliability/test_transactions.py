@@ -96,7 +96,7 @@ def has_snapshot_isolation() -> bool:
 def test_a_save_in_a_transaction_merges_or_raises(
     level: str, snapshot: str, new_session: Callable[..., SessionStore], vendor: str
 ) -> None:
-    token = new_session(user="alice").token
+    token = new_session(user="alice").token()
 
     def work() -> OperationalError | None:
         execute(SESSION[vendor].format(level))
@@ -119,7 +119,7 @@ def test_a_save_in_a_transaction_merges_or_raises(
 def test_a_save_in_a_deferred_transaction_raises_at_once(
     new_session: Callable[..., SessionStore],
 ) -> None:
-    token = new_session(user="alice").token
+    token = new_session(user="alice").token()
 
     def work() -> OperationalError | None:
         connection.ensure_connection()
@@ -144,7 +144,7 @@ def hold(token: str, seconds: float, held: threading.Event) -> None:
 def test_saves_wait_for_one_in_a_transaction_and_merge(
     new_session: Callable[..., SessionStore],
 ) -> None:
-    token, held = new_session().token, threading.Event()
+    token, held = new_session().token(), threading.Event()
 
     def change(number: int) -> None:
         held.wait()
@@ -156,7 +156,7 @@ def test_saves_wait_for_one_in_a_transaction_and_merge(
 
 
 def test_a_save_outlives_lock_waits(new_session: Callable[..., SessionStore], vendor: str) -> None:
-    token, held = new_session().token, threading.Event()
+    token, held = new_session().token(), threading.Event()
 
     def change() -> None:
         execute(LOCK_WAIT[vendor])
@@ -176,7 +176,7 @@ def test_a_save_that_cannot_get_the_lock_raises_in_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(backoff, "LIMIT", 0.5)
-    token, held = new_session().token, threading.Event()
+    token, held = new_session().token(), threading.Event()
 
     def change() -> float:
         execute(LOCK_WAIT[vendor])
@@ -197,7 +197,7 @@ def test_a_save_that_cannot_get_the_lock_raises_in_time(
 def test_one_of_two_transactions_that_deadlock_raises(
     new_session: Callable[..., SessionStore], vendor: str
 ) -> None:
-    tokens = [new_session().token for _ in range(2)]
+    tokens = [new_session().token() for _ in range(2)]
     both_hold = threading.Barrier(2)
 
     def change(number: int) -> bool:
@@ -255,7 +255,7 @@ def test_an_undone_statement_is_sent_again_outside_a_transaction_only(
     new_session: Callable[..., SessionStore], vendor: str
 ) -> None:
     for error in transient_errors(vendor):
-        token = new_session().token
+        token = new_session().token()
         with connection.execute_wrapper(Undo(error, 3)):
             put(token, "a")
         assert SessionStore(token)["a"]

@@ -1,21 +1,17 @@
-"""System checks: the settings, and the time zone of the sessions' database."""
+"""Checks that ``manage.py check`` always runs: of the settings, and of what belongs together."""
 
 import difflib
-import time
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connections, router
 from django.utils.module_loading import import_string
 
-from . import conf, go_login
-from .backends.base import SessionStore
-from .manager import session_class
-from .middleware import SessionMiddleware
+from .. import checks_project, conf, go_login
+from ..backends.base import SessionStore
+from ..manager import session_class
+from ..middleware import SessionMiddleware
 
 
 def check_settings(**kwargs: Any) -> list[checks.CheckMessage]:
@@ -40,25 +36,6 @@ def _wrong_engines() -> list[str]:
     return found
 
 
-def check_time_zone(*, databases: Sequence[str] | None, **kwargs: Any) -> list[checks.CheckMessage]:
-    """Warn of a MySQL connection for sessions whose time zone has hours that do not exist."""
-    from .models import Session
-
-    alias = router.db_for_write(Session)
-    if alias not in (databases or ()) or connections[alias].vendor != "mysql":
-        return []
-    return [_zone_has_gaps(alias)] if len(_utc_offsets(alias)) > 1 else []
-
-
-def check_cookie(**kwargs: Any) -> list[checks.CheckMessage]:
-    """Warn of a cookie that scripts or the network can read; Django's check looks for its own app."""
-    return [
-        checks.Warning(f"{name} is not set to True.", hint=hint, id=identifier)
-        for name, hint, identifier in _COOKIE_SETTINGS
-        if getattr(settings, name) is not True
-    ]
-
-
 def check_wiring(**kwargs: Any) -> list[checks.CheckMessage]:
     """Find an engine and a middleware that do not belong together, and an idle timeout that is not."""
     engine = _is_ours(f"{settings.SESSION_ENGINE}.SessionStore", SessionStore)
@@ -78,12 +55,41 @@ def check_wiring(**kwargs: Any) -> list[checks.CheckMessage]:
     return found
 
 
+def check_prefixes(**kwargs: Any) -> list[checks.CheckMessage]:
+    """Refuse a cookie whose name promises what its attributes do not keep: no browser stores it."""
+    if conf.problems():
+        return []
+    cookies = [conf.options(kind).cookie for kind in conf.kinds()]
+    return [_broken_prefix(cookie.name, wrong) for cookie in cookies if (wrong := _wrong(cookie))]
+
+
 def register() -> None:
-    """Register the checks with Django."""
+    """Register these checks with Django."""
     checks.register(check_settings)
     checks.register(check_wiring)
-    checks.register(check_cookie, checks.Tags.security, deploy=True)
-    checks.register(check_time_zone, checks.Tags.database)
+    checks.register(check_prefixes)
+    checks_project.register()
+
+
+def _wrong(cookie: conf.CookieOptions) -> str:
+    """Return the attributes that the prefix of a cookie's name does not allow, as text."""
+    name = cookie.name.lower()
+    wrong = []
+    if name.startswith(("__host-", "__secure-")) and not cookie.secure:
+        wrong.append("Secure is not set")
+    if name.startswith("__host-") and cookie.domain:
+        wrong.append(f"Domain is {cookie.domain!r}, and must not be set")
+    if name.startswith("__host-") and cookie.path != "/":
+        wrong.append(f"Path is {cookie.path!r}, and must be '/'")
+    return "; ".join(wrong)
+
+
+def _broken_prefix(name: str, wrong: str) -> checks.CheckMessage:
+    return checks.Error(
+        f"No browser stores the cookie {name!r}: {wrong}.",
+        hint="Change SESSION_COOKIE_SECURE, _DOMAIN or _PATH, or take the prefix from the name.",
+        id="django_scs.E010",
+    )
 
 
 _DJANGOS_MIDDLEWARE = "django.contrib.sessions.middleware.SessionMiddleware"
@@ -113,20 +119,6 @@ def _is_ours(path: str, base: type) -> bool:
     return isinstance(found, type) and issubclass(found, base)
 
 
-_COOKIE_SETTINGS = (
-    (
-        "SESSION_COOKIE_SECURE",
-        "Without it the token also travels over plain HTTP, where it can be read.",
-        "django_scs.W002",
-    ),
-    (
-        "SESSION_COOKIE_HTTPONLY",
-        "Without it a script that got into a page can read the token.",
-        "django_scs.W003",
-    ),
-)
-
-
 def _is_unknown(name: str) -> bool:
     return name.startswith("SCS_") and name not in conf.NAMES
 
@@ -137,29 +129,4 @@ def _unknown_setting(name: str) -> checks.CheckMessage:
         f"There is no setting {name}.",
         hint=f"Did you mean {', '.join(choices)}?",
         id="django_scs.E001",
-    )
-
-
-def _utc_offsets(alias: str) -> set[timedelta]:
-    """Return the UTC offsets of the connection's time zone over the coming year."""
-    now = int(time.time())
-    moments = [now + month * 30 * 86_400 for month in range(13)]
-    with connections[alias].cursor() as cursor:
-        cursor.execute(f"SELECT {', '.join(['FROM_UNIXTIME(%s)'] * len(moments))}", moments)
-        local_times = cursor.fetchone()
-    return {
-        local - datetime.fromtimestamp(moment, UTC).replace(tzinfo=None)
-        for local, moment in zip(local_times, moments, strict=True)
-    }
-
-
-def _zone_has_gaps(alias: str) -> checks.CheckMessage:
-    return checks.Warning(
-        f"The time zone of the MySQL connection {alias!r} has daylight saving time: in the hour that"
-        " it leaves out each year, MySQL refuses to store sessions (error 1292).",
-        hint=(
-            "Set OPTIONS['init_command'] to \"SET time_zone = '+00:00'\", and in a Go application"
-            " that shares the table add time_zone=%27%2B00%3A00%27 to its DSN: both must agree."
-        ),
-        id="django_scs.W001",
     )

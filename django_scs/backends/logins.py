@@ -1,0 +1,94 @@
+"""What a login does to a session, and who may say that there is one: see docs/security.md."""
+
+from abc import abstractmethod
+from typing import Any, Final
+
+from django.contrib.auth import SESSION_KEY
+
+from .. import conf, go_login
+from .expiry import AUTHENTICATED_AT, Expiry
+from .lifecycle import Content, Destroyed, Lost, Stored
+
+# In bytes: what Django, a Go application and receivers of user_logged_in put into a session.
+_ROOM_FOR_LOGIN: Final = 1024
+
+
+class Logins(Expiry):
+    """Gives each login a token of its own, notes its time, and shares it with a Go application."""
+
+    @abstractmethod
+    def _renew(self, *, extend: bool) -> None: ...
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        go_login.refuse(key)
+        if key == SESSION_KEY:
+            self._begin_login()
+            self._note_login(value)
+        super().__setitem__(key, value)
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        """Set several values. Django: update."""
+        values = dict(*args, **kwargs)
+        for key in values:
+            go_login.refuse(key)
+        for key, value in values.items():
+            self[key] = value
+
+    def setdefault(self, key: str, value: Any) -> Any:  # type: ignore[override]
+        """Set a value if there is none, and return what is there then. Django: setdefault."""
+        if key not in self._get_session():
+            self[key] = value
+        return self._get_session()[key]
+
+    def _begin_login(self) -> None:
+        """Give the login that is about to be put into the session a token of its own.
+
+        Django keeps the token when the same user logs in again. A lost session becomes a new one,
+        with what a visitor had; what belongs to a user who was logged in stays behind.
+        Source: OWASP Session Management, "Renew the Session ID After Any Privilege Level Change".
+        """
+        again = SESSION_KEY in self._get_session()
+        # The lifetime that follows is counted from this login, not from the last.
+        self._session_cache.pop(AUTHENTICATED_AT, None)
+        state = self._life.state
+        if isinstance(state, Stored) and (again or not state.origin.is_new_key):
+            self.cycle_key()
+            state = self._life.state
+        if isinstance(state, Lost):
+            if SESSION_KEY in self._session_cache:
+                self._session_cache = {}
+            self._life.begin()
+        if isinstance(state, Lost | Destroyed):
+            self.cycle_key()
+
+    def _note_login(self, user_id: str) -> None:
+        self._session_cache[AUTHENTICATED_AT] = int(self._store_now().timestamp())
+        if self._kind == conf.DEFAULT:
+            self._session_cache.update(go_login.as_go_has_it(user_id))
+
+    def _follow_go(self) -> None:
+        """Take over the login or logout that a Go application has left in the session just loaded.
+
+        The Go application may have kept the token at its login: the session gets a new one.
+        """
+        values = self._session_cache
+        if self._kind != conf.DEFAULT or (user_id := go_login.reconcile(values)) is None:
+            return
+        self.modified = True
+        values.pop(AUTHENTICATED_AT, None)
+        if user_id:
+            # A login at the Go application renews the token there, and begins a lifetime.
+            begun = self._content().deadline.timestamp() - self.get_session_cookie_age()
+            values[AUTHENTICATED_AT] = int(min(begun, self._store_now().timestamp()))
+            self._renew(extend=False)
+
+    def _refuses(self, content: Content, size: int) -> int | None:
+        """Return how many bytes a content may take, if ``size`` is more than that, else None.
+
+        What a visitor fills leaves room for a login, which must not fail for it.
+        """
+        room = 0 if SESSION_KEY in content.values else _ROOM_FOR_LOGIN
+        for limit in (self._options().max_bytes, self.get_store().refuses(size + room)):
+            if limit is not None and size > (most := limit - min(room, limit // 4)):
+                return most
+        return None

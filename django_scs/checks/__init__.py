@@ -1,0 +1,1 @@
+"""System checks, each with an id that docs/settings.md explains."""

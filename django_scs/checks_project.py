@@ -1,0 +1,107 @@
+"""System checks of what stands beside the sessions in a project: apps, models, Django's settings."""
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+from django.apps import apps
+from django.conf import settings
+from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
+from django.db import models
+
+from . import conf, tokens
+from .manager import session_class
+
+_DJANGOS_APP: Final = "django.contrib.sessions"
+_DJANGOS_SERIALIZER: Final = "django.contrib.sessions.serializers.JSONSerializer"
+_SESSION_KEY: Final = re.compile(r"(.*_)?session(_?(key|id|token))?", re.IGNORECASE)
+
+
+def check_djangos_app(**kwargs: Any) -> list[checks.CheckMessage]:
+    """Warn of Django's session model beside ours: what looks for sessions there finds none."""
+    if not (_uses_ours() and apps.is_installed(_DJANGOS_APP)):
+        return []
+    return [_DJANGOS_TABLE_IS_EMPTY]
+
+
+def check_serializer(**kwargs: Any) -> list[checks.CheckMessage]:
+    """Warn of a serializer of the project's own, which a codec of ours replaces without a word."""
+    serializer = settings.SESSION_SERIALIZER
+    if not _uses_ours() or serializer == _DJANGOS_SERIALIZER:
+        return []
+    if getattr(settings, "SCS_CODEC", None) is not None:
+        return []
+    return [_serializer_is_not_used(serializer)]
+
+
+def check_key_columns(**kwargs: Any) -> list[checks.CheckMessage]:
+    """Find columns for session keys that are too short for our tokens."""
+    if not _uses_ours():
+        return []
+    needed = len(tokens.new(conf.options().token_bytes))
+    return [_column_is_too_short(field, needed) for field in _key_columns(needed)]
+
+
+def register() -> None:
+    """Register the checks with Django."""
+    checks.register(check_djangos_app)
+    checks.register(check_serializer)
+    checks.register(check_key_columns)
+
+
+_DJANGOS_TABLE_IS_EMPTY: Final = checks.Warning(
+    "'django.contrib.sessions' is installed beside 'django_scs', and its table stays empty: code that"
+    ' imports Session from django.contrib.sessions.models, such as a "sign out everywhere", finds no'
+    " session.",
+    hint=(
+        "Take 'django.contrib.sessions' out of INSTALLED_APPS, and import Session from"
+        " django_scs.models: session_key is token there, session_data is data, expire_date is expiry."
+    ),
+    id="django_scs.W010",
+)
+
+
+def _serializer_is_not_used(serializer: object) -> checks.CheckMessage:
+    return checks.Warning(
+        f"SESSION_SERIALIZER is {serializer!r}, and is not used: a value that it alone can store fails"
+        " the request.",
+        hint=(
+            "Set SCS_CODEC to 'django_scs.codecs.serializer.SerializerCodec' to use it, or to"
+            " 'django_scs.codecs.json.JSONCodec' to say that it is not needed."
+        ),
+        id="django_scs.W011",
+    )
+
+
+def _column_is_too_short(field: "models.CharField[Any, Any]", needed: int) -> checks.CheckMessage:
+    return checks.Warning(
+        f"{field.model._meta.label}.{field.name} seems to hold session keys, and holds"
+        f" {field.max_length} characters: a session key has {needed}.",
+        hint=(
+            "Set SCS_TOKEN_BYTES to 30, for keys of 40 characters, or make the column longer. If it"
+            " holds something else, silence this check."
+        ),
+        obj=field,
+        id="django_scs.W012",
+    )
+
+
+def _key_columns(needed: int) -> "Iterator[models.CharField[Any, Any]]":
+    """Yield the fields of installed models that are named like a session key and are too short."""
+    for model in apps.get_models():
+        if model.__module__ == f"{_DJANGOS_APP}.models":
+            continue
+        for field in model._meta.local_fields:
+            if not isinstance(field, models.CharField) or not _SESSION_KEY.fullmatch(field.name):
+                continue
+            if (field.max_length or needed) < needed:
+                yield field
+
+
+def _uses_ours() -> bool:
+    try:
+        session_class()
+    except (ImportError, ImproperlyConfigured):
+        return False
+    return True

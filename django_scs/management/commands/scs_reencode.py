@@ -1,0 +1,93 @@
+"""``manage.py scs_reencode``: see docs/codecs.md."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby, islice
+from typing import Any, Final
+
+from django.core.management.base import BaseCommand
+
+from ... import conf, tokens
+from ...backends.base import SessionStore
+from ...backoff import paced
+from ...codecs.base import Codec
+from ...codecs.fallback import rewrite
+from ...exceptions import DecodeError, EncodeError
+from ...manager import session_class
+from ...stores.base import Record, Store
+
+# How many keys are in memory at once.
+_CHUNK: Final = 10_000
+
+
+class Command(BaseCommand):
+    help = "Write anew what an old key of SCS_ENCRYPTION_KEYS, or a fallback codec, has written."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        for store, codecs in _stores():
+            counts: Counter[str] = Counter()
+            for chunk in _chunks(store, codecs, counts):
+                for batch in paced(chunk):
+                    for key in batch:
+                        counts[_write(store, codecs, key)] += 1
+            self.stdout.write(
+                f"{counts['written']} sessions written anew, {counts['current']} were up to date,"
+                f" {counts['unreadable']} cannot be read, {counts['gone']} changed or ended meanwhile."
+            )
+
+
+def _stores() -> Iterator[tuple[Store, Sequence[Codec]]]:
+    """Yield each store with the codecs of the kinds of sessions that are kept in it."""
+    classes = sorted(map(session_class, conf.kinds()), key=_place)
+    for _, group in groupby(classes, key=_place):
+        members = list(group)
+        yield members[0].get_store(), [member._options().codec for member in members]
+
+
+def _place(found: type[SessionStore]) -> str:
+    model: Any = getattr(found, "get_model_class", None)
+    return found.__module__ if model is None else str(model()._meta.db_table)
+
+
+def _chunks(
+    store: Store, codecs: Sequence[Codec], counts: Counter[str]
+) -> Iterator[Sequence[tokens.Key]]:
+    """Yield the keys of the sessions that are not as they would be written today, in chunks."""
+
+    def stale() -> Iterator[tokens.Key]:
+        for record in store.all():
+            data = _anew(codecs, record)
+            if data is None or data == record.data:
+                counts["unreadable" if data is None else "current"] += 1
+            else:
+                yield tokens.Key(record.key)
+
+    keys = stale()
+    while chunk := list(islice(keys, _CHUNK)):
+        yield chunk
+
+
+def _write(store: Store, codecs: Sequence[Codec], key: tokens.Key) -> str:
+    record = store.find_latest(key)
+    if record is None or record.ttl <= 0:
+        return "gone"
+    data = _anew(codecs, record)
+    if data is None or data == record.data:
+        return "unreadable" if data is None else "current"
+    return "written" if store.replace(key, data, record.ttl, record.data) else "gone"
+
+
+def _anew(codecs: Iterable[Codec], record: Record) -> bytes | None:
+    """Return what the first codec makes of a session, or its data if that is up to date for any.
+
+    Which of several kinds a session belongs to, its row does not tell.
+    """
+    found = []
+    for codec in codecs:
+        try:
+            found.append(rewrite(codec, record.data, record.key))
+        except (DecodeError, EncodeError):
+            continue
+    if not found or record.data in found:
+        return record.data if found else None
+    return found[0]

@@ -1,0 +1,82 @@
+"""``MESSAGE_STORAGE = "django_scs.messages.SessionStorage"``: contrib.messages, each shown once.
+
+Each message has a session key of its own. So messages of parallel requests do not meet, and what one
+page takes takes nothing along that another request adds meanwhile.
+"""
+
+import secrets
+import time
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from django.contrib.messages.storage.base import Message
+from django.contrib.messages.storage.session import SessionStorage as DjangosStorage
+from django.http import HttpResponseBase
+
+from .backends.twins import from_anywhere
+from .manager import is_ours
+from .requests import is_unseen
+
+_PREFIX: Final = "_message_"
+
+
+class SessionStorage(DjangosStorage):
+    """Keeps messages in the session; each is taken out of it before it is shown.
+
+    A page that nobody sees (see ``is_unseen``) shows none, and a page whose view fails gives back what
+    it took. Messages that Django's own SessionStorage has left are shown too.
+    """
+
+    if TYPE_CHECKING:
+        # What Django has and django-stubs leaves out.
+        _queued_messages: list[Message]
+
+        def _prepare_messages(self, messages: list[Message]) -> None: ...
+
+    _is_taken = False
+
+    def __iter__(self) -> Iterator[Message]:
+        if is_unseen(self.request):
+            return iter(())
+        if not self._is_taken:
+            self._is_taken = True
+            self._loaded_data = from_anywhere(self._take)
+        return super().__iter__()
+
+    def update(self, response: HttpResponseBase) -> list[Message] | None:
+        """Store what was added and not shown. Django: BaseStorage.update."""
+        self._prepare_messages(self._queued_messages)
+        return self._store(self._queued_messages, response)
+
+    def _get(self, *args: Any, **kwargs: Any) -> tuple[list[Message], bool]:
+        return from_anywhere(self._peek), True
+
+    def _store(
+        self, messages: Iterable[Message], response: HttpResponseBase, *args: Any, **kwargs: Any
+    ) -> list[Message]:
+        for message in messages:
+            # Names that sort in the order in which the messages were left.
+            name = f"{_PREFIX}{time.time_ns():016x}{secrets.token_hex(4)}"
+            self.request.session[name] = self.serialize_messages([message])
+        return []
+
+    def _peek(self) -> list[Message]:
+        session = self.request.session
+        return self._decoded({name: session[name] for name in self._names()})
+
+    def _take(self) -> list[Message]:
+        session: Any = self.request.session
+        names = self._names()
+        if is_ours(session):
+            return self._decoded(session.take_all(names, give_back=True))
+        return self._decoded({name: session.pop(name) for name in names})
+
+    def _names(self) -> list[str]:
+        """Return the session keys of the messages, in the order in which they were left."""
+        names = [str(name) for name in self.request.session.keys()]  # noqa: SIM118 -- no mapping
+        old = [name for name in names if name == self.session_key]
+        return old + sorted(name for name in names if name.startswith(_PREFIX))
+
+    def _decoded(self, stored: dict[str, Any]) -> list[Message]:
+        lists = map(self.deserialize_messages, stored.values())
+        return [message for found in lists for message in found or ()]
