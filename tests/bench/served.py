@@ -158,11 +158,11 @@ def drive(
                         cpu[key].append(spent)
             say(f"served: round {turn} of {rounds}")
     found: dict[str, Any] = {kind: {operation: {} for operation in PAGES} for kind in (ASGI, WSGI)}
-    for (kind, operation, key), taken in times.items():
-        found[kind][operation][key] = {
+    for (kind, operation, name), taken in times.items():
+        found[kind][operation][name] = {
             "ms": round(statistics.median(taken) / 1e6, 3),
-            "cpu": round(statistics.fmean(cpu[kind, operation, key]), 3),
-            "hops": hops[kind, operation, key],
+            "cpu": round(statistics.fmean(cpu[kind, operation, name]), 3),
+            "hops": hops[kind, operation, name],
         }
     return found
 

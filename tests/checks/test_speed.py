@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from django_scs.checks_speed import check_asgi_connections, check_prepared_statements
+from django_scs.checks.speed import check_asgi_connections, check_prepared_statements
 
 
 @pytest.mark.vendors("mysql", "postgresql")

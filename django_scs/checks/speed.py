@@ -6,7 +6,7 @@ from django.conf import settings
 from django.core import checks
 from django.db import connections, router
 
-from . import conf
+from .. import conf
 
 _OUR_ENGINE: Final = "django_scs.backends.db"
 _BINDING, _THRESHOLD = "server_side_binding", "prepare_threshold"
@@ -35,11 +35,17 @@ def check_prepared_statements(**kwargs: Any) -> list[checks.CheckMessage]:
     ]
 
 
+def register() -> None:
+    """Register these checks with Django."""
+    checks.register(check_asgi_connections)
+    checks.register(check_prepared_statements)
+
+
 def _databases() -> list[tuple[str, dict[str, Any]]]:
     """Return the aliases of the databases that have sessions, with their settings."""
-    if all(conf.options(kind).engine != _OUR_ENGINE for kind in conf.kinds()):
+    if conf.problems() or all(conf.options(kind).engine != _OUR_ENGINE for kind in conf.kinds()):
         return []
-    from .models import Session
+    from ..models import Session
 
     aliases = {router.db_for_read(Session), router.db_for_write(Session)}
     return [(alias, connections[alias].settings_dict) for alias in sorted(aliases)]
