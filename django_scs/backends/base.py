@@ -77,10 +77,11 @@ class SessionStore(AllSessions, Logins, Ending):
         loses its token: what is put in it becomes a new session. Unreadable data is logged and left
         in the store. Raises the store's own error if it cannot answer.
         """
-        for token in (self.session_key, *self._candidates):
+        own = self.session_key
+        for token in (own, *self._candidates):
             found = self._life.load(self.store_key(token)) if token else None
             if found is not None:
-                if token != self.session_key:
+                if token is not own:
                     self._session_key = token
                 return self._adopt(*found)
         self._session_key = self._deadline = None
