@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from django.apps import apps
 from django.conf import settings
+from django.contrib.sessions.base_session import AbstractBaseSession
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.db import models
@@ -90,7 +91,8 @@ def _column_is_too_short(field: "models.CharField[Any, Any]", needed: int) -> ch
 def _key_columns(needed: int) -> "Iterator[models.CharField[Any, Any]]":
     """Yield the fields of installed models that are named like a session key and are too short."""
     for model in apps.get_models():
-        if model.__module__ == f"{_DJANGOS_APP}.models":
+        # A table of Django's own engine, which has its own keys.
+        if issubclass(model, AbstractBaseSession):
             continue
         for field in model._meta.local_fields:
             if not isinstance(field, models.CharField) or not _SESSION_KEY.fullmatch(field.name):

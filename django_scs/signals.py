@@ -20,6 +20,8 @@ _log: Final = logging.getLogger("django_scs")
 session_created = Signal()
 session_renewed = Signal()
 session_destroyed = Signal()
+session_loaded = Signal()
+session_saved = Signal()
 session_lost = Signal()
 session_merged = Signal()
 session_corrupt = Signal()
@@ -50,6 +52,9 @@ EVENTS: Final = {
         session_renewed, logging.INFO, "Session %(session)s has a new token", ("old_key",)
     ),
     "destroyed": Event(session_destroyed, logging.INFO, "Session %(session)s was destroyed"),
+    # These two are no news, and so are not logged.
+    "loaded": Event(session_loaded, logging.NOTSET, "Session %(session)s was read"),
+    "saved": Event(session_saved, logging.NOTSET, "Session %(session)s was saved"),
     "lost": Event(
         session_lost,
         logging.INFO,

@@ -22,11 +22,13 @@ if not SECRET_KEY:
 ALLOWED_HOSTS = [host for host in os.environ.get("ALLOWED_HOSTS", "").split(",") if host]
 
 INSTALLED_APPS = [
+    # Before the app whose templates it overrides.
+    "example_project.snippets",
     "django_scs",  # in the place of django.contrib.sessions
+    "django_scs.devices",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.staticfiles",
-    "example_project.snippets",
 ]
 
 MIDDLEWARE = [

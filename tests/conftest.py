@@ -20,6 +20,7 @@ SLOW = (FOLDER / "proofs", FOLDER / "bench")
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 DATABASE_FIXTURES = {"db", "transactional_db", "live_server", "vendor"}
 MARKERS = (
+    "devices: with django_scs.devices, which other tests do without",
     "browser: drives a real browser; runs on one database only",
     "slow: builds, installs or starts pytest; not in a run with --quick",
     "vendors(*names): is about these databases alone (mysql, postgresql, sqlite)",
@@ -36,6 +37,19 @@ def vendor() -> str:
 def no_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the sweep, which follows one request in a hundred, to the tests that are about it."""
     monkeypatch.setattr("django_scs.manager._SWEEP_CHANCE", 0)
+
+
+@pytest.fixture(autouse=True)
+def no_devices(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Leave the devices of sessions to the tests that are about them."""
+    if request.node.get_closest_marker("devices"):
+        yield
+        return
+    from django_scs.devices import follow
+
+    follow.disconnect()
+    yield
+    follow.connect()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

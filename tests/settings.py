@@ -59,6 +59,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django.contrib.admin",
     "django_scs",
+    "django_scs.devices",
     "example_project.snippets",
 ]
 

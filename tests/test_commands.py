@@ -1,12 +1,19 @@
-"""``manage.py clearsessions``."""
+"""``manage.py clearsessions`` and ``scs_sessions``."""
 
+import json
+import os
+import signal
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 
 import pytest
 from django.conf import settings
-from django.core.management import call_command, get_commands
+from django.contrib.auth import SESSION_KEY
+from django.core.management import CommandError, call_command, get_commands
 
 from django_scs import tokens
+from django_scs.backends.db import SessionStore
+from django_scs.management.commands import scs_sessions
 from django_scs.models import Session
 
 pytestmark = pytest.mark.django_db
@@ -37,3 +44,149 @@ def test_clearsessions_has_nothing_to_say_on_an_empty_table(capsys):
 def test_clearsessions_does_not_need_djangos_own_application():
     assert "django.contrib.sessions" not in settings.INSTALLED_APPS
     assert get_commands()["clearsessions"] == "django_scs"
+
+
+def clear(*arguments):
+    output = StringIO()
+    call_command("clearsessions", *arguments, stdout=output)
+    return output.getvalue()
+
+
+def test_clearsessions_in_small_batches_says_how_many():
+    add(7, -timedelta(seconds=5))
+    assert "Removed 7 expired sessions" in clear("--batch-size=3", "--pause=0.01")
+    assert not Session.objects.exists()
+
+
+def test_clearsessions_dry_run_removes_nothing():
+    add(3, -timedelta(seconds=5))
+    add(2, timedelta(minutes=5))
+    assert clear("--dry-run") == "3 expired sessions would be removed.\n"
+    assert Session.objects.count() == 5
+
+
+@pytest.mark.parametrize("option", ["--batch-size=0", "--pause=-1", "--interval=soon"])
+def test_clearsessions_refuses_senseless_numbers(option):
+    with pytest.raises(CommandError, match="invalid"):
+        clear(option)
+
+
+class Terminal(StringIO):
+    def isatty(self):
+        return True
+
+
+def test_clearsessions_shows_its_progress_on_a_terminal():
+    add(4, -timedelta(seconds=5))
+    output = Terminal()
+    call_command("clearsessions", "--batch-size=2", stdout=output)
+    assert "[###############               ]  50% 2" in output.getvalue()
+    assert "100% 4" in output.getvalue()
+    assert "Removed 4 expired sessions" in output.getvalue()
+
+
+def test_clearsessions_does_what_djangos_does_for_djangos_engines(settings):
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+    assert clear() == ""
+    with pytest.raises(CommandError, match="engines of django_scs"):
+        clear("--batch-size=3")
+
+
+def test_clearsessions_goes_on_as_a_service_until_sigterm(monkeypatch):
+    """The batch under way comes to its end; what is left is left."""
+    store = SessionStore.get_store()
+    sizes = []
+
+    def delete_expired(self, limit):
+        sizes.append(limit)
+        if len(sizes) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return limit if len(sizes) != 1 else 0
+
+    monkeypatch.setattr(type(store), "delete_expired", delete_expired)
+    before = signal.getsignal(signal.SIGTERM)
+    output = clear("--interval=0.01", "--batch-size=5")
+    assert output.count("Removed") == 2
+    assert "Removed 0 expired sessions" in output
+    assert "Removed 10 expired sessions" in output
+    assert sizes == [5, 5, 5]
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def sessions(*arguments):
+    output = StringIO()
+    call_command("scs_sessions", *arguments, stdout=output)
+    return output.getvalue()
+
+
+def signed_in(user, size=0):
+    session = SessionStore()
+    session[SESSION_KEY] = str(user.pk)
+    session["text"] = "x" * size
+    session.save()
+    return session
+
+
+@pytest.fixture
+def users(django_user_model):
+    return [django_user_model.objects.create_user(name) for name in ("ada", "bob")]
+
+
+def test_scs_sessions_counts(users):
+    ada, bob = users
+    for size in (10, 20, 500):
+        signed_in(ada, size)
+    signed_in(bob)
+    add(2, -timedelta(seconds=5))
+    add(1, timedelta(minutes=5))
+    found = json.loads(sessions("--json"))
+    assert found["live"] == 5
+    assert found["expired"] == 2
+    assert found["signed_in"] == 4
+    assert found["by_user"] == {"ada": 3, "bob": 1}
+    assert found["by_codec"] == {"JSONCodec": 4, "unreadable": 1}
+    assert 500 < found["bytes"]["largest"] < 700
+    assert 0 < found["bytes"]["median"] < 200
+    assert datetime.fromisoformat(found["next_to_expire"]) > datetime.now(UTC)
+
+
+def test_scs_sessions_prints_for_people(users):
+    signed_in(users[0])
+    text = sessions()
+    assert "live: 1\n" in text
+    assert "by user:\n  ada: 1\n" in text
+    assert "oldest sign in: -\n" in text
+
+
+def test_scs_sessions_of_an_empty_table():
+    assert json.loads(sessions("--json"))["bytes"] == {"median": 0, "largest": 0}
+
+
+def test_scs_sessions_ends_those_of_a_user(users):
+    ada, bob = users
+    theirs, other = [signed_in(ada), signed_in(ada)], signed_in(bob)
+    assert sessions("--revoke-user=ada") == "ended: 2\n"
+    assert [each.is_stored() for each in (*theirs, other)] == [False, False, True]
+
+
+def test_scs_sessions_ends_one(users):
+    session, other = signed_in(users[0]), signed_in(users[0])
+    assert sessions("--revoke", session.fingerprint()) == "ended: 1\n"
+    assert [session.is_stored(), other.is_stored()] == [False, True]
+
+
+@pytest.mark.parametrize("arguments", [["--revoke-user=nobody"], ["--revoke=000000000000"]])
+def test_scs_sessions_says_who_is_not_there(arguments):
+    with pytest.raises(CommandError, match="There is no"):
+        sessions(*arguments)
+
+
+def test_scs_sessions_forgets_users_with_few_sessions_first(monkeypatch):
+    monkeypatch.setattr(scs_sessions, "_USERS", 10)
+    seen = scs_sessions._Seen(SessionStore._options().codec)
+    for number in range(100):
+        seen._add_user("7")
+        seen._add_user(f"once {number}")
+    assert len(seen.users) <= 11
+    assert seen.users.most_common(1)[0][0] == "7"
+    assert seen.signed_in == 200

@@ -11,9 +11,10 @@ from django_scs.backends.db import SessionStore
 from django_scs.exceptions import SessionBusy
 from django_scs.models import Session
 from django_scs.testing import age
-from tests.support import statements, token_of
+from tests.support import statements, stored, token_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.urls")]
+EVERY_REQUEST = {"loaded", "saved"}
 LOUD = {
     "dropped",
     "corrupt",
@@ -31,6 +32,8 @@ def told(caplog, token):
     found, receivers = [], []
     caplog.set_level(logging.DEBUG, logger="django_scs")
     for name, event in signals.EVENTS.items():
+        if name in EVERY_REQUEST:
+            continue
 
         def receive(signal, sender, name=name, **info):
             found.append((name, info))
@@ -73,6 +76,29 @@ def test_life_of_a_session_is_told(client, told, caplog):
     assert all(record.user is None for record in records)
     assert first not in caplog.text
     assert second not in caplog.text
+
+
+def test_each_load_and_each_save_is_told_and_not_logged(client, token, caplog):
+    caplog.set_level(logging.DEBUG, logger="django_scs")
+    found = []
+
+    def loaded(session, key, **info):
+        session["by a receiver"] = 1
+        found.append(("loaded", key))
+
+    def saved(session, key, **info):
+        found.append(("saved", key))
+
+    signals.session_loaded.connect(loaded)
+    signals.session_saved.connect(saved)
+    client.cookies["sessionid"] = token
+    values = client.get("/read/").json()
+    signals.session_loaded.disconnect(loaded)
+    signals.session_saved.disconnect(saved)
+    assert values == {"color": "red", "by a receiver": 1}
+    assert found == [("loaded", token), ("saved", token)]
+    assert stored(token) == values
+    assert caplog.records == []
 
 
 def test_user_is_told(client, told, django_user_model):

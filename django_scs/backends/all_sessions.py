@@ -1,7 +1,7 @@
 """All sessions of one kind: to go through them, and to remove what has expired."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, Final, Self
 
 from .. import signals
@@ -39,6 +39,19 @@ class AllSessions(Keyed):
                 session._life.adopt(record, content)
                 session._session_cache = session._adopt(record, content)
                 yield session
+
+    @classmethod
+    def destroy_keys(cls, keys: Collection[str], *, dead: Collection[str] = ()) -> int:
+        """Destroy the sessions under some store keys; return how many there were.
+
+        Each is told as destroyed, but for those of which the caller knows that they are ``dead``.
+        """
+        store = cls.get_store()
+        delete_many = getattr(store, "delete_many", None)
+        removed: int = delete_many(keys) if delete_many else sum(map(store.delete, keys))
+        for key in set(keys) - set(dead):
+            signals.tell("destroyed", cls, key)
+        return removed
 
     @classmethod
     def destroy_where(cls, matches: Callable[[Self], bool]) -> int:

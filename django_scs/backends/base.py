@@ -101,6 +101,9 @@ class SessionStore(AllSessions, Logins, Ending):
             self._session_cache = self.load() if loads else {}
             if loads:
                 self._follow_go()
+            if loads and self._life.key:
+                # A receiver may put values into the session.
+                self._tell("loaded", self._life.key)
         return self._session_cache
 
     async def _aget_session(self, no_load: bool = False) -> dict[str, Any]:
@@ -151,6 +154,7 @@ class SessionStore(AllSessions, Logins, Ending):
         self._note_renewal()
         if not self._life.insert(self.store_key(self.token()), self._content()):
             raise CreateError
+        self._tell("saved", self._life.last_key)
         # So that the cookie goes out, whichever middleware is in use.
         self.modified = True
 
@@ -158,6 +162,7 @@ class SessionStore(AllSessions, Logins, Ending):
         saved = self._life.save(self._key() or "", self._content())
         if saved is not None:
             self._deadline, self._session_cache = saved
+            self._tell("saved", self._life.last_key)
         return saved is not None
 
     def flush(self) -> bool:  # type: ignore[override]

@@ -1,5 +1,6 @@
 """Which row is a session's: its token, the key that the store has it under, and what it may show."""
 
+import time
 from typing import Any
 
 from django.conf import settings
@@ -29,6 +30,8 @@ class Keyed(SessionBase):
         # Not Django's, which imports the serializer for each session.
         self._session_key = session_key
         self.accessed = self.modified = False
+        # For those who ask whether something happened since the request began.
+        self._opened = time.monotonic()
 
     @cached_property
     def serializer(self) -> Any:

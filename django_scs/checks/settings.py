@@ -1,6 +1,7 @@
 """Checks that ``manage.py check`` always runs: of the settings, and of what belongs together."""
 
 import difflib
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
@@ -10,6 +11,7 @@ from django.utils.module_loading import import_string
 
 from .. import checks_project, conf, go_login
 from ..backends.base import SessionStore
+from ..devices import settings as device_settings
 from ..manager import session_class
 from ..middleware import SessionMiddleware
 
@@ -18,7 +20,8 @@ def check_settings(**kwargs: Any) -> list[checks.CheckMessage]:
     """Refuse SCS_* settings that do not exist or that have a wrong value."""
     messages = [_unknown_setting(name) for name in dir(settings) if _is_unknown(name)]
     problems = conf.problems() or _wrong_engines()
-    for read in (go_login.user_id_key, go_login.user_id_type):
+    readers: tuple[Callable[[], Any], ...] = (go_login.user_id_key, go_login.user_id_type)
+    for read in readers + device_settings.READERS:
         try:
             read()
         except ImproperlyConfigured as exc:

@@ -36,6 +36,7 @@ STATEMENTS = {
     ),
     "written": "SELECT 1 FROM {table} WHERE {expiry} = {then} AND {is_key} AND {is_data}{lock}",
     "delete": "DELETE FROM {table} WHERE {is_key}",
+    "delete_many": "DELETE FROM {table} WHERE {token} IN ({keys})",
     "page": (
         "SELECT {token}, {data}, {left}, {clock} FROM {table}"
         " WHERE {token} > %s AND {now} < {expiry} ORDER BY {token} LIMIT %s"

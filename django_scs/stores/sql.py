@@ -178,6 +178,18 @@ class SqlStore:
             return self._delete_by_orm(connection, key)
         return self._write(connection, "delete", _key(key, connection))
 
+    def delete_many(self, keys: Sequence[str]) -> int:
+        """Remove several sessions, a few hundred per statement; return how many there were."""
+        connection = self._for_write()
+        found = sorted(map(Key, keys))
+        if _concerns_others(self._model):
+            return sum(self._delete_by_orm(connection, key) for key in found)
+        sql = self._statements(connection)["delete_many"]
+        return sum(
+            _execute(connection, _with_keys(sql, batch), batch, _row_count)
+            for batch in paced(found)
+        )
+
     def delete_expired(self, limit: int) -> int:
         """Remove at most ``limit`` expired sessions; as many tombstones go along, uncounted."""
         connection = self._for_write()

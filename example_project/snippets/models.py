@@ -1,8 +1,10 @@
 """Snippets: short texts that expire."""
 
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
+from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models
 from django.urls import reverse
 from django.utils import timezone
@@ -49,3 +51,16 @@ class Snippet(models.Model):
         if timezone.now() - self.created < timedelta(minutes=1):
             return "just now"
         return f"{timesince(self.created, depth=1)} ago"
+
+
+class DjangosSession(AbstractBaseSession):
+    """A session of Django's own engine, which stands beside ours on the page "Try it in two tabs"."""
+
+    class Meta(AbstractBaseSession.Meta):
+        abstract = False
+
+    @classmethod
+    def get_session_store_class(cls) -> Any:
+        from .duel import DjangosStore
+
+        return DjangosStore

@@ -1,24 +1,35 @@
 """The pages of Snippetbox."""
 
+import time
+from contextlib import suppress
 from typing import Any, cast
 
 from django.contrib.auth import views as auth_views
 from django.contrib.auth.mixins import LoginRequiredMixin
+from django.contrib.sessions.backends.base import UpdateError
 from django.db.models import QuerySet
 from django.forms import BaseForm
-from django.http import HttpRequest, HttpResponse
-from django.urls import reverse_lazy
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse, reverse_lazy
 from django.views import generic
 from django.views.generic.edit import FormMixin
 
 from django_scs import flash
 from django_scs.backends.db import SessionStore
+from django_scs.devices.views import context as devices_context
 
+from . import duel
 from .forms import LoginForm, SignupForm, SnippetForm
 from .models import Snippet
 from .signals import SIGNED_IN_AT
 
 ON_THE_HOME_PAGE = 12
+# What the page "Try it in two tabs" keeps in the session.
+TRIED = "tried"
+BASKET = "basket"
+ITEMS = ("bread", "apples", "nothing")
+SLOW_SECONDS = 5
+DJANGOS_COOKIE = "djangos_session"
 
 
 class FocusErrorMixin(FormMixin):  # type: ignore[type-arg]
@@ -117,5 +128,64 @@ class Account(LoginRequiredMixin, generic.TemplateView):
             signed_in_at=session[SIGNED_IN_AT],
             deadline=session.deadline(),
             idle_until=session.get_expiry_date(),
+            **devices_context(self.request),
             **kwargs,
         )
+
+
+class Try(generic.TemplateView):
+    """Two tabs on two session engines. By POST it lets them race, and keeps what happened."""
+
+    template_name = "snippets/try.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        seen = self.request.session.get(TRIED, {})
+        experiments = [
+            {"name": name, "about": experiment, "results": seen.get(name)}
+            for name, experiment in duel.EXPERIMENTS.items()
+        ]
+        baskets = {
+            duel.OURS: self.request.session.get(BASKET, []),
+            duel.DJANGOS: _djangos_session(self.request).get(BASKET, []),
+        }
+        return super().get_context_data(
+            experiments=experiments, baskets=baskets, seconds=SLOW_SECONDS, **kwargs
+        )
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        wanted = request.POST.get("name", "")
+        names = list(duel.EXPERIMENTS) if wanted == "all" else [wanted]
+        if not set(names) <= set(duel.EXPERIMENTS):
+            raise Http404
+        results = {
+            name: {engine: result._asdict() for engine, result in duel.run(name).items()}
+            for name in names
+        }
+        request.session[TRIED] = {**request.session.get(TRIED, {}), **results}
+        return HttpResponseRedirect(f"{reverse('try')}#{names[0]}")
+
+
+class Basket(generic.View):
+    """Put something into a basket in the visitor's own session, on both engines, fast or slowly."""
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        sessions = [request.session, _djangos_session(request)]
+        baskets = [session.get(BASKET, []) for session in sessions]
+        item = request.POST.get("item", "")
+        if item not in ITEMS:
+            raise Http404
+        if item == ITEMS[0]:
+            time.sleep(SLOW_SECONDS)
+        for session, basket in zip(sessions, baskets, strict=True):
+            session[BASKET] = [] if item == ITEMS[2] else [*basket, item]
+        response = HttpResponseRedirect(f"{reverse('try')}#hands")
+        with suppress(UpdateError):
+            sessions[1].save()
+        response.set_cookie(
+            DJANGOS_COOKIE, sessions[1].session_key or "", httponly=True, samesite="Lax"
+        )
+        return response
+
+
+def _djangos_session(request: HttpRequest) -> Any:
+    return duel.DjangosStore(request.COOKIES.get(DJANGOS_COOKIE))

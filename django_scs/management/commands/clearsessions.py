@@ -1,5 +1,141 @@
-"""``manage.py clearsessions``, for projects without ``django.contrib.sessions``."""
+"""``manage.py clearsessions``: without options what Django's does, for any session engine."""
 
-from django.contrib.sessions.management.commands.clearsessions import Command
+import signal
+import sys
+import threading
+import time
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
 
-__all__ = ["Command"]
+from django.contrib.sessions.management.commands import clearsessions
+from django.core.management.base import CommandError
+
+from ... import overview, signals
+from ...manager import session_class
+from ._sessions import model_of_sessions, uses_our_engine
+
+_BATCH: Final = 10_000
+_BAR: Final = 30
+
+
+class Command(clearsessions.Command):
+    help = "Remove expired sessions, in batches that let requests through."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--batch-size",
+            type=_positive,
+            help=f"how many sessions to remove between two pauses; default: {_BATCH}",
+        )
+        parser.add_argument(
+            "--pause", type=_seconds, help="seconds between two batches; default: 0"
+        )
+        parser.add_argument(
+            "--dry-run", action="store_true", help="only count the sessions that have expired"
+        )
+        parser.add_argument(
+            "--interval",
+            type=_seconds,
+            help="go on: begin again so many seconds after the end, until SIGTERM or Ctrl-C",
+        )
+
+    def handle(self, **options: Any) -> None:
+        chosen = {
+            name: options.get(name)
+            for name in ("batch_size", "pause", "dry_run", "interval")
+            if options.get(name)
+        }
+        if not uses_our_engine():
+            if chosen:
+                raise CommandError("The options are for the session engines of django_scs.")
+            return super().handle(**options)
+        if options.get("dry_run"):
+            count = overview.count_expired(model_of_sessions())
+            self.stdout.write(f"{count} expired sessions would be removed.")
+            return None
+        with _stopped_by_signals() as stop:
+            self._run(stop, chosen, options)
+        return None
+
+    def _run(self, stop: threading.Event, chosen: dict[str, Any], options: dict[str, Any]) -> None:
+        interval = options.get("interval")
+        while True:
+            started = time.monotonic()
+            count = self._clear(stop, options)
+            # Without options silent, as Django's is: cron sends a mail of what it prints.
+            if chosen or self.stdout.isatty() or options.get("verbosity", 1) > 1:
+                seconds = time.monotonic() - started
+                self.stdout.write(f"Removed {count} expired sessions in {seconds:.1f} s.")
+                self.stdout.flush()
+            if interval is None or stop.wait(interval):
+                break
+
+    def _clear(self, stop: threading.Event, options: dict[str, Any]) -> int:
+        """Remove batch after batch until nothing is left or ``stop`` is set; return the count."""
+        engine = session_class()
+        store = engine.get_store()
+        size, pause = options.get("batch_size") or _BATCH, options.get("pause") or 0
+        bar = _Bar(self.stdout, overview.count_expired) if self.stdout.isatty() else None
+        total = 0
+        while not stop.is_set():
+            count = store.delete_expired(size)
+            total += count
+            signals.tell("swept", engine, "", count=count)
+            if bar is not None:
+                bar.show(total)
+            if count < size or stop.wait(pause):
+                break
+        if bar is not None:
+            bar.end()
+        return total
+
+
+class _Bar:
+    """A progress bar on a terminal."""
+
+    def __init__(self, stdout: Any, count_expired: Any) -> None:
+        self._stdout = stdout
+        self._expected = count_expired(model_of_sessions())
+
+    def show(self, done: int) -> None:
+        share = min(1.0, done / self._expected) if self._expected else 1.0
+        filled = "#" * int(share * _BAR)
+        self._stdout.write(f"\r[{filled:<{_BAR}}] {share:4.0%} {done}", ending="")
+        self._stdout.flush()
+
+    def end(self) -> None:
+        self._stdout.write("")
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[threading.Event]:
+    """Yield an event that SIGTERM and SIGINT set, so that the batch under way comes to its end."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = {
+        number: signal.signal(number, lambda *_: stop.set())
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < sys.maxsize:
+        raise ValueError
+    return number

@@ -21,7 +21,10 @@ class Command(BaseCommand):
         user = _user()
         for text in demo.TEXTS:
             _add(user, text)
-        self.stdout.write(f"Demo login: {demo.EMAIL} / {demo.PASSWORD}")
+        login = f"{demo.EMAIL} / {demo.PASSWORD}"
+        self.stdout.write(
+            f"Try first: open /try/ in two tabs; then log in as {login}, and look at your account."
+        )
 
 
 def _user() -> User:

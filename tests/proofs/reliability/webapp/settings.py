@@ -12,7 +12,6 @@ from tests.settings import DATABASES
 
 _wanted: dict[str, Any] = json.loads(os.environ.get("SITE", "{}"))
 DATABASES["default"].update(_wanted.pop("DATABASE", {}))
-globals().update(_wanted)
 
 INSTALLED_APPS = ["django.contrib.auth", "django.contrib.contenttypes", "django_scs"]
 ROOT_URLCONF = "tests.proofs.reliability.webapp.views"
@@ -26,3 +25,4 @@ LOGGING = {
     "handlers": {"stderr": {"class": "logging.StreamHandler"}},
     "loggers": {"django_scs": {"handlers": ["stderr"]}},
 }
+globals().update(_wanted)

@@ -56,6 +56,25 @@ def flush(request: HttpRequest) -> JsonResponse:
     return JsonResponse({})
 
 
+def log_in(request: HttpRequest) -> JsonResponse:
+    """Sign a user in, who must be signed in already where the query string says ``again``."""
+    from django.contrib.auth import get_user_model, login
+
+    user = get_user_model().objects.get(username=request.GET["user"])
+    if "again" not in request.GET or "_auth_user_id" in request.session:
+        login(request, user)
+    return JsonResponse({"signed_in": "_auth_user_id" in request.session})
+
+
+def revoke_others(request: HttpRequest) -> JsonResponse:
+    from django.contrib.auth import get_user_model
+
+    from django_scs import devices
+
+    user = get_user_model().objects.get(username=request.GET["user"])
+    return JsonResponse({"ended": devices.revoke_user(user, keep=request)})
+
+
 def worker(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"process": os.getpid()})
 
@@ -75,6 +94,8 @@ urlpatterns = [
     path("flash/pop", pop_flash),
     path("renew", renew),
     path("flush", flush),
+    path("login", log_in),
+    path("revoke", revoke_others),
     path("worker", worker),
     path("die", change_and_die),
 ]

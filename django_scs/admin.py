@@ -1,0 +1,207 @@
+"""Sessions in the admin: their fingerprints, never their tokens; pages by expiry, without a count."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from django.apps import apps
+from django.contrib import admin, messages
+from django.contrib.admin.models import DELETION, LogEntry
+from django.contrib.auth import get_user_model
+from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from . import overview
+from .manager import session_class
+from .models import AbstractSession
+
+PAGE: Final = 100
+_SELECTED: Final = "fingerprint"
+# What SQLite's column keeps is exact to less than this.
+_STEP: Final = timedelta(milliseconds=1)
+
+
+class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Lists sessions, shows one, and ends them.
+
+    The order is that of the index on the expiry, which on MySQL ends with the token. A page begins
+    after the last expiry of the page before, so its address has an expiry, and how many rows with
+    that expiry were shown already. Nothing is counted.
+    """
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def get_urls(self) -> list[Any]:
+        name = f"{self.opts.app_label}_{self.opts.model_name}"
+        wrap = self.admin_site.admin_view
+        return [
+            path("", wrap(self.changelist_view), name=f"{name}_changelist"),
+            path("<slug:fingerprint>/", wrap(self.session_view), name=f"{name}_change"),
+            path("<slug:fingerprint>/end/", wrap(self.end_view), name=f"{name}_delete"),
+        ]
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """List a page of sessions, latest expiry first; by POST end those that were chosen."""
+        self._check(self.has_view_permission(request))
+        if request.method == "POST":
+            self._end(request, request.POST.getlist(_SELECTED))
+            return HttpResponseRedirect(request.get_full_path())
+        sessions, following = self._page(request)
+        context = {
+            "title": self.opts.verbose_name_plural,
+            "rows": _with_devices(sessions),
+            "following": following,
+            "about": overview.estimate(self.model),
+            "has_devices": apps.is_installed("django_scs.devices"),
+            "now": timezone.now(),
+        }
+        return self._render(request, "list", context)
+
+    def session_view(self, request: HttpRequest, fingerprint: str) -> HttpResponse:
+        """Show one session; its values to superusers only."""
+        self._check(self.has_view_permission(request))
+        session = self._find(fingerprint)
+        sees_values = request.user.is_active and request.user.is_superuser
+        context = {
+            "title": f"{self.opts.verbose_name} {fingerprint}",
+            "row": _with_devices([session])[0],
+            "size": len(session.data),
+            "sees_values": sees_values,
+            "values": sorted(session.get_decoded().items()) if sees_values else [],
+            "now": timezone.now(),
+        }
+        return self._render(request, "session", context)
+
+    def end_view(self, request: HttpRequest, fingerprint: str) -> HttpResponse:
+        """Ask whether to end a session; by POST end it."""
+        self._check(self.has_delete_permission(request))
+        if request.method == "POST":
+            self._end(request, [fingerprint])
+            return HttpResponseRedirect(self._url("changelist"))
+        session = self._find(fingerprint)
+        title = _("End session %(fingerprint)s?") % {"fingerprint": fingerprint}
+        return self._render(request, "end", {"title": title, "session": session})
+
+    def _page(self, request: HttpRequest) -> tuple[Sequence[AbstractSession], str]:
+        """Return the sessions of a page, and the address's part of the next one, or ""."""
+        query, user = request.GET.get("q", "").strip(), request.GET.get("user", "").strip()
+        sessions = self.model._base_manager.order_by("-expiry", "-token").defer("data")
+        if query:
+            keys = overview.keys_of(self.model, [query]).values()
+            return list(sessions.filter(token__in=keys)), ""
+        if user:
+            return list(sessions.filter(token__in=_keys_of_user(user))[:PAGE]), ""
+        last, shown = _position(request.GET.get("after", ""))
+        if last is not None:
+            sessions = sessions.filter(expiry__lt=last + _STEP)
+        found = list(sessions[shown : shown + PAGE + 1])
+        if len(found) <= PAGE:
+            return found, ""
+        page = found[:PAGE]
+        return page, _after(page, last, shown)
+
+    def _end(self, request: HttpRequest, fingerprints: list[str]) -> None:
+        self._check(self.has_delete_permission(request))
+        keys = overview.keys_of(self.model, fingerprints) if fingerprints else {}
+        model_class = self.model.get_session_store_class()
+        count = overview.destroy(self.model, keys.values(), model_class.destroy_keys)
+        content_type = ContentType.objects.get_for_model(self.model)
+        LogEntry.objects.bulk_create(
+            LogEntry(
+                user=request.user,  # type: ignore[misc]
+                content_type=content_type,
+                object_id=fingerprint,
+                object_repr=fingerprint,
+                action_flag=DELETION,
+            )
+            for fingerprint in keys
+        )
+        text = ngettext("%(count)d session was ended.", "%(count)d sessions were ended.", count)
+        messages.success(request, text % {"count": count})
+
+    def _find(self, fingerprint: str) -> AbstractSession:
+        keys = overview.keys_of(self.model, [fingerprint]).values()
+        session = self.model._base_manager.filter(token__in=keys).first()
+        if session is None:
+            raise Http404(_("There is no such session."))
+        return session  # type: ignore[no-any-return]
+
+    def _render(self, request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
+        common = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "list_url": self._url("changelist"),
+            "may_end": self.has_delete_permission(request),
+        }
+        return TemplateResponse(request, f"django_scs/admin/{template}.html", {**common, **context})
+
+    def _url(self, name: str) -> str:
+        return reverse(
+            f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_{name}"
+        )
+
+    @staticmethod
+    def _check(allowed: bool) -> None:
+        if not allowed:
+            raise PermissionDenied
+
+
+def _position(text: str) -> tuple[datetime | None, int]:
+    """Read where a page begins; None, the first page, if it cannot be read."""
+    moment, _comma, shown = text.partition(",")
+    try:
+        return datetime.fromisoformat(moment), max(0, int(shown))
+    except ValueError:
+        return None, 0
+
+
+def _after(page: Sequence[AbstractSession], last: datetime | None, shown: int) -> str:
+    end = page[-1].expiry
+    again = sum(session.expiry < end + _STEP for session in page)
+    if again == len(page) and last is not None:
+        again += shown
+    return f"{end.isoformat()},{again}"
+
+
+def _keys_of_user(name: str) -> "QuerySet[Any] | list[str]":
+    if not apps.is_installed("django_scs.devices"):
+        return []
+    model: Any = get_user_model()
+    users = model._base_manager.filter(**{model.USERNAME_FIELD: name})
+    device: Any = apps.get_model("scs_devices", "Device")
+    rows = device._default_manager.filter(user__in=list(users), revoked_at=None)
+    return list(rows.values_list("key", flat=True))
+
+
+def _with_devices(sessions: Sequence[AbstractSession]) -> list[tuple[AbstractSession, Any]]:
+    """Return each session with its device, or None. One statement for all of them."""
+    devices = {}
+    if apps.is_installed("django_scs.devices"):
+        model: Any = apps.get_model("scs_devices", "Device")
+        rows = model._default_manager.filter(key__in=[each.pk for each in sessions])
+        devices = {row.key: row for row in rows.select_related("user")}
+    return [(session, devices.get(session.pk)) for session in sessions]
+
+
+def _register() -> None:
+    try:
+        find_model = getattr(session_class(), "get_model_class", None)
+    except ImproperlyConfigured:
+        # Another engine's sessions; manage.py check says so where that is wrong.
+        return
+    if find_model is not None:
+        admin.site.register(find_model(), SessionAdmin)
+
+
+_register()

@@ -1,0 +1,71 @@
+"""What is known of a client: its address as far as the project trusts it, and its user agent."""
+
+import ipaddress
+from functools import lru_cache
+from typing import Any, Final
+
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+
+from . import settings
+
+_LONGEST_AGENT: Final = 512
+_SHOWN: Final = 60
+#: How many bits of a shortened address remain.
+_NETWORKS: Final = {4: 24, 6: 48}
+# What the parser says of something that it does not know.
+_UNKNOWN: Final = {None, "", "Other"}
+
+
+def address_of(request: HttpRequest | None) -> str | None:
+    """Return the client's address by SCS_DEVICES_ADDRESS; None if there is none that can be read."""
+    find = settings.address()
+    if request is None or find is None:
+        return None
+    try:
+        found = ipaddress.ip_address(str(find(request)).strip())
+    except ValueError:
+        return None
+    if settings.shorten_address():
+        found = ipaddress.ip_network((found, _NETWORKS[found.version]), strict=False)[0]
+    return str(found)
+
+
+def agent_of(request: HttpRequest | None) -> str:
+    """Return the user agent of a request, without control characters and at most 512 characters."""
+    text = request.META.get("HTTP_USER_AGENT", "") if request is not None else ""
+    return "".join(each for each in text if each.isprintable())[:_LONGEST_AGENT]
+
+
+@lru_cache(maxsize=1024)
+def families(agent: str) -> tuple[str, str] | None:
+    """Return browser and system by name, "" for what is unknown; None without the package for it.
+
+    Versions and models are left out: browsers give false ones.
+    """
+    try:
+        import ua_parser
+    except ImportError:
+        return None
+    found: Any = ua_parser.parse(agent)
+    return _family(found.user_agent), _family(found.os)
+
+
+def describe(agent: str) -> str:
+    """Return a name that its user recognises, such as "Chrome on Windows".
+
+    Without the extra ``django_scs[devices]`` it is what the browser says of itself, shortened.
+    """
+    browser, system = families(agent) or ("", "")
+    if browser and system:
+        return _("%(browser)s on %(system)s") % {"browser": browser, "system": system}
+    if browser or system:
+        return browser or system
+    if not agent:
+        return _("Unknown device")
+    return agent if len(agent) <= _SHOWN else f"{agent[:_SHOWN]}…"
+
+
+def _family(part: Any) -> str:
+    family = getattr(part, "family", None)
+    return "" if family in _UNKNOWN else str(family)

@@ -1,0 +1,295 @@
+"""Lets the rows of devices follow their sessions, by the signals of sessions.
+
+A session of a signed-in user names its device among its values: the row's id, and a digest of the
+store key and the user for which that was written. A request compares it, which needs no statement.
+Another key or user, or no device, means that another application renewed or opened the session.
+"""
+
+import hashlib
+import time
+import uuid
+from contextvars import ContextVar
+from typing import Any, Final, NamedTuple
+from weakref import WeakKeyDictionary, ref
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.signals import user_logged_in
+from django.core.signals import request_finished
+from django.db import router, transaction
+from django.db.models import Q
+from django.dispatch import Signal
+from django.http import HttpRequest
+from django.utils import timezone
+
+from .. import signals, tokens
+from ..manager import session_class
+from . import clients, insertion, rows
+from .models import Device
+from .signals import signed_in
+
+#: Under which key a session names its device.
+MARKER: Final = "_scs_device"
+
+
+class _Owner(NamedTuple):
+    """A row that is a session's, and the user that it is about, as sessions name users."""
+
+    device_id: uuid.UUID
+    user: str
+
+
+class _SignIn:
+    """A row that is due when the session is stored."""
+
+    def __init__(self, device: Device, request: HttpRequest | None) -> None:
+        self.device = device
+        self.request = request
+        self.written = False
+        self.fate: Any = None
+
+    @property
+    def is_due(self) -> bool:
+        return not self.written or (self.fate is not None and self.fate.undone)
+
+
+_owners: WeakKeyDictionary[Any, _Owner] = WeakKeyDictionary()
+_sign_ins: WeakKeyDictionary[Any, _SignIn] = WeakKeyDictionary()
+_of_this_request: ContextVar[Any] = ContextVar("django_scs.devices", default=None)
+
+
+def connect() -> None:
+    """Connect the receivers."""
+    for signal, receiver in _RECEIVERS:
+        signal.connect(receiver, dispatch_uid=f"django_scs.devices.{receiver.__name__}")
+
+
+def disconnect() -> None:
+    """Disconnect the receivers: rows follow no session any more."""
+    for signal, receiver in _RECEIVERS:
+        signal.disconnect(dispatch_uid=f"django_scs.devices.{receiver.__name__}")
+
+
+def device_id(session: Any) -> uuid.UUID | None:
+    """Return the id of the device of a session, or None if nobody is signed in."""
+    name = str(session.get(MARKER, "")).partition(".")[0]
+    try:
+        return uuid.UUID(hex=name)
+    except ValueError:
+        return None
+
+
+def session_of_this_request() -> Any:
+    """Return the session that the current request has loaded or signed in; None if there is none."""
+    found = _of_this_request.get()
+    return None if found is None else found()
+
+
+def _mark(device_id: uuid.UUID, key: str, user: str) -> str:
+    digest = hashlib.sha256(f"{key} {user}".encode()).hexdigest()
+    return f"{device_id.hex}.{digest[:8]}"
+
+
+def _is_ours(sender: Any) -> bool:
+    return sender is session_class()
+
+
+# At a sign-in
+
+
+def _on_login(request: HttpRequest | None, user: Any, **kwargs: Any) -> None:
+    session: Any = getattr(request, "session", None)
+    if not _is_ours(type(session)):
+        return
+    _of_this_request.set(ref(session))
+    user_id = user._meta.pk.value_to_string(user)
+    owner = _owners.get(session)
+    if owner is not None and (device_id(session), user_id) == owner:
+        # The same user again, with a new token: the row has followed.
+        return
+    device = _new_device(session, user.pk, request)
+    _sign_ins[session] = _SignIn(device, request)
+    # Until the session has a token, the mark is for none, and is made right at the next request.
+    session[MARKER] = _mark(device.pk, session.store_key(session.token()), user_id)
+
+
+def _on_saved(
+    sender: Any, session: Any, key: str, request: HttpRequest | None, user: Any, **kwargs: Any
+) -> None:
+    if not _is_ours(sender):
+        return
+    owner, sign_in = _owners.get(session), _sign_ins.get(session)
+    if owner is not None and owner.user != user:
+        Device.objects.filter(pk=owner.device_id, revoked_at=None).delete()
+        del _owners[session]
+    if sign_in is not None and sign_in.is_due and user is not None:
+        _insert(session, sign_in, key, user)
+
+
+def _insert(session: Any, sign_in: _SignIn, key: str, user: str) -> None:
+    device = sign_in.device
+    device.key, device.fingerprint = key, tokens.fingerprint(key)
+    device.ends = session.deadline()
+    try:
+        written = insertion.insert(device, time.monotonic() - session._opened)
+    except Exception:
+        # A session that is not listed could not be revoked.
+        session_class().destroy_keys([key])
+        raise
+    if not written:
+        # All sessions of the user were ended since this request began.
+        session_class().destroy_keys([key])
+        return
+    sign_in.written, sign_in.fate = True, session.get_store().fate()
+    _owners[session] = _Owner(device.pk, user)
+    signed_in.send_robust(Device, device=device, request=sign_in.request)
+
+
+def _new_device(session: Any, user_id: Any, request: HttpRequest | None) -> Device:
+    now = timezone.now()
+    return Device(
+        user_id=user_id,
+        signed_in=now,
+        last_seen=now,
+        address=clients.address_of(request),
+        user_agent=clients.agent_of(request),
+    )
+
+
+# At a request
+
+
+def _on_loaded(
+    sender: Any, session: Any, key: str, request: HttpRequest | None, user: Any, **kwargs: Any
+) -> None:
+    if not _is_ours(sender):
+        return
+    _of_this_request.set(ref(session))
+    named = device_id(session)
+    if user is None:
+        if named is not None:
+            _sign_out(session, named, key)
+        return
+    if named is None or session[MARKER] != _mark(named, key, user):
+        with transaction.atomic(using=router.db_for_write(Device)):
+            named = _find(session, named, key, user, request)
+    if named is not None:
+        _owners[session] = _Owner(named, user)
+
+
+def _sign_out(session: Any, named: uuid.UUID, key: str) -> None:
+    """Remove the row of a session that another application has signed out."""
+    _drop(_candidates(named, key), key)
+    session.pop(MARKER, None)
+
+
+def _drop(found: list[Device], key: str) -> None:
+    """Remove those of some rows that are no living session's but the one's under ``key``."""
+    mine = Device.objects.filter(pk__in=[row.pk for row in found], revoked_at=None)
+    others = {row.pk for row in rows.alive(mine) if row.key != key}
+    mine.exclude(pk__in=others).delete()
+
+
+def _find(
+    session: Any, named: uuid.UUID | None, key: str, user: str, request: HttpRequest | None
+) -> uuid.UUID | None:
+    """Return the id of the row of a session that another application opened or renewed.
+
+    The row gets the new key; without one, it is made. A revoked session ends here: None.
+    """
+    found = _candidates(named, key)
+    mine = [row for row in found if str(row.user_id) == user]
+    if any(row.revoked_at is not None for row in mine):
+        session.flush()
+        return None
+    # The others are about a user who was signed in before.
+    _drop([row for row in found if row not in mine[:1]], key)
+    if not mine:
+        return _make(session, key, user, request)
+    if not _move(session, mine[0].pk, key):
+        session.flush()
+        return None
+    session[MARKER] = _mark(mine[0].pk, key, user)
+    return mine[0].pk
+
+
+def _make(session: Any, key: str, user: str, request: HttpRequest | None) -> uuid.UUID | None:
+    """Make the row of a session that another application opened; None if there is no such user."""
+    model = get_user_model()
+    if not model._base_manager.filter(pk=user).exists():
+        return None
+    device = _new_device(session, model._meta.pk.to_python(user), request)
+    _insert(session, _SignIn(device, request), key, user)
+    session[MARKER] = _mark(device.pk, key, user)
+    return device.pk
+
+
+def _candidates(named: uuid.UUID | None, key: str) -> list[Device]:
+    """Return the row that a session names, and the one under its key, in this order."""
+    found = Device.objects.filter(Q(key=key) | Q(pk=named))
+    return sorted(found, key=lambda row: row.pk != named)
+
+
+def _move(session: Any, found: uuid.UUID, key: str) -> bool:
+    """Give a row the key of its session; False if it was revoked or removed."""
+    return bool(
+        Device.objects.filter(pk=found, revoked_at=None).update(
+            key=key,
+            fingerprint=tokens.fingerprint(key),
+            last_seen=timezone.now(),
+            ends=session.deadline(),
+        )
+    )
+
+
+# At a new token, and at the end
+
+
+def _on_renewed(sender: Any, session: Any, key: str, user: Any, **kwargs: Any) -> None:
+    owner, sign_in = _owners.get(session), _sign_ins.get(session)
+    if not _is_ours(sender) or user is None:
+        return
+    if owner is not None:
+        if not _move(session, owner.device_id, key) and _is_revoked(owner.device_id):
+            # Revoked while the token was renewed. Nobody knows the new one yet.
+            session.get_store().delete(key)
+            return
+        session[MARKER] = _mark(owner.device_id, key, user)
+    elif sign_in is not None:
+        session[MARKER] = _mark(sign_in.device.pk, key, user)
+
+
+def _is_revoked(device_id: uuid.UUID) -> bool:
+    return Device.objects.filter(pk=device_id).exclude(revoked_at=None).exists()
+
+
+def _on_destroyed(sender: Any, session: Any, key: str, **kwargs: Any) -> None:
+    if session is None or not _is_ours(sender):
+        return
+    _sign_ins.pop(session, None)
+    owner = _owners.get(session)
+    mine = Device.objects.filter(revoked_at=None)
+    if owner is not None:
+        mine.filter(pk=owner.device_id).delete()
+    elif "_session_cache" not in vars(session):
+        # It was destroyed without having been read, so nobody knows whose it was.
+        mine.filter(key=key).delete()
+
+
+def _on_swept(sender: Any, count: int, **kwargs: Any) -> None:
+    if _is_ours(sender):
+        rows.sweep(max(count, 1))
+
+
+def _on_request_finished(**kwargs: Any) -> None:
+    _of_this_request.set(None)
+
+
+_RECEIVERS: Final[tuple[tuple[Signal, Any], ...]] = (
+    (user_logged_in, _on_login),
+    (signals.session_saved, _on_saved),
+    (signals.session_loaded, _on_loaded),
+    (signals.session_renewed, _on_renewed),
+    (signals.session_destroyed, _on_destroyed),
+    (signals.sessions_swept, _on_swept),
+    (request_finished, _on_request_finished),
+)

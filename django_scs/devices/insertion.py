@@ -1,0 +1,72 @@
+"""The one statement of a login: the row of a device, unless the user's sessions were just ended."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from django.db import connections, router
+from django.db.models import Field
+
+from ..fields import adapt_expiry
+from ..stores.dialects import DIALECTS
+from .models import Device, Revocation
+
+_INSERT: Final = (
+    "INSERT INTO {devices} ({columns}) SELECT {values} FROM (SELECT 1) AS one"
+    " WHERE NOT EXISTS (SELECT 1 FROM {revocations} WHERE {user} = %s AND {at} > {then})"
+)
+
+_NOTE: Final = "INSERT INTO {revocations} ({user}, {at}) VALUES (%s, {now}) {or_update}"
+_OR_UPDATE: Final = {
+    True: "ON DUPLICATE KEY UPDATE at = VALUES(at)",
+    False: "ON CONFLICT (user_id) DO UPDATE SET at = excluded.at",
+}
+
+
+def insert(device: Device, seconds: float) -> bool:
+    """Write a new row; False if all sessions of its user were ended within the last ``seconds``.
+
+    A revocation is written down before its last look for rows, and this looks for a revocation
+    while it writes the row: one of the two sees the other.
+    """
+    connection = connections[router.db_for_write(Device)]
+    then, began = _since(connection.vendor, seconds)
+    quote = connection.ops.quote_name
+    fields: list[Field[object, object]] = list(Device._meta.concrete_fields)
+    sql = _INSERT.format(
+        devices=quote(Device._meta.db_table),
+        columns=", ".join(quote(str(field.column)) for field in fields),
+        values=", ".join(["%s"] * len(fields)),
+        revocations=quote(Revocation._meta.db_table),
+        user=quote("user_id"),
+        at=quote("at"),
+        then=then,
+    )
+    values = [field.get_db_prep_save(field.pre_save(device, True), connection) for field in fields]
+    user = values[[field.name for field in fields].index("user")]
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [*values, user, began])
+        return bool(cursor.rowcount > 0)
+
+
+def _since(vendor: str, seconds: float) -> tuple[str, Any]:
+    """Return the SQL of the moment ``seconds`` ago, and its parameter."""
+    if vendor == "sqlite":
+        # Its clock is ours, and is read when the statement has waited for the lock.
+        return "%s", adapt_expiry(datetime.now(UTC) - timedelta(seconds=seconds), vendor)
+    dialect = DIALECTS[vendor]
+    return dialect.then, dialect.adapt_ttl(-seconds)
+
+
+def note_revocation(user_id: Any) -> None:
+    """Write down that all sessions of a user end now."""
+    connection = connections[router.db_for_write(Revocation)]
+    pk = Revocation._meta.pk
+    sql = _NOTE.format(
+        revocations=connection.ops.quote_name(Revocation._meta.db_table),
+        user=connection.ops.quote_name("user_id"),
+        at=connection.ops.quote_name("at"),
+        now=DIALECTS[connection.vendor].now,
+        or_update=_OR_UPDATE[connection.vendor == "mysql"],
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [pk.get_db_prep_save(user_id, connection)])

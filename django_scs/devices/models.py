@@ -1,0 +1,79 @@
+"""The table of devices: a row for each signed-in session."""
+
+import uuid
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from .. import conf
+from ..fields import ExpiryField, TokenField
+from .clients import describe
+
+
+class Device(models.Model):
+    """A browser, or another client, in which a user is signed in.
+
+    ``id`` is all that pages and addresses show of it. ``key`` is the session's store key, a plain
+    column: a foreign key would fail on a table that a Go application made, and lose the row when that
+    application writes. A row may outlive its session: only ``devices.of`` tells who is signed in.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("user")
+    )
+    key = TokenField(_("store key"), unique=True)
+    fingerprint = models.CharField(_("fingerprint"), max_length=12, db_index=True)
+    signed_in = models.DateTimeField(_("signed in"))
+    #: Written at the sign-in and with each new token. ``seen`` knows better.
+    last_seen = models.DateTimeField(_("last seen"))
+    #: The session's deadline, after which the row is of no use.
+    ends = models.DateTimeField(_("ends"), db_index=True)
+    address = models.GenericIPAddressField(_("address"), null=True)
+    user_agent = models.CharField(_("user agent"), max_length=512, blank=True)
+    #: A revoked row stays until no session can name it any more.
+    revoked_at = models.DateTimeField(_("revoked"), null=True)
+
+    #: The session's expiry, where the row came with its session.
+    expiry: datetime | None = None
+
+    class Meta:
+        db_table = "scs_devices"
+        verbose_name = _("device")
+        verbose_name_plural = _("devices")
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def name(self) -> str:
+        """A name to be read by the user, such as "Chrome on Windows"."""
+        return describe(self.user_agent)
+
+    @property
+    def seen(self) -> datetime:
+        """When the session was last used, to the touch interval where there is an idle timeout."""
+        idle = conf.options().idle_timeout
+        if idle is None or self.expiry is None or self.expiry > self.ends:
+            return self.last_seen
+        touched = self.expiry - timedelta(seconds=idle)
+        return max(self.last_seen, touched) if touched <= timezone.now() else self.last_seen
+
+
+class Revocation(models.Model):
+    """When all sessions of a user were last ended: a login that was under way then has to end too."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="+"
+    )
+    #: By the clock of the database.
+    at = ExpiryField()
+
+    class Meta:
+        db_table = "scs_revocations"
+
+    def __str__(self) -> str:
+        return f"{self.user_id} at {self.at}"

@@ -1,0 +1,160 @@
+"""What ends sessions without being asked, each off by default: see docs/devices.md."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+from django.contrib.auth import SESSION_KEY, get_user_model
+from django.contrib.auth.models import AnonymousUser
+from django.contrib.auth.signals import user_logged_in
+from django.core.exceptions import PermissionDenied
+from django.core.mail import send_mail
+from django.db import router, transaction
+from django.db.models import Model
+from django.db.models.signals import post_delete, post_save, pre_delete, pre_save
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.utils.translation import gettext as _
+
+from ..manager import session_class
+from . import follow, revocation, settings
+from .clients import families
+from .models import Device
+from .rows import alive
+from .signals import new_device, signed_in
+
+#: Where a user that is being saved keeps which fields are about to change.
+_CHANGED: Final = "_scs_changed"
+_KEYS: Final = "_scs_keys"
+
+
+def connect() -> None:
+    """Connect the receivers."""
+    model = get_user_model()
+    for signal, receiver in _OF_USERS:
+        signal.connect(receiver, sender=model, dispatch_uid=_uid(receiver))
+    for signal, receiver in _OF_SIGN_INS:
+        signal.connect(receiver, dispatch_uid=_uid(receiver))
+
+
+def _uid(receiver: Callable[..., None]) -> str:
+    return f"django_scs.devices.{receiver.__name__}"
+
+
+# Changes of a user
+
+
+def _before_save(instance: Any, raw: bool = False, update_fields: Any = None, **kw: Any) -> None:
+    watched = [
+        name for name in _watched(instance) if update_fields is None or name in update_fields
+    ]
+    if raw or instance._state.adding or not watched:
+        return
+    manager = type(instance)._base_manager.using(router.db_for_write(type(instance)))
+    before = manager.filter(pk=instance.pk).values(*watched).first() or {}
+    changed = {name for name in before if before[name] != getattr(instance, name)}
+    setattr(instance, _CHANGED, changed)
+
+
+def _after_save(instance: Any, **kwargs: Any) -> None:
+    changed = instance.__dict__.pop(_CHANGED, set())
+    if "is_active" in changed and not instance.is_active:
+        _when_committed(instance, partial(revocation.revoke_user, instance))
+    elif changed - {"is_active"}:
+        kept = follow.session_of_this_request()
+        user_id = instance._meta.pk.value_to_string(instance)
+        if kept is not None and kept.get(SESSION_KEY) != user_id:
+            kept = None
+        _when_committed(instance, partial(revocation.revoke_others, instance, kept))
+
+
+def _watched(user: Any) -> list[str]:
+    fields = {"password": "password", "email": user.get_email_field_name()}
+    names = [fields[name] for name in settings.end_others_on()]
+    return [*names, "is_active"] if settings.end_with_user() else names
+
+
+def _before_delete(instance: Any, **kwargs: Any) -> None:
+    if settings.end_with_user():
+        # Their rows go with the user.
+        keys = list(Device.objects.filter(user=instance.pk).values_list("key", flat=True))
+        setattr(instance, _KEYS, keys)
+
+
+def _after_delete(instance: Any, **kwargs: Any) -> None:
+    keys = instance.__dict__.pop(_KEYS, [])
+    if keys:
+        _when_committed(instance, partial(session_class().destroy_keys, keys))
+
+
+def _when_committed(user: Model, work: Callable[[], object]) -> None:
+    # Before the change is seen by all, a login could still pass by what it was.
+    transaction.on_commit(work, using=router.db_for_write(type(user)))
+
+
+# Sign-ins
+
+
+def _refuse(request: HttpRequest | None, user: Any, **kwargs: Any) -> None:
+    limit = settings.limit()
+    if request is None or limit is None or not settings.refuse_over_limit():
+        return
+    session: Any = request.session
+    mine = follow.device_id(session)
+    others = alive(Device.objects.filter(user=user, revoked_at=None))
+    if sum(device.pk != mine for device in others) >= limit:
+        session.flush()
+        request.user = AnonymousUser()
+        raise PermissionDenied(
+            _("You are signed in on too many devices. Sign out on another first.")
+        )
+
+
+def _end_oldest(device: Device, **kwargs: Any) -> None:
+    limit = settings.limit()
+    if limit is None or settings.refuse_over_limit():
+        return
+    rows = Device.objects.filter(user=device.user_id, revoked_at=None).order_by("-signed_in", "pk")
+    for row in alive(rows)[limit:]:
+        revocation.revoke(row)
+
+
+def _look_for_new(device: Device, request: HttpRequest | None, **kwargs: Any) -> None:
+    mail = settings.mail_new()
+    if not mail and not new_device.has_listeners(Device):
+        return
+    others = Device.objects.filter(user=device.user_id).exclude(pk=device.pk)
+    known = {_kind(agent) for agent in others.values_list("user_agent", flat=True).distinct()}
+    if _kind(device.user_agent) in known:
+        return
+    new_device.send_robust(Device, device=device, request=request)
+    if mail:
+        transaction.on_commit(partial(_send_mail, device), robust=True)
+
+
+def _kind(agent: str) -> Any:
+    return families(agent) or "".join(each for each in agent if not each.isdigit())
+
+
+def _send_mail(device: Device) -> None:
+    user: Any = device.user
+    address = getattr(user, user.get_email_field_name(), "")
+    if not address:
+        return
+    context = {"device": device, "user": user}
+    subject = render_to_string("scs_devices/new_device_subject.txt", context)
+    body = render_to_string("scs_devices/new_device.txt", context)
+    send_mail(" ".join(subject.split()), body, None, [address])
+
+
+_OF_USERS: Final[tuple[tuple[Any, Callable[..., None]], ...]] = (
+    (pre_save, _before_save),
+    (post_save, _after_save),
+    (pre_delete, _before_delete),
+    (post_delete, _after_delete),
+)
+_OF_SIGN_INS: Final[tuple[tuple[Any, Callable[..., None]], ...]] = (
+    (user_logged_in, _refuse),
+    (signed_in, _end_oldest),
+    (signed_in, _look_for_new),
+)

@@ -1,0 +1,108 @@
+"""Ends sessions so that none escapes by a new token."""
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from typing import Any, Final
+
+from django.contrib.auth import SESSION_KEY
+from django.db import connections, router
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+
+from .. import conf
+from ..backoff import LIMIT
+from ..exceptions import SessionBusy
+from ..manager import session_class
+from . import follow, insertion
+from .models import Device
+from .rows import with_expiry
+
+#: How many rows are ended at once.
+_BATCH: Final = 500
+
+
+def revoke(device: Device) -> bool:
+    """See ``devices.revoke``."""
+    return _revoke(Device.objects.filter(pk=device.pk)) > 0
+
+
+def revoke_user(user: Any, *, keep: HttpRequest | None = None, scan: bool = False) -> int:
+    """See ``devices.revoke_user``."""
+    kept = None if keep is None else keep.session
+    return revoke_others(user, kept, scan=scan)
+
+
+def revoke_others(user: Any, kept: Any, *, scan: bool = False) -> int:
+    """Do what ``revoke_user`` does, given the session to be kept, or None."""
+    rows = Device.objects.filter(user=user)
+    if kept is not None:
+        rows = rows.exclude(key=_key_of(kept))
+        if (device_id := follow.device_id(kept)) is not None:
+            rows = rows.exclude(pk=device_id)
+    ended = _revoke(rows, partial(insertion.note_revocation, user.pk))
+    return ended + _scan(user, kept) if scan else ended
+
+
+def _revoke(rows: "QuerySet[Device]", note: Callable[[], None] | None = None) -> int:
+    """Destroy the sessions of some rows, and mark the rows, until none is unmarked.
+
+    Both go by the keys that were just read: a row that moved to a new key meanwhile is met again. A
+    renewal moves its row after its session, and destroys the session if the row is marked. ``note`` is
+    called before each look but the first: who signs in after the last one signs in afterwards.
+    """
+    ended, until = 0, time.monotonic() + LIMIT
+    batch = _unmarked(rows)
+    while batch or note is not None:
+        if time.monotonic() > until:
+            raise SessionBusy(batch[0].fingerprint, LIMIT)
+        if batch:
+            ended += _end(batch)
+        if note is not None:
+            note()
+        batch = _unmarked(rows)
+        if not batch:
+            break
+    return ended
+
+
+def _end(batch: list[Device]) -> int:
+    keys = [row.key for row in batch]
+    # Where the rows were not joined with their sessions, nobody knows which are dead.
+    dead = [row.key for row in batch if vars(row).get("expiry", ...) is None]
+    ended = session_class().destroy_keys(keys, dead=dead)
+    now = timezone.now()
+    Device.objects.filter(key__in=keys, revoked_at=None).update(
+        # Until then a session that another application has renewed can name the row.
+        revoked_at=now,
+        ends=now + timedelta(seconds=conf.options().lifetime),
+    )
+    return ended
+
+
+def _unmarked(rows: "QuerySet[Device]") -> list[Device]:
+    rows = rows.filter(revoked_at=None).only("key", "fingerprint")
+    joined = with_expiry(rows)
+    rows = rows if joined is None else joined
+    if connections[router.db_for_write(Device)].in_atomic_block:
+        # A transaction's snapshot would show the same rows for ever.
+        rows = rows.select_for_update()
+    return list(rows.using(router.db_for_write(Device))[:_BATCH])
+
+
+def _scan(user: Any, kept: Any) -> int:
+    """Destroy the sessions of a user that have no row, or one that is marked."""
+    user_id = user._meta.pk.value_to_string(user)
+    ended = 0
+    for session in session_class().iterate():
+        theirs = session.get(SESSION_KEY) == user_id
+        if theirs and (kept is None or session.fingerprint() != kept.fingerprint()):
+            ended += session.flush()
+    return ended
+
+
+def _key_of(session: Any) -> str:
+    token = session.token()
+    return str(session.store_key(token)) if token else ""

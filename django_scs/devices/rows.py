@@ -1,0 +1,66 @@
+"""Rows of devices beside the sessions that they are about."""
+
+from datetime import timedelta
+from typing import Final
+
+from django.db import router
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.utils import timezone
+
+from .. import conf
+from ..expressions import StoreNow
+from ..manager import session_class
+from .models import Device
+
+#: How many rows a statement removes at most.
+_SWEEP: Final = 200
+
+
+def with_expiry(rows: "QuerySet[Device]") -> "QuerySet[Device] | None":
+    """Return the rows with the expiry of their sessions, None for dead ones.
+
+    None if the sessions are in no table, or in another database.
+    """
+    find_model = getattr(session_class(), "get_model_class", None)
+    if find_model is None:
+        return None
+    model = find_model()
+    if router.db_for_read(model) != router.db_for_read(Device):
+        return None
+    live = model._base_manager.filter(token=OuterRef("key"), expiry__gt=StoreNow())
+    return rows.annotate(**{"expiry": Subquery(live.values("expiry")[:1])})  # noqa: PIE804 -- a name of ours
+
+
+def alive(rows: "QuerySet[Device]") -> list[Device]:
+    """Return the rows whose sessions are alive, each with its session's expiry. One statement.
+
+    Where they cannot be joined it is one look into the store for each row.
+    """
+    joined = with_expiry(rows)
+    if joined is not None:
+        return [row for row in joined if row.expiry is not None]
+    store = session_class().get_store()
+    return [row for row in rows if (found := store.find(row.key)) is not None and found.is_live]
+
+
+def sweep(limit: int) -> int:
+    """Remove about ``limit`` rows that no living session can name; return how many were removed."""
+    removed = 0
+    while (count := _sweep_batch()) and (removed := removed + count) < limit:
+        pass
+    return removed
+
+
+def _sweep_batch() -> int:
+    now = timezone.now()
+    over = Device.objects.filter(ends__lt=now).order_by("ends").values_list("pk", flat=True)
+    keys = list(over[:_SWEEP])
+    if not keys:
+        return 0
+    rows = Device.objects.filter(pk__in=keys)
+    living = [row.pk for row in alive(rows.filter(revoked_at=None))]
+    if living:
+        # A session whose deadline was moved.
+        later = now + timedelta(seconds=conf.options().lifetime)
+        rows.filter(pk__in=living).update(ends=later)
+    return rows.exclude(pk__in=living).delete()[0]

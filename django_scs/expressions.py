@@ -1,0 +1,21 @@
+"""The store's clock in a query of the ORM."""
+
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Func
+
+from .fields import ExpiryField
+from .stores.dialects import DIALECTS
+
+
+class StoreNow(Func):
+    """What the store compares ``expiry`` with, on the clock of the database: UTC, of the statement."""
+
+    def __init__(self) -> None:
+        super().__init__(output_field=ExpiryField())
+
+    def as_sql(  # type: ignore[override]
+        self, compiler: Any, connection: BaseDatabaseWrapper, **kwargs: Any
+    ) -> tuple[str, tuple[()]]:
+        return DIALECTS[connection.vendor].now, ()

@@ -1,0 +1,192 @@
+"""Revoked sessions are dead, whatever they do meanwhile."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth import login
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.test import RequestFactory
+
+from django_scs import devices, signals
+from django_scs.backends.db import SessionStore
+from django_scs.devices import follow, revocation
+from django_scs.devices.models import Device
+from django_scs.exceptions import SessionBusy
+
+from .conftest import is_alive, row_of, statements_of, token_of
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.devices,
+    pytest.mark.urls("tests.urls"),
+]
+
+
+def request_of(client: Any) -> Any:
+    return type("Request", (), {"session": SessionStore(token_of(client))})()
+
+
+def test_revoke_ends_one(sign_in: Any, ada: User) -> None:
+    first, second = sign_in(), sign_in()
+    assert devices.revoke(row_of(first))
+    assert [is_alive(first), is_alive(second)] == [False, True]
+    assert [device.pk for device in devices.of(ada)] == [row_of(second).pk]
+
+
+def test_revoke_says_when_it_was_over(sign_in: Any) -> None:
+    device = row_of(sign_in())
+    assert devices.revoke(device)
+    assert not devices.revoke(device)
+
+
+def test_revoke_user_ends_all_of_hers(sign_in: Any, ada: User) -> None:
+    bob = User.objects.create_user("bob")
+    clients, other = [sign_in() for _ in range(3)], sign_in(bob)
+    assert devices.revoke_user(ada) == 3
+    assert [is_alive(client) for client in clients] == [False] * 3
+    assert is_alive(other)
+    assert devices.of(ada) == []
+
+
+def test_revoke_user_keeps_one(sign_in: Any, ada: User) -> None:
+    clients = [sign_in() for _ in range(3)]
+    assert devices.revoke_user(ada, keep=request_of(clients[1])) == 2
+    assert [is_alive(client) for client in clients] == [False, True, False]
+    clients[1].get("/renew/")
+    assert is_alive(clients[1])
+
+
+def test_revoke_user_takes_few_statements(sign_in: Any, ada: User) -> None:
+    for _ in range(5):
+        sign_in()
+    found = statements_of(lambda: devices.revoke_user(ada), "s")
+    assert found == ["SELECT", "DELETE", "UPDATE", "INSERT", "SELECT"]
+
+
+def test_revoked_sessions_are_told_as_destroyed(sign_in: Any, ada: User) -> None:
+    clients, told = [sign_in(), sign_in()], []
+    SessionStore(token_of(clients[0])).delete()
+
+    def note(key: str, **kwargs: Any) -> None:
+        told.append(key)
+
+    signals.session_destroyed.connect(note)
+    devices.revoke_user(ada)
+    signals.session_destroyed.disconnect(note)
+    assert told == [SessionStore.store_key(token_of(clients[1]))]
+
+
+def test_a_request_that_is_under_way_loses_its_session(sign_in: Any, ada: User) -> None:
+    client = sign_in()
+    session = SessionStore(token_of(client))
+    session["color"] = "red"
+    devices.revoke_user(ada)
+    session.commit()
+    assert not is_alive(client)
+    assert not SessionStore(token_of(client)).is_stored()
+
+
+def test_a_new_token_that_overtakes_the_mark_dies(
+    sign_in: Any, ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The session is renamed, then its row is marked, then the row is to move."""
+    session = SessionStore(token_of(sign_in()))
+    session.get("color")
+    move = follow._move
+
+    def move_late(*args: Any) -> bool:
+        Device.objects.update(revoked_at="2026-01-01T00:00Z")
+        return move(*args)
+
+    monkeypatch.setattr(follow, "_move", move_late)
+    session.cycle_key()
+    session["color"] = "red"
+    assert session.commit().token == ""
+    assert list(SessionStore.iterate()) == []
+
+
+def test_a_new_token_between_look_and_mark_is_met_again(
+    sign_in: Any, ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = SessionStore(token_of(sign_in()))
+    unmarked, renewed = revocation._unmarked, []
+
+    def unmarked_and_renew(rows: Any) -> Any:
+        found = unmarked(rows)
+        if not renewed:
+            session.cycle_key()
+            session.save()
+            renewed.append(session.token())
+        return found
+
+    monkeypatch.setattr(revocation, "_unmarked", unmarked_and_renew)
+    assert devices.revoke_user(ada) == 1
+    assert not SessionStore(renewed[0]).is_stored()
+
+
+def test_revoke_user_gives_up_in_the_end(
+    sign_in: Any, ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = SessionStore(token_of(sign_in()))
+    unmarked = revocation._unmarked
+
+    def unmarked_and_renew(rows: Any) -> Any:
+        found = unmarked(rows)
+        session.cycle_key()
+        session.save()
+        return found
+
+    monkeypatch.setattr(revocation, "_unmarked", unmarked_and_renew)
+    monkeypatch.setattr(revocation, "LIMIT", 0.2)
+    with pytest.raises(SessionBusy):
+        devices.revoke_user(ada)
+
+
+def test_revocation_inside_a_transaction(sign_in: Any, ada: User) -> None:
+    client = sign_in()
+    with transaction.atomic():
+        assert devices.revoke_user(ada) == 1
+    assert not is_alive(client)
+
+
+def test_revocation_that_is_rolled_back(sign_in: Any, ada: User) -> None:
+    client = sign_in()
+    with transaction.atomic():
+        devices.revoke_user(ada)
+        transaction.set_rollback(True)
+    assert is_alive(client)
+    assert len(devices.of(ada)) == 1
+
+
+def test_a_login_that_is_under_way_ends_too(sign_in: Any, ada: User) -> None:
+    """Its session is stored, and its row is not, when the revocation looks for the last time."""
+    request: Any = RequestFactory().get("/")
+    request.session = SessionStore()
+    login(request, ada)
+    devices.revoke_user(ada)
+    request.session.save()
+    assert devices.of(ada) == []
+    assert list(SessionStore.iterate()) == []
+
+
+def test_a_login_after_the_revocation_stays(sign_in: Any, ada: User) -> None:
+    devices.revoke_user(ada)
+    devices.revoke_user(ada)
+    client = sign_in()
+    assert is_alive(client)
+    assert len(devices.of(ada)) == 1
+
+
+def test_the_same_user_again_in_a_session_that_was_revoked_meanwhile(
+    sign_in: Any, ada: User
+) -> None:
+    request: Any = RequestFactory().get("/")
+    request.session = SessionStore(token_of(sign_in()))
+    request.session.get("color")
+    devices.revoke_user(ada)
+    login(request, ada)
+    request.session.save()
+    assert list(SessionStore.iterate()) == []

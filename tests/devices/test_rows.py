@@ -1,0 +1,304 @@
+"""The rows of devices follow their sessions, and cost what they may."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth import login
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.db import OperationalError, transaction
+from django.test import AsyncClient, Client, RequestFactory
+from django.utils import timezone
+
+from django_scs import devices, testing, tokens
+from django_scs.backends.db import SessionStore
+from django_scs.devices import follow, insertion, rows
+from django_scs.devices.models import Device
+from django_scs.manager import SessionManager
+
+from ..support import in_event_loop
+from .conftest import (
+    CHROME,
+    is_alive,
+    login_of,
+    opened_by_go,
+    renewed_by_go,
+    row_of,
+    statements_of,
+    token_of,
+)
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.devices,
+    pytest.mark.urls("tests.urls"),
+]
+
+
+@pytest.fixture(params=[False, True], ids=["plain", "hashed"], autouse=True)
+def hashing(request: Any, settings: Any) -> None:
+    settings.SCS_HASH_TOKENS = request.param
+
+
+def test_a_sign_in_is_listed(sign_in: Any, ada: User) -> None:
+    before = timezone.now()
+    client = sign_in()
+    (device,) = devices.of(ada)
+    assert device.user == ada
+    assert device.fingerprint == SessionStore(token_of(client)).fingerprint()
+    assert before <= device.signed_in <= timezone.now()
+    assert before <= device.seen <= timezone.now()
+    assert device.address == "127.0.0.1"
+    assert device.user_agent == CHROME
+    assert token_of(client) not in str(device.id)
+
+
+def test_a_visitor_is_not_listed(client: Client, ada: User) -> None:
+    client.get("/put/")
+    assert not Device.objects.exists()
+
+
+def test_statements(sign_in: Any, client: Client, ada: User) -> None:
+    """No statement more on a request that reads or writes; one at login, one at logout."""
+    assert statements_of(lambda: client.get("/log_in/?user=ada")) == ["INSERT"]
+    assert statements_of(lambda: client.get("/read/")) == []
+    assert statements_of(lambda: client.get("/put/")) == []
+    assert statements_of(lambda: client.get("/renew/")) == ["UPDATE"]
+    assert statements_of(lambda: client.get("/read/")) == []
+    assert statements_of(lambda: client.get("/log_in/?user=ada")) == ["UPDATE"]
+    assert statements_of(lambda: client.get("/log_out/")) == ["DELETE"]
+    assert not Device.objects.exists()
+
+
+def test_statements_on_sessions_stay_the_same(client: Client, ada: User) -> None:
+    def verbs(path: str) -> list[str]:
+        return statements_of(lambda: client.get(path), "sessions")
+
+    with_devices = [verbs(path) for path in ("/log_in/?user=ada", "/read/", "/renew/", "/log_out/")]
+    follow.disconnect()
+    try:
+        without = [verbs(path) for path in ("/log_in/?user=ada", "/read/", "/renew/", "/log_out/")]
+    finally:
+        follow.connect()
+    assert with_devices == without
+
+
+def test_touch_moves_last_seen_without_a_statement(sign_in: Any, ada: User, settings: Any) -> None:
+    settings.SCS_IDLE_TIMEOUT = 1000
+    client = sign_in()
+    testing.age(500)
+    Device.objects.update(
+        signed_in=timezone.now() - timedelta(seconds=500),
+        last_seen=timezone.now() - timedelta(seconds=500),
+    )
+    (device,) = devices.of(ada)
+    assert timedelta(seconds=490) < timezone.now() - device.seen < timedelta(seconds=510)
+    assert statements_of(lambda: client.get("/read/")) == []
+    (device,) = devices.of(ada)
+    assert timezone.now() - device.seen < timedelta(seconds=5)
+
+
+def test_a_new_token_keeps_the_device(sign_in: Any, ada: User) -> None:
+    client = sign_in()
+    before, token = row_of(client), token_of(client)
+    client.get("/renew/")
+    assert token_of(client) != token
+    assert row_of(client).pk == before.pk
+    assert [device.pk for device in devices.of(ada)] == [before.pk]
+
+
+def test_the_same_user_again_keeps_the_device(sign_in: Any, ada: User) -> None:
+    client = sign_in()
+    before = row_of(client)
+    client.get("/log_in/?user=ada")
+    assert row_of(client).pk == before.pk
+    assert Device.objects.count() == 1
+
+
+def test_another_user_is_another_device(sign_in: Any, ada: User) -> None:
+    bob = User.objects.create_user("bob")
+    client = sign_in()
+    before = row_of(client)
+    client.get("/log_in/?user=bob")
+    assert devices.of(ada) == []
+    (device,) = devices.of(bob)
+    assert device.pk != before.pk
+
+
+def test_values_that_are_cleared_end_the_device(sign_in: Any, ada: User) -> None:
+    session = SessionStore(token_of(sign_in()))
+    session.clear()
+    session.save()
+    assert not Device.objects.exists()
+
+
+def test_a_session_that_is_destroyed_unread_takes_its_device_along(sign_in: Any, ada: User) -> None:
+    SessionStore(token_of(sign_in())).flush()
+    assert not Device.objects.exists()
+
+
+def test_a_session_of_a_failed_view_is_not_listed(client: Client, ada: User) -> None:
+    client.raise_request_exception = False
+    assert client.get("/log_in/?user=ada&error=1").status_code == 500
+    assert not Device.objects.exists()
+
+
+def test_a_sign_in_that_is_rolled_back_is_listed_once_it_is_stored(ada: User) -> None:
+    session: Any = SessionStore()
+    request = RequestFactory().get("/")
+    request.session = session
+    with transaction.atomic():
+        login(request, ada)
+        session.save()
+        assert Device.objects.count() == 1
+        transaction.set_rollback(True)
+    assert not Device.objects.exists()
+    session.save()
+    assert [device.key for device in devices.of(ada)] == [session._key()]
+
+
+@pytest.mark.parametrize("end", ["expiry", "delete", "clearsessions", "sweep"])
+def test_what_ends_a_session_unlists_it(sign_in: Any, ada: User, end: str) -> None:
+    client = sign_in()
+    if end == "delete":
+        # As Go's Destroy does.
+        SessionStore.get_store().delete(SessionStore.store_key(token_of(client)))
+    else:
+        testing.age(10**7)
+        Device.objects.update(ends=timezone.now() - timedelta(seconds=1))
+    if end == "clearsessions":
+        call_command("clearsessions")
+    if end == "sweep":
+        SessionManager()._sweep()
+    assert devices.of(ada) == []
+    assert Device.objects.exists() == (end in ("expiry", "delete"))
+
+
+def test_sweep_leaves_rows_whose_session_lives(sign_in: Any, ada: User) -> None:
+    sign_in()
+    Device.objects.update(ends=timezone.now() - timedelta(seconds=1))
+    assert rows.sweep(10) == 0
+    assert len(devices.of(ada)) == 1
+    assert Device.objects.get().ends > timezone.now()
+
+
+def test_sweep_goes_on_until_its_limit(ada: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "_SWEEP", 10)
+    past = timezone.now() - timedelta(days=1)
+    Device.objects.bulk_create(
+        Device(user=ada, key=tokens.new(), signed_in=past, last_seen=past, ends=past)
+        for _ in range(45)
+    )
+    assert rows.sweep(25) == 30
+    assert rows.sweep(100) == 15
+
+
+def test_a_session_that_go_opened_is_listed_after_its_first_request(ada: User) -> None:
+    client = opened_by_go(login_of(ada))
+    assert devices.of(ada) == []
+    assert is_alive(client)
+    (device,) = devices.of(ada)
+    assert device.user_agent == CHROME
+    assert statements_of(lambda: client.get("/read/")) == []
+
+
+def test_go_shares_the_login_by_its_own_key(ada: User, settings: Any) -> None:
+    settings.SCS_AUTH_USER_ID_KEY = "authenticatedUserID"
+    client = opened_by_go({"authenticatedUserID": ada.pk})
+    assert is_alive(client)
+    (device,) = devices.of(ada)
+    # Go's logout: the id goes, the session stays.
+    session = SessionStore(token_of(client))
+    follow.disconnect()
+    session.pop("authenticatedUserID")
+    session.save()
+    follow.connect()
+    assert not is_alive(client)
+    assert not Device.objects.filter(pk=device.pk).exists()
+
+
+def test_a_session_of_a_user_who_is_gone_is_not_listed(ada: User) -> None:
+    client = opened_by_go({**login_of(ada), "_auth_user_id": str(ada.pk + 1)})
+    assert client.get("/read/").status_code == 200
+    assert not Device.objects.exists()
+
+
+def test_a_session_that_go_renewed_keeps_its_device(sign_in: Any, ada: User) -> None:
+    client = sign_in()
+    before = row_of(client)
+    renewed_by_go(client)
+    assert devices.of(ada) == []
+    assert is_alive(client)
+    assert [device.pk for device in devices.of(ada)] == [before.pk]
+    assert statements_of(lambda: client.get("/read/")) == []
+
+
+def test_a_session_that_go_renewed_after_it_was_revoked_ends(sign_in: Any, ada: User) -> None:
+    client = sign_in()
+    renewed_by_go(client)
+    assert devices.revoke_user(ada) == 0
+    assert not is_alive(client)
+    assert not is_alive(client)
+
+
+def test_scan_ends_what_go_renewed_at_once(sign_in: Any, ada: User) -> None:
+    client, kept, bob = sign_in(), sign_in(), User.objects.create_user("bob")
+    other = sign_in(bob)
+    renewed_by_go(client)
+    request = type("Request", (), {"session": SessionStore(token_of(kept))})()
+    assert devices.revoke_user(ada, keep=request, scan=True) == 1
+    assert [is_alive(each) for each in (client, kept, other)] == [False, True, True]
+
+
+def test_a_merged_session_takes_the_device_of_the_other(sign_in: Any, ada: User) -> None:
+    visitor, other = SessionStore(), sign_in()
+    visitor["color"] = "red"
+    visitor.merge_session(token_of(other))
+    visitor.renew_token()
+    visitor.save()
+    client = Client()
+    client.cookies["sessionid"] = visitor.token()
+    assert is_alive(client)
+    (device,) = devices.of(ada)
+    assert device.key == SessionStore.store_key(visitor.token())
+
+
+@in_event_loop
+async def _alog_in(client: AsyncClient) -> None:
+    assert (await client.get("/alog_in/")).status_code == 200
+
+
+def test_a_sign_in_over_asgi_is_listed(ada: User) -> None:
+    User.objects.create_user("alice")
+    client = AsyncClient()
+    _alog_in(client)
+    assert Device.objects.count() == 1
+
+
+def test_devices_are_found_on_scs_own_table(ada: User, scs_table: None, sign_in: Any) -> None:
+    client = sign_in()
+    assert len(devices.of(ada)) == 1
+    assert devices.revoke_user(ada) == 1
+    assert not is_alive(client)
+
+
+def test_current_is_the_one_of_the_request(sign_in: Any, ada: User) -> None:
+    mine, _ = sign_in(), sign_in()
+    request = type("Request", (), {"session": SessionStore(token_of(mine))})()
+    found = devices.current(request)
+    assert found is not None
+    assert found.pk == row_of(mine).pk
+
+
+def test_a_session_whose_device_cannot_be_written_ends(
+    client: Client, ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: Any) -> bool:
+        raise OperationalError("locked")
+
+    monkeypatch.setattr(insertion, "insert", fail)
+    client.get("/log_in/?user=ada")
+    assert not is_alive(client)
