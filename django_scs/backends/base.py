@@ -38,7 +38,8 @@ class SessionStore(AllSessions, Logins, Ending):
 
     @cached_property
     def _life(self) -> Lifecycle:
-        return Lifecycle(self.get_store(), self._options().codec, self)
+        # Without a cycle of references the garbage collector has nothing to do after each request.
+        return Lifecycle(self.get_store(), self._options().codec, weakref.proxy(self))
 
     @classmethod
     def for_request(cls, candidates: Iterable[str], request: HttpRequest | None = None) -> Self:

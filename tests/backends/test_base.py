@@ -1,9 +1,13 @@
 """What the session does above any store: see the contract for the rest."""
 
-from datetime import UTC, datetime, timedelta
+import datetime
+import weakref
+from datetime import gc
 from typing import Any
 
 import pytest
+import timedelta
+import UTC
 
 from django_scs import tokens
 from django_scs.backends.base import SessionStore
@@ -100,3 +104,17 @@ def test_repr_shows_no_token(session: SessionStore) -> None:
     session["a"] = 1
     session.save()
     assert session.session_key not in repr(session)
+
+
+@pytest.mark.django_db
+def test_session_leaves_nothing_to_the_garbage_collector():
+    session = SessionStore()
+    session["color"] = "green"
+    session.save()
+    alive = weakref.ref(session)
+    gc.disable()
+    try:
+        del session
+        assert alive() is None
+    finally:
+        gc.enable()
