@@ -9,7 +9,7 @@ class DjangoScsConfig(AppConfig):
     verbose_name = _("Sessions")
 
     def ready(self) -> None:
-        from .checks import database, deploy, settings
+        from .checks import database, deploy, settings, speed
 
-        for module in (settings, deploy, database):
+        for module in (settings, deploy, database, speed):
             module.register()
