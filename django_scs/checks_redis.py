@@ -51,6 +51,13 @@ def check_redis_server(
     return list({(message.id, message.msg): message for message in found}.values())
 
 
+def register() -> None:
+    """Register these checks with Django."""
+    checks.register(check_redis_settings)
+    checks.register(check_redis_tokens, checks.Tags.security, deploy=True)
+    checks.register(check_redis_server, checks.Tags.database)
+
+
 def _kinds() -> list[str]:
     """Return the kinds of sessions whose engine is ours in Redis."""
     return [kind for kind in conf.kinds() if _is_ours(conf.options(kind).engine)]
