@@ -115,7 +115,7 @@ class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         self._check(self.has_delete_permission(request))
         keys = overview.keys_of(self.model, fingerprints) if fingerprints else {}
         model_class = self.model.get_session_store_class()
-        count = overview.destroy(self.model, keys.values(), model_class.destroy_keys)
+        count = overview.destroy(keys.values(), model_class.destroy_keys)
         content_type = ContentType.objects.get_for_model(self.model)
         LogEntry.objects.bulk_create(
             LogEntry(

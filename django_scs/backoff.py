@@ -14,7 +14,8 @@ T = TypeVar("T")
 LIMIT: Final = 10.0
 _FIRST_PAUSE: Final = 0.001
 _LONGEST_PAUSE: Final = 0.1
-# Newcomers do not pause, and overtake those who do: who has waited a second pauses less again.
+# A request that has just arrived does not pause, so it can overtake one that does. After a second the
+# pauses are short again.
 _PATIENCE: Final = 1.0
 _IMPATIENT_PAUSE: Final = 0.005
 

@@ -16,8 +16,8 @@ from django.core.signals import setting_changed
 
 from . import tokens
 from .codecs.base import Codec, load
-from .codecs.cookie import CookieFormat
-from .codecs.cookie import load as load_format
+from .codecs.cookie_format import CookieFormat
+from .codecs.cookie_format import load as load_format
 from .codecs.fallback import with_fallbacks
 
 #: The kind of ``request.session``; the others are the entries of SCS_SESSIONS.

@@ -84,7 +84,7 @@ def recent_login_required(
 def _is_recent(request: HttpRequest, seconds: float) -> bool:
     session: Any = request.session
     moment = session.authenticated_at()
-    # By this computer's clock: a login a second in its future is one of now.
+    # Clocks differ a little: a login that seems to lie in the future counts as one of now.
     return moment is not None and (datetime.now(UTC) - moment).total_seconds() <= seconds
 
 

@@ -137,7 +137,7 @@ class _WithDatabaseTime:
     def process_rhs(self, compiler: Any, connection: BaseDatabaseWrapper) -> tuple[str, Any]:
         sql, params = super().process_rhs(compiler, connection)  # type: ignore[misc]
         if connection.vendor == "sqlite" and _is_text(self.rhs):
-            # Any number is less than any text.
+            # SQLite takes any number for less than any text, so the text is made a number.
             sql = f"julianday({sql})"
         return sql, params
 

@@ -86,7 +86,7 @@ def _text(message: object) -> str:
 
 
 def _plain(message: object) -> str:
-    # A SafeString would stay one in this request and be none in the next.
+    # A SafeString would be safe in this request, and plain text in the next.
     return str.__str__(str(message))
 
 

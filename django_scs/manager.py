@@ -25,7 +25,7 @@ class SessionManager:
     def __init__(self, kind: str = conf.DEFAULT) -> None:
         self.kind = kind
         self.session_class = session_class(kind)
-        # Whether the last sweep has left expired sessions: then the next one does not wait for chance.
+        # Whether the last sweep left expired sessions. If so, the next new session sweeps too.
         self._behind = False
 
     def open(self, request: HttpRequest) -> SessionStore:
@@ -137,6 +137,15 @@ def session_class(kind: str = conf.DEFAULT) -> type[SessionStore]:
     if kind == conf.DEFAULT:
         return found  # type: ignore[no-any-return]
     return type(found.__name__, (found,), {"_kind": kind, "__module__": found.__module__})
+
+
+def uses_our_engine(kind: str = conf.DEFAULT) -> bool:
+    """Tell whether the engine of a kind is one of django_scs."""
+    try:
+        session_class(kind)
+    except ImproperlyConfigured:
+        return False
+    return True
 
 
 def _wrong_engine(kind: str, engine: Any) -> str:

@@ -53,11 +53,11 @@ def same(a: Any, b: Any) -> bool:
     return bool(_content(a, kind) == _content(b, kind))
 
 
-# A bool is an int too, and a datetime a date: first come, first served.
+# A bool is also an int, so it has to come first.
 _KINDS: tuple[type, ...] = (bool, int, float, str, bytes, list, dict, datetime)
 _SIMPLE = {bool, int, str, bytes}
-# What tells values of a kind apart that equal each other, such as 0.0 and -0.0, 1.0 and 1.00, or the
-# same moment in two zones; and what is equal in two NaN.
+# Text that differs for values that Python calls equal, such as 0.0 and -0.0, 1.0 and 1.00, or the same
+# moment in two zones, and that is the same for two NaN.
 _CONTENTS: dict[type, Callable[[Any], str]] = {
     float: float.__repr__,
     datetime: datetime.isoformat,

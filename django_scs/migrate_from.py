@@ -294,8 +294,7 @@ class Kept(SessionBase):
 
     def load(self) -> dict[str, Any]:
         """Load as the engine does, but write nothing for a key that is unknown or has expired."""
-        key = self.session_key
-        self._asked, values = key, {}
+        key, values = self.session_key, {}
         if key is not None and self._migration.source.has(key):
             values = super().load()
         else:

@@ -186,7 +186,7 @@ class SignedCookies(Source):
         old = _old(session, values, datetime.fromtimestamp(written, UTC))
         if old is None:
             return None
-        # What its own engine goes by.
+        # Its own engine counts from the signature's time, whatever the session's own expiry is.
         left = settings.SESSION_COOKIE_AGE - (time.time() - written)
         return old._replace(seconds=min(old.seconds, left))
 

@@ -1,4 +1,4 @@
-"""Questions about all sessions in a table, for the admin and the commands; no request asks them."""
+"""What the admin and the commands ask and do about all sessions in a table; no page of a site does."""
 
 from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
@@ -78,9 +78,7 @@ def _prepare(connection: BaseDatabaseWrapper) -> None:
         connection.connection.create_function("django_scs_fingerprint", 1, tokens.fingerprint)
 
 
-def destroy(
-    model: type[AbstractSession], keys: Iterable[str], destroy_keys: Callable[..., int]
-) -> int:
+def destroy(keys: Iterable[str], destroy_keys: Callable[..., int]) -> int:
     """Destroy sessions by their store keys, with their devices; return how many there were."""
     found = list(keys)
     removed = destroy_keys(found)
@@ -93,11 +91,6 @@ def destroy(
 def count_expired(model: type[AbstractSession]) -> int:
     """Return how many sessions have expired and are still in the table."""
     return model._base_manager.filter(expiry__lte=StoreNow()).count()
-
-
-def count_live(model: type[AbstractSession]) -> int:
-    """Return how many sessions are alive."""
-    return model._base_manager.filter(expiry__gt=StoreNow()).count()
 
 
 def next_to_expire(model: type[AbstractSession]) -> datetime | None:

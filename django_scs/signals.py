@@ -58,7 +58,7 @@ EVENTS: Final = {
         ("old_key",),
     ),
     "destroyed": Event(session_destroyed, logging.INFO, "Session %(session)s was destroyed"),
-    # These two are no news, and so are not logged.
+    # These happen in nearly every request, so they are not logged.
     "loaded": Event(session_loaded, logging.NOTSET, "Session %(session)s was read"),
     "saved": Event(session_saved, logging.NOTSET, "Session %(session)s was saved"),
     "lost": Event(

@@ -47,7 +47,7 @@ class Cookie:
         header = request.META.get("HTTP_COOKIE", "")
         if value is None or header.count(f"{name}=") < 2:
             return [] if value is None else [Key(value)]
-        # Django keeps the last of several.
+        # Of several cookies of one name Django keeps the last.
         sent = [parse_cookie(part).get(name) for part in header.split(";")]
         return [Key(each) for each in dict.fromkeys([value, *sent]) if each is not None]
 

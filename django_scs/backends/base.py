@@ -113,7 +113,7 @@ class SessionStore(AllSessions, Logins, TakeOver):
         return self._session_cache
 
     async def _aget_session(self, no_load: bool = False) -> dict[str, Any]:
-        # In the request's one thread the second of two loads finds what the first has loaded.
+        # A request has one thread for its sync work, so a second load finds what the first has loaded.
         if not hasattr(self, "_session_cache") and self.session_key and not no_load:
             return await sync_to_async(self._get_session)()
         return self._get_session(no_load)

@@ -14,8 +14,8 @@ from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
 from .. import conf, tokens
-from ..codecs import cookie
-from ..codecs.cookie import CookieFormat
+from ..codecs import cookie_format
+from ..codecs.cookie_format import CookieFormat
 from ..codecs.securecookie import CookieError, Expired
 from ..stores.base import Record
 from . import base, expiry
@@ -210,10 +210,14 @@ class SessionStore(base.SessionStore):
         return tokens.Key(token)
 
     def _validate_session_key(self, key: Any) -> bool:
-        return isinstance(key, str) and len(key) == cookie.ID_LENGTH and cookie.is_id(key)
+        return (
+            isinstance(key, str)
+            and len(key) == cookie_format.ID_LENGTH
+            and cookie_format.is_id(key)
+        )
 
     def _get_new_session_key(self) -> str:
-        return cookie.new_id()
+        return cookie_format.new_id()
 
     # Reading
 
@@ -228,8 +232,8 @@ class SessionStore(base.SessionStore):
             except CookieError as exc:
                 event = "expired" if isinstance(exc, Expired) else event
                 continue
-            known = cookie.is_id(found.id)
-            key = tokens.Key(found.id if known else cookie.new_id())
+            known = cookie_format.is_id(found.id)
+            key = tokens.Key(found.id if known else cookie_format.new_id())
             content = Content(found.deadline or self._deadline_of(found.written_at), found.values)
             now = expiry._now()
             left = (self._end(content, found.written_at) - now).total_seconds()

@@ -26,7 +26,7 @@ def _require_app() -> None:
         raise ImproperlyConfigured("Add 'django_scs' to INSTALLED_APPS for its sessions table.")
 
 
-# Both middlewares import this at start: the first request would be late for the error.
+# The middleware imports this module at start: the error shows there, not at the first request.
 if apps.apps_ready:
     _require_app()
 

@@ -24,7 +24,7 @@ CUSTOM_EXPIRY: Final = "_session_expiry"
 AUTHENTICATED_AT: Final = "_auth_at"
 RENEWED_AT: Final = "_renewed_at"
 _REMEMBER_ME: Final = "__rememberMe"
-# Two clocks that are in step differ by less.
+# Synchronised clocks differ by less.
 _CLOCKS_DIFFER: Final = 1.0
 
 

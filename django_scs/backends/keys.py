@@ -30,7 +30,7 @@ class Keyed(SessionBase):
         # Not Django's, which imports the serializer for each session.
         self._session_key = session_key
         self.accessed = self.modified = False
-        # For those who ask whether something happened since the request began.
+        # Devices compare it with the moment when all sessions of a user were ended.
         self._opened = time.monotonic()
 
     @cached_property

@@ -1,1 +1,1 @@
-"""System checks, each with an id that docs/settings.md explains."""
+"""System checks: a module for each thing they look at. docs/settings.md explains every id."""

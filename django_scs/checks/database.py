@@ -23,7 +23,7 @@ from ..fields import MYSQL_LAST
 from ..manager import session_class
 from ..stores.dialects import DIALECTS
 
-# In seconds: more than two computers whose clocks are in step differ by.
+# In seconds: synchronised clocks differ by less.
 _CLOCKS_DIFFER: Final = 2.0
 
 
@@ -121,7 +121,7 @@ def _tables() -> Iterator[_Table]:
     for kind in conf.kinds():
         try:
             found: Any = session_class(kind)
-        except (ImproperlyConfigured, ImportError):
+        except ImproperlyConfigured:
             # Another check says so.
             continue
         if hasattr(found, "get_model_class"):

@@ -67,8 +67,8 @@ def _of(options: conf.Options) -> str:
 def _has_tokens_in_clear(options: conf.Options) -> bool:
     if options.hash_tokens:
         return False
-    with suppress(ImproperlyConfigured, ImportError):
-        # Redis has a check of its own, and a cookie no token.
+    with suppress(ImproperlyConfigured):
+        # Redis has a check of its own, and sessions in cookies have no table.
         return hasattr(session_class(options.kind), "get_model_class")
     return False
 

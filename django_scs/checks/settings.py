@@ -9,7 +9,7 @@ from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-from .. import checks_project, checks_redis, conf, go_login, migrate_from
+from .. import conf, go_login, migrate_from
 from ..backends.base import SessionStore
 from ..devices import settings as device_settings
 from ..manager import session_class
@@ -75,8 +75,6 @@ def register() -> None:
     checks.register(check_settings)
     checks.register(check_wiring)
     checks.register(check_prefixes)
-    checks_project.register()
-    checks_redis.register()
 
 
 def _wrong(cookie: conf.CookieOptions) -> str:

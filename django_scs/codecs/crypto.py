@@ -1,7 +1,7 @@
 """AES, from the package ``cryptography``: the only place that imports it.
 
-Importing this module fails where that package is missing. Whoever can do without it imports this
-module only when AES is asked for.
+Importing this module fails where that package is missing. A module that also works without it imports
+this one only when AES is asked for.
 """
 
 import threading
@@ -12,7 +12,7 @@ try:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 except ImportError as exc:
     raise ImportError(
-        "Encrypted cookies need the package cryptography: pip install 'django_scs[crypto]'"
+        "Encryption needs the package cryptography: pip install 'django_scs[crypto]'"
     ) from exc
 
 __all__ = ["AESGCM", "AesCtr", "InvalidTag"]

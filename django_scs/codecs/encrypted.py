@@ -3,15 +3,8 @@
 import hmac
 import os
 
+from .crypto import AESGCM, InvalidTag
 from .sealing import Key, SealingCodec
-
-try:
-    from cryptography.exceptions import InvalidTag
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-except ImportError as exc:
-    raise ImportError(
-        "the encrypted codec needs the package cryptography: pip install 'django_scs[crypto]'"
-    ) from exc
 
 _NONCE = 12
 _TAG = 16

@@ -34,7 +34,7 @@ class FallbackCodec:
         """Implement Codec.encode. A fallback's ``original`` comes back if nothing changed."""
         writer = None
         if original is not None:
-            # Unreadable is what was sealed for the store key from before a renewal.
+            # After a renewal the original is sealed for the old store key.
             with suppress(DecodeError):
                 writer = self._read(original, key)[0]
         if writer is self.codec:

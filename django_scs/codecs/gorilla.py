@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Union
 
 from ..exceptions import DecodeError, EncodeError
 from .base import Codec, ReadSetting
-from .cookie import LIMIT, Content, from_microseconds, to_microseconds
+from .cookie_format import LIMIT, Content, from_microseconds, to_microseconds
 from .gob import value as gob_value
 from .gob import wire
 from .gob.types import INT, INTERFACE, STRING, GoType, go_type

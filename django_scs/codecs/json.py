@@ -176,7 +176,7 @@ def _plain_time(value: time) -> Any:
 
 _SCALARS = {str, int, float, bool, type(None)}
 _CONTAINERS = {dict, list, tuple}
-# A datetime is a date too: first come, first served.
+# A datetime is also a date, so it has to come first.
 _WRITERS: dict[type, Callable[[Any], Any]] = {
     str: str.__str__,
     int: _plain_int,

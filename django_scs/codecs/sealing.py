@@ -1,9 +1,8 @@
-"""What codecs have in common that seal the bytes of another codec with secret keys.
+"""The base of the codecs that seal the bytes of another codec: ``encrypted`` and ``signed``.
 
 See docs/codecs.md for the format.
 """
 
-import hmac
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -14,9 +13,9 @@ from django.utils.module_loading import import_string
 
 from ..exceptions import DecodeError
 from .base import Codec, ReadSetting, load
+from .keys import expand, extract, read_secrets
 
 _KEY_ID = 4
-_SHORTEST = 32
 
 
 class Key:
@@ -67,15 +66,7 @@ class SealingCodec:
                 f"{cls.CODEC_SETTING} is {path!r}, and must be a codec that does not seal itself, such"
                 " as 'django_scs.codecs.json.JSONCodec'."
             )
-        secrets = read(cls.KEYS_SETTING, None)
-        if secrets is None:
-            secrets = [read("SECRET_KEY", ""), *read("SECRET_KEY_FALLBACKS", ())]
-            if not all(secrets):
-                raise ImproperlyConfigured(
-                    f"{cls.KEYS_SETTING} is not set, and SECRET_KEY, which stands in for it, is empty."
-                )
-        else:
-            secrets = _checked(secrets, cls.KEYS_SETTING)
+        secrets = read_secrets(read, cls.KEYS_SETTING)
         try:
             return cls(load(path, read), secrets)
         except ImproperlyConfigured as exc:
@@ -91,7 +82,7 @@ class SealingCodec:
         """Implement Codec.encode. What an old key sealed stays as it is until it changes."""
         before = None
         if original is not None:
-            # What was sealed for the store key from before a renewal does not open.
+            # After a renewal the original is sealed for the old store key.
             with suppress(DecodeError):
                 before = self._open(original, key)
         inner = self.codec.encode(deadline, values, before, key)
@@ -134,9 +125,8 @@ class SealingCodec:
 
 
 def derive(secret: str | bytes, label: bytes) -> bytes:
-    """Return 32 bytes that are derived from a secret by HKDF-SHA256 without salt. Source: RFC 5869."""
-    raw = secret.encode() if isinstance(secret, str) else secret
-    return hmac.digest(hmac.digest(bytes(32), raw, "sha256"), label + b"\x01", "sha256")
+    """Return 32 bytes that are derived from a secret by HKDF-SHA256."""
+    return expand(extract(secret, "sha256"), label, 32, "sha256")
 
 
 def _seals(path: Any) -> bool:
@@ -146,23 +136,3 @@ def _seals(path: Any) -> bool:
         # Loading it says what is wrong.
         return False
     return isinstance(found, type) and issubclass(found, SealingCodec)
-
-
-def _checked(secrets: Any, setting: str) -> Sequence[str | bytes]:
-    wanted = (
-        f"must be a list of texts or bytes of at least {_SHORTEST} characters each, the first of which"
-        ' seals; python -c "import secrets; print(secrets.token_urlsafe(32))" makes one.'
-    )
-    if not isinstance(secrets, list | tuple):
-        raise ImproperlyConfigured(f"{setting} is a {type(secrets).__qualname__}, and {wanted}")
-    if not secrets:
-        raise ImproperlyConfigured(f"{setting} is empty, and {wanted}")
-    for place, secret in enumerate(secrets):
-        if not isinstance(secret, str | bytes):
-            kind = type(secret).__qualname__
-            raise ImproperlyConfigured(f"{setting}[{place}] is a {kind}: {setting} {wanted}")
-        if len(secret) < _SHORTEST:
-            raise ImproperlyConfigured(
-                f"{setting}[{place}] has {len(secret)} characters: {setting} {wanted}"
-            )
-    return secrets

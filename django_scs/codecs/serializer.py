@@ -107,7 +107,7 @@ class SerializerCodec:
         """Tell whether other bytes stand for the same, as pickles of one value may differ."""
         try:
             before = self.decode(original)[1]
-            # To Python, True equals 1: the second question tells.
+            # To Python True equals 1, so their bytes are compared as well.
             return bool(before == values) and self._dumps(before) == data[_HEAD:]
         except Exception:
             return False

@@ -15,7 +15,7 @@ TOO_DEEP = f"more than {MAX_DEPTH} levels of dicts and lists: store it flatter, 
 def resolve(value: Any) -> Any:
     """Return what a lazy value stands for, and any other value as it is."""
     while isinstance(value, Promise | LazyObject):
-        # Django's model fields do the one; pickle does the other.
+        # Model fields call the first of these, pickle the second.
         cast = getattr(value, "_proxy____cast", None)
         value = cast() if cast else value.__reduce__()[1][0]
     return value

@@ -88,7 +88,7 @@ def _after_delete(instance: Any, **kwargs: Any) -> None:
 
 
 def _when_committed(user: Model, work: Callable[[], object]) -> None:
-    # Before the change is seen by all, a login could still pass by what it was.
+    # Until the change is committed, others can still log in with the old password.
     transaction.on_commit(work, using=router.db_for_write(type(user)))
 
 

@@ -101,7 +101,7 @@ class Dialect:
 DIALECTS = {
     "mysql": Dialect(
         now="UTC_TIMESTAMP(6)",
-        # No function for it that has fractions looks at anything but the connection's time zone.
+        # Every function that returns fractions of a second depends on the connection's time zone.
         clock="TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))",
         left="TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(6), {expiry})",
         unit=1e-6,
@@ -120,7 +120,7 @@ DIALECTS = {
         transient=frozenset({1213, 1205, 1020, 3101}),
         adapt_ttl=lambda ttl: round(ttl * 1_000_000),
         duplicate=1062,
-        # A table made by scs's DDL has a collation that takes 'a' for 'A'.
+        # In a table made by scs's DDL the collation ignores case.
         is_key="{token} = %s AND CAST({token} AS BINARY) = %s",
         is_digest="SHA2({data}, 256) = %s",
         column_size=(
@@ -129,7 +129,7 @@ DIALECTS = {
         ),
     ),
     "postgresql": Dialect(
-        # Of the statement: the clock of a transaction stands still.
+        # The time of the statement: now() is the time when the transaction began.
         now="statement_timestamp()",
         clock="date_part('epoch', statement_timestamp())",
         # In this order an expiry of 'infinity' is no error.
@@ -146,7 +146,7 @@ DIALECTS = {
         # statement; a name that is taken.
         stale=frozenset({"0A000", "26000", "42P05"}),
         forget="DEALLOCATE ALL",
-        # There is no end to a wait for a row that a transaction has locked.
+        # PostgreSQL waits without limit for a row that a transaction has locked.
         among="SELECT {token} FROM {table} WHERE {token} IN ({keys}) FOR UPDATE SKIP LOCKED",
     ),
     "sqlite": Dialect(

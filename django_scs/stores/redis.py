@@ -22,7 +22,7 @@ from .redis_wire import Client, Name, Wire, redis
 
 PREFIX: Final = "scs:session:"
 _PAGE: Final = 500
-# For how many milliseconds a copy lives that a rename on a Cluster has not made the session yet.
+# How long a copy lives before a rename on a Cluster has made it the session.
 _COPY_MILLISECONDS: Final = 60_000
 #: A prefix has no braces, or one hash tag, which keeps all sessions in one slot of a Cluster.
 _TAG: Final = re.compile(r"[^{}]*(\{[^{}]+\})?[^{}]*")
@@ -77,7 +77,7 @@ class RedisStore:
         return _record(key, (data, left, *now))
 
     def find_latest(self, key: str) -> Record | None:
-        # Never answered by a replica either, and what has expired is gone.
+        # ``find`` asks no replica either, and Redis keeps nothing that has expired.
         key = Key(key)
         return self.find(key)
 

@@ -101,7 +101,7 @@ NO_TRIGGERS: Final = {
     "sqlite": _NO_TRIGGERS,
 }
 _NO_TABLE: Final = "DROP TABLE IF EXISTS {tombstones}"
-# In seconds: for how long a process takes what it knows of the table for true.
+# In seconds: after this time a process asks again whether the table is there.
 _KNOWN_FOR: Final = 3600.0
 _known: dict[tuple[str, str], tuple[bool, float]] = {}
 

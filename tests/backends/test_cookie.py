@@ -15,10 +15,10 @@ from django.test import Client, override_settings
 from django_scs import conf
 from django_scs.backends import expiry
 from django_scs.backends.cookie import SessionStore
-from django_scs.codecs.cookie import CookieFormat, is_id
+from django_scs.codecs.cookie_format import CookieFormat, is_id
 from django_scs.codecs.gorilla import NO_DEADLINE, GoKey, GorillaCookie
 from django_scs.codecs.json import JSONCodec
-from django_scs.codecs.sealed import SealedCookie
+from django_scs.codecs.sealed_cookie import SealedCookie
 from django_scs.codecs.securecookie import SecureCookie
 from django_scs.exceptions import SessionTooLarge
 from tests.support import token_of
@@ -409,7 +409,7 @@ def test_another_kind_of_session() -> None:
         ({"SCS_COOKIE_DENYLIST": "none"}, "alias of a cache"),
         ({"SCS_COOKIE_FORMAT": "json"}, "'scs', 'gorilla'"),
         ({"SCS_COOKIE_FORMAT": "gorilla"}, "list of pairs"),
-        ({"SCS_COOKIE_KEYS": ["short"]}, "5 bytes"),
+        ({"SCS_COOKIE_KEYS": ["short"]}, "5 characters"),
     ],
 )
 def test_wrong_settings(

@@ -19,10 +19,10 @@ from django.contrib.sessions.serializers import JSONSerializer
 from django.core import signing
 
 from django_scs import conf
-from django_scs.codecs.cookie import CookieFormat, new_id
+from django_scs.codecs.cookie_format import CookieFormat, new_id
 from django_scs.codecs.gorilla import GorillaCookie
 from django_scs.codecs.json import JSONCodec
-from django_scs.codecs.sealed import SealedCookie
+from django_scs.codecs.sealed_cookie import SealedCookie
 
 ROUNDS, CALLS = 40, 500
 DJANGO = "signed_cookies"

@@ -5,8 +5,8 @@ from django.core import checks as django_checks
 from django.core.checks import registry
 from django.core.management import CommandError, call_command
 
-from django_scs import checks_project, checks_redis, conf
-from django_scs.checks import database, deploy
+from django_scs import conf
+from django_scs.checks import database, deploy, project, redis, speed
 from django_scs.checks import settings as checks
 
 CODEC_OF = {
@@ -24,7 +24,7 @@ def test_checks_have_nothing_to_say_of_good_settings(settings):
     assert checks.check_settings() == []
 
 
-@pytest.mark.parametrize("module", [checks, database, deploy, checks_project, checks_redis])
+@pytest.mark.parametrize("module", [checks, database, deploy, project, redis, speed])
 def test_checks_are_registered(module):
     ours = [
         found
@@ -51,7 +51,7 @@ def test_unknown_setting_is_refused_with_all_when_none_is_near(settings):
     assert all(name in message.hint for name in conf.NAMES)
 
 
-# Those of Redis are checked only on Redis: tests/test_checks_redis.py.
+# Those of Redis are checked only on Redis: tests/checks/test_redis.py.
 @pytest.mark.parametrize("name", sorted(n for n in conf.NAMES if not n.startswith("SCS_REDIS")))
 def test_wrong_value_is_refused_by_name(settings, name):
     settings.SCS_IDLE_TIMEOUT = 600

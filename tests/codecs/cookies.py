@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from django_scs.codecs.cookie import Content, CookieFormat
+from django_scs.codecs.cookie_format import Content, CookieFormat
 
 DEADLINE = datetime(2031, 5, 17, 1, 2, 3, 456_789, UTC)
 ID = "AAECAwQFBgcICQoLDA0ODw"

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from django_scs.codecs import cookie as cookies
-from django_scs.codecs import gob
+from django_scs.codecs import cookie_format, gob
 from django_scs.codecs.gob import wire
 from django_scs.codecs.gob.types import go_type
 from django_scs.codecs.gorilla import NO_DEADLINE, GoKey, GorillaCookie, Session, SessionSerializer
@@ -436,7 +435,7 @@ def test_what_gorilla_lets_through_is_read() -> None:
 
 
 def from_settings(name: str = "gorilla", **settings: Any) -> Any:
-    return Whole(cookies.load(name, settings.get, JSONCodec()))
+    return Whole(cookie_format.load(name, settings.get, JSONCodec()))
 
 
 def test_settings() -> None:

@@ -429,7 +429,7 @@ _NATURAL: dict[type, str] = {
     bytes: "[]uint8",
     **{cls: cls.__name__.lower() for cls in Explicit.__subclasses__()},
 }
-# Go's names are as long as one likes; the types that they tell of are not to be as deep.
+# A type's name may have any length, but a deep type would take too many Python frames.
 _DEEPEST_NAME = 16
 
 

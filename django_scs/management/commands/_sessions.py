@@ -1,19 +1,9 @@
 """What the commands about sessions share."""
 
-from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError
 
-from ...manager import session_class
+from ...manager import session_class, uses_our_engine
 from ...models import AbstractSession
-
-
-def uses_our_engine() -> bool:
-    """Tell whether SESSION_ENGINE is one of ours."""
-    try:
-        session_class()
-    except ImproperlyConfigured:
-        return False
-    return True
 
 
 def model_of_sessions() -> type[AbstractSession]:

@@ -13,8 +13,8 @@ from django.contrib.sessions.management.commands import clearsessions
 from django.core.management.base import CommandError
 
 from ... import overview, signals
-from ...manager import session_class
-from ._sessions import model_of_sessions, uses_our_engine
+from ...manager import session_class, uses_our_engine
+from ._sessions import model_of_sessions
 
 _BATCH: Final = 10_000
 _BAR: Final = 30

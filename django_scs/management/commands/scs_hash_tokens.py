@@ -12,10 +12,10 @@ from ...exceptions import DecodeError
 from ...manager import session_class
 from ...stores.base import Record
 
-# As long as so many took, the command pauses, and others have the table.
+# After each batch the command pauses for as long as the batch took, so that others get the table.
 _BATCH: Final = 100
 
-# What is changed in a step.
+# What each step changes, for the output.
 _AT_WORK: Final[dict[bool | str, str]] = {"convert": "tokens", "finish": "marked hashes"}
 _NEXT: Final[dict[bool | str, str]] = {
     False: "Set SCS_HASH_TOKENS = 'prepare' in every process.",

@@ -61,7 +61,7 @@ class Command(BaseCommand):
         keys = overview.keys_of(model, [fingerprint])
         if not keys:
             raise CommandError(f"There is no session {fingerprint!r}.")
-        return overview.destroy(model, keys.values(), session_class().destroy_keys)
+        return overview.destroy(keys.values(), session_class().destroy_keys)
 
     def _count(self) -> dict[str, Any]:
         model, seen = model_of_sessions(), _Seen(conf.options().codec)
@@ -136,7 +136,7 @@ class _Seen:
         self.signed_in += 1
         self.users[user_id] += 1
         if len(self.users) > _USERS:
-            # Misra and Gries: who has many sessions stays.
+            # Source: Misra and Gries. The users with the most sessions stay.
             self.users = Counter(
                 {user: count - 1 for user, count in self.users.items() if count > 1}
             )

@@ -18,10 +18,10 @@ from typing import Any
 import django
 from django.conf import settings
 
-from django_scs.codecs.cookie import CookieFormat
+from django_scs.codecs.cookie_format import CookieFormat
 from django_scs.codecs.gorilla import GoKey, GorillaCookie
 from django_scs.codecs.json import JSONCodec
-from django_scs.codecs.sealed import SealedCookie
+from django_scs.codecs.sealed_cookie import SealedCookie
 from django_scs.codecs.securecookie import BadPayload, CookieError
 
 from ...codecs.cookies import Whole

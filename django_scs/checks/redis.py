@@ -1,31 +1,37 @@
 """System checks of sessions in Redis: what the settings say, and what the servers say."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from django.conf import settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-from . import conf
-
-if TYPE_CHECKING:
-    from .stores.redis import RedisStore
+from .. import conf
 
 _OUR_ENGINE: Final = "django_scs.backends.redis"
 _NEEDED_VERSION: Final = (7, 0)
 
 
+class _Unreachable(Exception):
+    """A server does not even say which other servers there are."""
+
+
 def check_redis_settings(**kwargs: Any) -> list[checks.CheckMessage]:
     """Refuse an SCS_REDIS that makes no store; warn of a cache whose clearing ends all sessions."""
     try:
-        stores = _stores()
+        clients = _clients()
     except ImproperlyConfigured as exc:
         return [checks.Error(str(exc), id="django_scs.E002")]
     except ImportError as exc:
         return [checks.Error(str(exc), id="django_scs.E020")]
-    servers = {_place(client.connection_pool.connection_kwargs) for client in _clients(stores)}
+    except _Unreachable:
+        # check_redis_server says so. Without --database a check needs no server.
+        return []
+    if not clients:
+        return []
+    servers = {_place(client.connection_pool.connection_kwargs) for client in clients}
     return [_shares_with_cache(alias) for alias, place in _cache_places() if place in servers]
 
 
@@ -42,11 +48,13 @@ def check_redis_server(
     if not databases:
         return []
     try:
-        stores = _stores()
+        clients = _clients()
     except (ImproperlyConfigured, ImportError):
         # check_redis_settings says so.
         return []
-    found = [message for client in _clients(stores) for message in _ask(client)]
+    except _Unreachable as exc:
+        return [_not_asked(exc)]
+    found = [message for client in clients for message in _ask(client)]
     # The servers of a Cluster have mostly the same to say.
     return list({(message.id, message.msg): message for message in found}.values())
 
@@ -59,7 +67,9 @@ def register() -> None:
 
 
 def _kinds() -> list[str]:
-    """Return the kinds of sessions whose engine is ours in Redis."""
+    """Return the kinds of sessions whose engine is ours in Redis; none if the settings are wrong."""
+    if conf.problems():
+        return []
     return [kind for kind in conf.kinds() if _is_ours(conf.options(kind).engine)]
 
 
@@ -73,13 +83,19 @@ def _is_ours(engine: str) -> bool:
     return any(base.__module__ == _OUR_ENGINE for base in getattr(found, "__mro__", ()))
 
 
-def _stores() -> "list[RedisStore]":
-    engines = {conf.options(kind).engine for kind in _kinds()}
-    return [import_string(f"{engine}.SessionStore").get_store() for engine in sorted(engines)]
+def _clients() -> list[Any]:
+    """Return the client of each server that has sessions."""
+    engines = sorted({conf.options(kind).engine for kind in _kinds()})
+    classes = [import_string(f"{engine}.SessionStore") for engine in engines]
+    if not classes:
+        return []
+    # Only now it is known that redis-py is there.
+    from ..stores.redis_wire import ERRORS
 
-
-def _clients(stores: "list[RedisStore]") -> list[Any]:
-    return [client for store in stores for client in store.servers()]
+    try:
+        return [client for each in classes for client in each.get_store().servers()]
+    except ERRORS as exc:
+        raise _Unreachable(str(exc)) from exc
 
 
 def _place(options: Any) -> tuple[Any, ...]:
@@ -108,17 +124,12 @@ def _cache_places() -> Iterator[tuple[str, tuple[Any, ...]]]:
 
 
 def _ask(client: Any) -> Iterator[checks.CheckMessage]:
-    from redis.exceptions import RedisError
+    from ..stores.redis_wire import ERRORS
 
     try:
         told = client.info()
-    except RedisError as exc:
-        # Its text names the server, or the missing right, and no password.
-        yield checks.Info(
-            f"The Redis server of the sessions could not be asked with INFO: {exc}",
-            hint="Its version, its eviction policy and its persistence were not checked.",
-            id="django_scs.I020",
-        )
+    except ERRORS as exc:
+        yield _not_asked(exc)
         return
     version = str(told.get("redis_version", ""))
     if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < _NEEDED_VERSION:
@@ -129,6 +140,15 @@ def _ask(client: Any) -> Iterator[checks.CheckMessage]:
         yield _evicts(policy)
     if not told.get("aof_enabled"):
         yield _FORGETS
+
+
+def _not_asked(problem: Exception) -> checks.CheckMessage:
+    # The text names the server, or the missing right, and no password.
+    return checks.Info(
+        f"The Redis server of the sessions could not be asked with INFO: {problem}",
+        hint="Its version, its eviction policy and its persistence were not checked.",
+        id="django_scs.I020",
+    )
 
 
 def _shares_with_cache(alias: str) -> checks.CheckMessage:

@@ -8,7 +8,7 @@ from django.core.checks import registry
 from django.db import models
 from django.test.utils import isolate_apps
 
-from django_scs import checks_project
+from django_scs.checks import project
 from tests.support import DJANGOS, OURS
 
 
@@ -17,40 +17,40 @@ def found_by(check):
 
 
 def test_a_project_without_neighbours_is_fine(settings):
-    assert checks_project.check_djangos_app() == []
-    assert checks_project.check_serializer() == []
-    assert checks_project.check_key_columns() == []
+    assert project.check_djangos_app() == []
+    assert project.check_serializer() == []
+    assert project.check_key_columns() == []
 
 
 def test_checks_of_the_project_are_registered():
     registered = registry.registry.get_checks()
     assert {
-        checks_project.check_djangos_app,
-        checks_project.check_serializer,
-        checks_project.check_key_columns,
+        project.check_djangos_app,
+        project.check_serializer,
+        project.check_key_columns,
     } <= set(registered)
 
 
 def test_djangos_session_model_beside_ours_is_warned_of(settings):
     settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, "django.contrib.sessions"]
-    ((identifier, message, hint),) = found_by(checks_project.check_djangos_app)
+    ((identifier, message, hint),) = found_by(project.check_djangos_app)
 
     assert identifier == "django_scs.W010"
     assert "django.contrib.sessions.models" in message
     assert "django_scs.models" in hint
     settings.SESSION_ENGINE = "django.contrib.sessions.backends.db"
-    assert found_by(checks_project.check_djangos_app) == []
+    assert found_by(project.check_djangos_app) == []
 
 
 def test_djangos_session_model_is_fine_while_sessions_are_moved_from_it(settings):
     settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, "django.contrib.sessions"]
     settings.SCS_MIGRATE_FROM = "django.contrib.sessions.backends.db"
-    assert found_by(checks_project.check_djangos_app) == []
+    assert found_by(project.check_djangos_app) == []
 
 
 def test_serializer_of_the_project_is_warned_of(settings):
     settings.SESSION_SERIALIZER = "shop.serializers.PickleSerializer"
-    ((identifier, message, hint),) = found_by(checks_project.check_serializer)
+    ((identifier, message, hint),) = found_by(project.check_serializer)
 
     assert identifier == "django_scs.W011"
     assert "shop.serializers.PickleSerializer" in message
@@ -63,7 +63,7 @@ def test_serializer_of_the_project_is_warned_of(settings):
 def test_serializer_beside_a_codec_that_was_chosen_is_fine(settings, codec):
     settings.SESSION_SERIALIZER = "django.contrib.sessions.serializers.PickleSerializer"
     settings.SCS_CODEC = codec
-    assert found_by(checks_project.check_serializer) == []
+    assert found_by(project.check_serializer) == []
 
 
 @pytest.fixture
@@ -92,8 +92,8 @@ def test_columns_for_session_keys_that_are_too_short_are_found(
     settings, monkeypatch, models_of_project, size, names
 ):
     settings.SCS_TOKEN_BYTES = size
-    monkeypatch.setattr(checks_project.apps, "get_models", models_of_project.get_models)
-    found = found_by(checks_project.check_key_columns)
+    monkeypatch.setattr(project.apps, "get_models", models_of_project.get_models)
+    found = found_by(project.check_key_columns)
 
     assert [identifier for identifier, *_ in found] == ["django_scs.W012"] * len(names)
     for name, (_, message, hint) in zip(names, found, strict=True):

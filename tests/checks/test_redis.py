@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import redis
-from django.core.checks import CheckMessage
+from django.core.checks import CheckMessage, Tags, registry
 
-from django_scs.checks_redis import check_redis_server, check_redis_settings, check_redis_tokens
+from django_scs.checks.redis import check_redis_server, check_redis_settings, check_redis_tokens
 from tests.redis_servers import client_of, cluster_client, redis_cluster, redis_server
 from tests.servers import Redis, RedisCluster
 
@@ -36,6 +36,21 @@ def ids(messages: list[CheckMessage]) -> list[str]:
 
 def server_ids() -> list[str]:
     return ids(check_redis_server(databases=["default"]))
+
+
+def test_checks_of_redis_are_registered() -> None:
+    always = set(registry.registry.get_checks())
+    with_deploy = set(registry.registry.get_checks(include_deployment_checks=True))
+    assert {check_redis_settings, check_redis_server} <= always
+    assert check_redis_tokens in with_deploy - always
+    # Django runs these only when databases are named.
+    assert Tags.database in check_redis_server.tags  # type: ignore[attr-defined]
+
+
+def test_wrong_settings_are_reported_elsewhere(settings: Any) -> None:
+    settings.SCS_LIFETIME = "long"
+    assert check_redis_settings() == check_redis_tokens() == []
+    assert server_ids() == []
 
 
 def test_other_engine_is_not_checked(settings: Any) -> None:
@@ -137,6 +152,16 @@ def test_old_server(monkeypatch: pytest.MonkeyPatch) -> None:
     assert server_ids() == ["E021"]
 
 
+def make_cluster_client_of_nothing() -> Any:
+    return redis.RedisCluster(host="127.0.0.1", port=1)
+
+
+def test_cluster_that_is_gone(settings: Any) -> None:
+    settings.SCS_REDIS = "tests.checks.test_redis.make_cluster_client_of_nothing"
+    assert check_redis_settings() == []
+    assert server_ids() == ["I020"]
+
+
 _client: Any = None
 
 
@@ -148,8 +173,8 @@ def test_cluster_is_told_once(
     settings: Any, redis_cluster: RedisCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with closing(cluster_client(redis_cluster)) as client:
-        monkeypatch.setattr("tests.test_checks_redis._client", client)
-        settings.SCS_REDIS = "tests.test_checks_redis.make_client"
+        monkeypatch.setattr("tests.checks.test_redis._client", client)
+        settings.SCS_REDIS = "tests.checks.test_redis.make_client"
         node = redis_cluster.nodes[0]
         url = f"redis://127.0.0.1:{node.port}/0"
         settings.CACHES = {"default": {"BACKEND": CACHE, "LOCATION": url}}

@@ -18,7 +18,7 @@ LIMIT = 4096
 ID_LENGTH = 22
 
 _FORMATS = {
-    "scs": "django_scs.codecs.sealed.SealedCookie",
+    "scs": "django_scs.codecs.sealed_cookie.SealedCookie",
     "gorilla": "django_scs.codecs.gorilla.GorillaCookie",
 }
 _ID = re.compile(r"[A-Za-z0-9_-]{21}[AQgw]", re.ASCII)
@@ -89,7 +89,7 @@ def load(name: object, read: ReadSetting, codec: Codec) -> CookieFormat:
         )
     try:
         made = import_string(_FORMATS[name]).from_settings(read, codec)
-    except (ImportError, ValueError) as exc:
+    except (ImportError, ValueError, ImproperlyConfigured) as exc:
         raise ImproperlyConfigured(f"SCS_COOKIE_FORMAT is {name!r}: {exc}") from exc
     return cast(CookieFormat, made)
 

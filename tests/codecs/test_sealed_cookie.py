@@ -15,11 +15,11 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 from django.core.exceptions import ImproperlyConfigured
 
-from django_scs.codecs import cookie as cookies
-from django_scs.codecs.cookie import new_id
+from django_scs.codecs import cookie_format
+from django_scs.codecs.cookie_format import new_id
 from django_scs.codecs.gob import GobCodec
 from django_scs.codecs.json import JSONCodec
-from django_scs.codecs.sealed import SealedCookie
+from django_scs.codecs.sealed_cookie import SealedCookie
 from django_scs.codecs.securecookie import BadBase64, BadMac, BadPayload, CookieError, TooLong
 from django_scs.exceptions import EncodeError
 
@@ -175,7 +175,7 @@ def test_no_key(keys: list[bytes]) -> None:
 
 
 def from_settings(**settings: Any) -> Any:
-    return Whole(cookies.load("scs", settings.get, JSONCodec()))
+    return Whole(cookie_format.load("scs", settings.get, JSONCodec()))
 
 
 def test_keys_from_django() -> None:
@@ -196,10 +196,10 @@ def test_keys_of_their_own() -> None:
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ([], "one key"),
-        ("Secret" * 8, "list of keys"),
-        ([("Secret" * 8, None)], "list of keys"),
-        (["Secret" * 8, "Secret"], "Key 2 of SCS_COOKIE_KEYS has 6 bytes"),
+        ([], "is empty"),
+        ("Secret" * 8, "is a str"),
+        ([("Secret" * 8, None)], r"SCS_COOKIE_KEYS\[0\] is a tuple"),
+        (["Secret" * 8, "Secret"], r"SCS_COOKIE_KEYS\[1\] has 6 characters"),
     ],
 )
 def test_wrong_keys(keys: Any, message: str) -> None:
@@ -256,7 +256,7 @@ def test_the_format_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
             raise ImportError(name)
         return found(name, *rest, **named)
 
-    for name in ("crypto", "sealed"):
+    for name in ("crypto", "sealed_cookie"):
         monkeypatch.delitem(sys.modules, f"django_scs.codecs.{name}")
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(ImproperlyConfigured, match=r"pip install 'django_scs\[crypto\]'"):

@@ -1,4 +1,4 @@
-"""The own format of a session in a cookie: encrypted and authenticated, whatever the codec.
+"""Our own format of a session in a cookie: encrypted and authenticated, whatever the codec.
 
 =================  ==================================================================
 1 byte             version, 1
@@ -24,8 +24,9 @@ from typing import NamedTuple
 
 from ..exceptions import DecodeError
 from .base import Codec, ReadSetting
-from .cookie import LIMIT, Content, from_microseconds
+from .cookie_format import LIMIT, Content, from_microseconds
 from .crypto import AESGCM, InvalidTag
+from .keys import expand, extract, read_secrets
 from .securecookie import BadBase64, BadMac, BadPayload, Clock, TooLong, unbase64
 
 _VERSION = b"\x01"
@@ -35,7 +36,7 @@ _HEADER_SIZE = 1 + 4 + _SALT_SIZE
 _ID_SIZE = 16
 _TIME_SIZE = 8
 _TAG_SIZE = 16
-_LEAST_KEY_SIZE = 32
+_HASH = "sha512"
 _DERIVED = ((b"key id", 4), (b"master", 64))
 # The last characters whose unused bits are zero, by how many characters there are past fours.
 _LAST = {0: "", 2: "AQgw", 3: "AEIMQUYcgkosw048"}
@@ -53,11 +54,13 @@ class SealedCookie:
     Implements CookieFormat.
     """
 
-    def __init__(self, keys: Sequence[bytes], codec: Codec, *, clock: Clock = time.time) -> None:
+    def __init__(
+        self, keys: Sequence[str | bytes], codec: Codec, *, clock: Clock = time.time
+    ) -> None:
         if not keys or not all(keys):
             raise ValueError("There must be one key at least, and none may be empty.")
         self._keys = [
-            _Key(*(expand(extract(key), _LABEL + what, size) for what, size in _DERIVED))
+            _Key(*(_expand(extract(key, _HASH), _LABEL + what, size) for what, size in _DERIVED))
             for key in keys
         ]
         self.codec = codec
@@ -67,27 +70,7 @@ class SealedCookie:
     def from_settings(cls, read: ReadSetting, codec: Codec) -> "SealedCookie":
         """Return the format with the keys of ``SCS_COOKIE_KEYS``, or else of Django's SECRET_KEY and
         SECRET_KEY_FALLBACKS."""
-        keys = read("SCS_COOKIE_KEYS", None)
-        if keys is None:
-            return cls(
-                [
-                    _secret(key)
-                    for key in (read("SECRET_KEY", ""), *read("SECRET_KEY_FALLBACKS", []))
-                ],
-                codec,
-            )
-        if not isinstance(keys, list | tuple) or not all(
-            isinstance(key, bytes | str) for key in keys
-        ):
-            raise ValueError("SCS_COOKIE_KEYS must be a list of keys, each of them bytes or a str.")
-        secret_keys = [_secret(key) for key in keys]
-        for number, key in enumerate(secret_keys, 1):
-            if len(key) < _LEAST_KEY_SIZE:
-                raise ValueError(
-                    f"Key {number} of SCS_COOKIE_KEYS has {len(key)} bytes, and must have at least"
-                    f" {_LEAST_KEY_SIZE}: secrets.token_hex(32) makes one."
-                )
-        return cls(secret_keys, codec)
+        return cls(read_secrets(read, "SCS_COOKIE_KEYS"), codec)
 
     def max_data(self, name: str) -> int:
         """Implement CookieFormat.max_data."""
@@ -136,23 +119,13 @@ class SealedCookie:
         raise BadMac("The cookie was not sealed under this name by any of the keys.")
 
 
-def extract(secret: bytes) -> bytes:
-    """Return a key of 64 bytes for a secret of any length. Source: RFC 5869 HKDF-Extract, SHA-512."""
-    return hmac.digest(b"", secret, "sha512")
-
-
-def expand(key: bytes, info: bytes, size: int) -> bytes:
-    """Return at most 64 bytes derived from a key. Source: RFC 5869 HKDF-Expand, SHA-512."""
-    return hmac.digest(key, info + b"\x01", "sha512")[:size]
+def _expand(key: bytes, info: bytes, size: int) -> bytes:
+    return expand(key, info, size, _HASH)
 
 
 def _cipher(key: _Key, header: bytes) -> tuple[AESGCM, bytes]:
-    derived = expand(key.master, _LABEL + b"cookie" + header[5:], 44)
+    derived = _expand(key.master, _LABEL + b"cookie" + header[5:], 44)
     return AESGCM(derived[:32]), derived[32:]
-
-
-def _secret(key: bytes | str) -> bytes:
-    return key.encode() if isinstance(key, str) else key
 
 
 def _base64(raw: bytes) -> str:

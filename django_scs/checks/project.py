@@ -8,11 +8,10 @@ from django.apps import apps
 from django.conf import settings
 from django.contrib.sessions.base_session import AbstractBaseSession
 from django.core import checks
-from django.core.exceptions import ImproperlyConfigured
 from django.db import models
 
-from . import conf, tokens
-from .manager import session_class
+from .. import conf, tokens
+from ..manager import uses_our_engine
 
 _DJANGOS_APP: Final = "django.contrib.sessions"
 _DJANGOS_SERIALIZER: Final = "django.contrib.sessions.serializers.JSONSerializer"
@@ -21,7 +20,7 @@ _SESSION_KEY: Final = re.compile(r"(.*_)?session(_?(key|id|token))?", re.IGNOREC
 
 def check_djangos_app(**kwargs: Any) -> list[checks.CheckMessage]:
     """Warn of Django's session model beside ours: what looks for sessions there finds none."""
-    if not (_uses_ours() and apps.is_installed(_DJANGOS_APP)):
+    if not (uses_our_engine() and apps.is_installed(_DJANGOS_APP)):
         return []
     if getattr(settings, "SCS_MIGRATE_FROM", None):
         # Sessions are being moved from its table, so it has to stay.
@@ -32,7 +31,7 @@ def check_djangos_app(**kwargs: Any) -> list[checks.CheckMessage]:
 def check_serializer(**kwargs: Any) -> list[checks.CheckMessage]:
     """Warn of a serializer of the project's own, which a codec of ours replaces without a word."""
     serializer = settings.SESSION_SERIALIZER
-    if not _uses_ours() or serializer == _DJANGOS_SERIALIZER:
+    if not uses_our_engine() or serializer == _DJANGOS_SERIALIZER:
         return []
     if getattr(settings, "SCS_CODEC", None) is not None:
         return []
@@ -41,7 +40,7 @@ def check_serializer(**kwargs: Any) -> list[checks.CheckMessage]:
 
 def check_key_columns(**kwargs: Any) -> list[checks.CheckMessage]:
     """Find columns for session keys that are too short for our tokens."""
-    if not _uses_ours():
+    if not uses_our_engine():
         return []
     needed = len(tokens.new(conf.options().token_bytes))
     return [_column_is_too_short(field, needed) for field in _key_columns(needed)]
@@ -102,11 +101,3 @@ def _key_columns(needed: int) -> "Iterator[models.CharField[Any, Any]]":
                 continue
             if (field.max_length or needed) < needed:
                 yield field
-
-
-def _uses_ours() -> bool:
-    try:
-        session_class()
-    except (ImportError, ImproperlyConfigured):
-        return False
-    return True

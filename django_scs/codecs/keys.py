@@ -1,0 +1,60 @@
+"""The secrets that the settings give to codecs and cookies, and the keys derived from them."""
+
+import hmac
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+
+from .base import ReadSetting
+
+_SHORTEST = 32
+
+
+def read_secrets(read: ReadSetting, setting: str) -> list[str | bytes]:
+    """Return the secrets of ``setting``, or of ``SECRET_KEY`` and its fallbacks if it is not set.
+
+    The first writes, all read. Raises ImproperlyConfigured, which shows no secret, if they are wrong.
+    """
+    secrets = read(setting, None)
+    if secrets is None:
+        secrets = [read("SECRET_KEY", ""), *read("SECRET_KEY_FALLBACKS", ())]
+        if not all(secrets):
+            raise ImproperlyConfigured(
+                f"{setting} is not set, and SECRET_KEY, which stands in for it, is empty."
+            )
+    else:
+        _check(secrets, setting)
+    return list(secrets)
+
+
+def extract(secret: str | bytes, hash_function: str) -> bytes:
+    """Return a key for a secret of any length. Source: RFC 5869 HKDF-Extract, without salt."""
+    raw = secret.encode() if isinstance(secret, str) else secret
+    return hmac.digest(b"", raw, hash_function)
+
+
+def expand(key: bytes, info: bytes, size: int, hash_function: str) -> bytes:
+    """Return ``size`` bytes derived from a key, at most one output of the hash function.
+
+    Source: RFC 5869 HKDF-Expand.
+    """
+    return hmac.digest(key, info + b"\x01", hash_function)[:size]
+
+
+def _check(secrets: Any, setting: str) -> None:
+    wanted = (
+        f"must be a list of texts or bytes of at least {_SHORTEST} characters each, the first of which"
+        ' writes; python -c "import secrets; print(secrets.token_urlsafe(32))" makes one.'
+    )
+    if not isinstance(secrets, list | tuple):
+        raise ImproperlyConfigured(f"{setting} is a {type(secrets).__qualname__}, and {wanted}")
+    if not secrets:
+        raise ImproperlyConfigured(f"{setting} is empty, and {wanted}")
+    for place, secret in enumerate(secrets):
+        if not isinstance(secret, str | bytes):
+            kind = type(secret).__qualname__
+            raise ImproperlyConfigured(f"{setting}[{place}] is a {kind}: {setting} {wanted}")
+        if len(secret) < _SHORTEST:
+            raise ImproperlyConfigured(
+                f"{setting}[{place}] has {len(secret)} characters: {setting} {wanted}"
+            )
