@@ -9,7 +9,7 @@ class DjangoScsConfig(AppConfig):
     verbose_name = _("Sessions")
 
     def ready(self) -> None:
-        from .checks import database, deploy, project, redis, settings
+        from .checks import database, deploy, project, redis, settings, speed
 
-        for module in (settings, project, redis, deploy, database):
+        for module in (settings, project, redis, deploy, database, speed):
             module.register()

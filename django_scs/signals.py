@@ -169,7 +169,8 @@ def tell(
         )
     if event == "corrupt":
         _django_log.warning("Session data corrupted: %s", tokens.fingerprint(key))
-    if signal.has_listeners(sender):
+    # An event that nobody listens to, which is the usual one, must cost next to nothing.
+    if signal.receivers and signal.has_listeners(sender):
         fingerprint = tokens.fingerprint(key) if key else ""
         known = {"key": key, "fingerprint": fingerprint, "session": session}
         # Django logs a receiver that fails.

@@ -112,7 +112,7 @@ def test_every_page_stays_in_the_site():
 
 
 def test_every_page_is_in_the_navigation():
-    named = re.findall(r": (\w+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+    named = re.findall(r": ([\w-]+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
     assert sorted(named) == [page.name for page in PAGES[1:]]
 
 

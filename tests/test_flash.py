@@ -271,7 +271,7 @@ async def test_an_error_of_the_store_reaches_a_template_of_an_async_view(request
         raise OperationalError("the server has gone away")
 
     monkeypatch.setattr(SessionStore, "load", refuse)
-    request_.session = SessionStore("x" * 43)
+    request_.session = SessionStore("w" * 43)
     with pytest.raises(OperationalError, match="gone away"):
         flash.pop(request_)
 

@@ -117,7 +117,7 @@ def test_a_guest_has_one_key_in_three_requests(client, known):
 
 
 def test_a_guest_whose_cookie_is_unknown_gets_a_key_of_the_server(client):
-    client.cookies["sessionid"] = "x" * 43
+    client.cookies["sessionid"] = "w" * 43
     keys = {client.get("/guest/").content.decode() for _ in range(3)}
 
     # Django's SessionBase hands out the presented key until the session is loaded.

@@ -39,7 +39,8 @@ class SessionStore(AllSessions, Logins, TakeOver):
 
     @cached_property
     def _life(self) -> Lifecycle:
-        return Lifecycle(self.get_store(), self._options().codec, self)
+        # Without a cycle of references the garbage collector has nothing to do after each request.
+        return Lifecycle(self.get_store(), self._options().codec, weakref.proxy(self))
 
     @classmethod
     def for_request(cls, candidates: Iterable[str], request: HttpRequest | None = None) -> Self:
@@ -82,10 +83,11 @@ class SessionStore(AllSessions, Logins, TakeOver):
         loses its token: what is put in it becomes a new session. Unreadable data is logged and left
         in the store. Raises the store's own error if it cannot answer.
         """
-        for token in (self.session_key, *self._candidates):
+        own = self.session_key
+        for token in (own, *self._candidates):
             found = self._life.load(self.store_keys(token)[0]) if token else None
             if found is not None:
-                if token != self.session_key:
+                if token is not own:
                     self._session_key = token
                 return self._adopt(*found)
         self._session_key = self._deadline = None

@@ -138,7 +138,7 @@ class Expiry(TypedAccess, Keyed):
             return Content(self._capped(end, values), values)
         if self._deadline is None:
             self._deadline = self._new_deadline()
-        if _login_time(values) is not None:
+        if self._options().max_lifetime is not None and _login_time(values) is not None:
             self._deadline = self._capped(self._deadline, values)
         return Content(self._deadline, values)
 

@@ -76,6 +76,10 @@ class Dialect:
     error_code: Callable[[BaseException], Any]
     #: Kinds of errors after which the server has undone the statement, so that it may be sent again.
     transient: frozenset[Any]
+    #: Kinds of errors that say that a prepared statement is gone, or that the table has changed since.
+    stale: frozenset[Any] = frozenset()
+    #: Makes the server and the driver forget all prepared statements.
+    forget: str = ""
     #: How many seconds the unit of ``clock`` and ``left`` is. Division is slow in MySQL.
     unit: float = 1
     #: Makes the parameter of ``then`` out of seconds.
@@ -138,6 +142,10 @@ DIALECTS = {
         error_code=lambda error: getattr(error, "sqlstate", None) or getattr(error, "pgcode", None),
         # Serialization failure, deadlock, lock not available.
         transient=frozenset({"40001", "40P01", "55P03"}),
+        # Feature not supported, of a plan whose columns have other types now; invalid name of a
+        # statement; a name that is taken.
+        stale=frozenset({"0A000", "26000", "42P05"}),
+        forget="DEALLOCATE ALL",
         # PostgreSQL waits without limit for a row that a transaction has locked.
         among="SELECT {token} FROM {table} WHERE {token} IN ({keys}) FOR UPDATE SKIP LOCKED",
     ),

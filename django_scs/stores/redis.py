@@ -64,8 +64,17 @@ class RedisStore:
 
     def find(self, key: str) -> Record | None:
         key = Key(key)
-        found = self._wire.run(scripts.FIND, self._names(key))
-        return _record(key, found)
+        names = self._names(key)
+        seen = self._wire.look(*names)
+        if seen is None:
+            return _record(key, self._wire.run(scripts.FIND, names))
+        data, is_buried, left, now = seen
+        if is_buried and data is not None:
+            # A Go application brought it back.
+            self._wire.run(scripts.FIND, names)
+        if is_buried or data is None or left < 0:
+            return None
+        return _record(key, (data, left, *now))
 
     def find_latest(self, key: str) -> Record | None:
         # ``find`` asks no replica either, and Redis keeps nothing that has expired.

@@ -20,7 +20,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from ..backoff import pauses
-from .scripts import Script
+from .scripts import LOOK, Script
 
 Client = redis.Redis | redis.RedisCluster
 
@@ -95,6 +95,21 @@ class Wire:
             if not trip.may_be_repeated_after(error) or not next(again, False):
                 raise _bare(error)
             trip.learn_from(error)
+
+    def look(self, name: Name, grave: Name) -> list[Any] | None:
+        """Return a session's data, whether it is buried, its milliseconds left, and the server's clock.
+
+        None if the server has anything else to say: ``run`` knows what to do about it.
+        """
+        length = len(name)
+        command = LOOK % (length, name, len(grave), grave, length, name)
+        try:
+            with _lent(self.node_of(name, None).connection_pool) as connection:
+                connection.send_packed_command([command])
+                answers = [_answer(connection) for _ in range(4)]
+        except ERRORS:
+            return None
+        return None if any(isinstance(answer, Exception) for answer in answers) else answers
 
     def ask(self, node: redis.Redis, commands: list[Sequence[Any]]) -> list[Any]:
         """Send commands that read to one server, all in one trip.

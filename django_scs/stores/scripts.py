@@ -55,6 +55,16 @@ if redis.call('EXISTS', KEYS[2]) == 1 or redis.call('PTTL', KEYS[1]) < 0
     or redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 """
 
+#: Asks what FIND asks, by plain commands in one trip: they cost the server and the client half of the
+#: script. Takes lengths and names: of the session, its tombstone, the session again. GETEX counts as a
+#: write, so that a server which has become a replica refuses it.
+LOOK: Final = (
+    b"*2\r\n$5\r\nGETEX\r\n$%d\r\n%b\r\n"
+    b"*2\r\n$6\r\nEXISTS\r\n$%d\r\n%b\r\n"
+    b"*2\r\n$4\r\nPTTL\r\n$%d\r\n%b\r\n"
+    b"*1\r\n$4\r\nTIME\r\n"
+)
+
 #: Without arguments. Gives data, milliseconds left, and the server's clock; buries what was revived.
 FIND: Final = Script(
     """

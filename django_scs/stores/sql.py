@@ -427,18 +427,32 @@ def _execute(
 
 
 def _again_if_undone(connection: BaseDatabaseWrapper, work: Callable[[], T]) -> T:
-    """Do ``work``, and do it again when the server has undone it, outside of transactions only."""
-    start, again = time.monotonic(), None
+    """Do ``work``, and do it again when the server has undone it, outside of transactions only.
+
+    Once more, too, where the server does not know a prepared statement any more: the driver would go
+    on to name it as long as the connection lives.
+    """
+    start, again, forgotten = time.monotonic(), None, False
     while True:
         try:
             return work()
-        except OperationalError as exc:
+        except DatabaseError as exc:
             dialect = _dialect(connection)
-            undone = dialect.error_code(exc.__cause__ or exc) in dialect.transient
+            code = dialect.error_code(exc.__cause__ or exc)
+            stale = code in dialect.stale and not forgotten and _prepares(connection)
             alone = not connection.in_atomic_block and connection.get_autocommit()
             again = again or pauses(start)
-            if not undone or not alone or not next(again, False):
+            if not (stale or code in dialect.transient) or not alone or not next(again, False):
                 raise
+        if stale:
+            forgotten = True
+            with connection.wrap_database_errors:
+                # Through Django's cursor it would be prepared itself, under a name that may be taken.
+                connection.connection.execute(dialect.forget, prepare=False)
+
+
+def _prepares(connection: BaseDatabaseWrapper) -> bool:
+    return connection.settings_dict["OPTIONS"].get("prepare_threshold") is not None
 
 
 def _concerns_others(model: type[Model]) -> bool:

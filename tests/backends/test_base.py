@@ -1,7 +1,9 @@
 """What the session does above any store: see the contract for the rest."""
 
 import copy
+import gc
 import pickle
+import weakref
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -144,3 +146,17 @@ def test_statements_for_many_cookies_are_few(stored_token: str) -> None:
         assert db.SessionStore.for_request([*unknown, stored_token]).get("color") is None
     assert len(found) == 5
     assert db.SessionStore.for_request([*unknown[:4], stored_token]).get("color") == "red"
+
+
+@pytest.mark.django_db
+def test_session_leaves_nothing_to_the_garbage_collector() -> None:
+    session = db.SessionStore()
+    session["color"] = "green"
+    session.save()
+    alive = weakref.ref(session)
+    gc.disable()
+    try:
+        del session
+        assert alive() is None
+    finally:
+        gc.enable()

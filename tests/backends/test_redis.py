@@ -71,4 +71,4 @@ def test_server_that_is_gone_is_an_error(settings: Any, monkeypatch: pytest.Monk
     settings.SCS_REDIS = {"LOCATION": "redis://127.0.0.1:1"}
     monkeypatch.setattr("django_scs.backoff.LIMIT", 0.1)
     with pytest.raises(redis.exceptions.ConnectionError):
-        SessionStore("x" * 43).load()
+        SessionStore("w" * 43).load()

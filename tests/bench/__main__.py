@@ -41,12 +41,13 @@ class Plan:
     short: tuple[int, int]
     longer: tuple[int, int]
     requests: tuple[int, int]
+    served: tuple[int, int]
     sessions: int
     seconds: int
 
 
-FULL = Plan(1_000, 1_000_000, (24, 25), (10, 15), (10, 25), 100_000, 10)
-QUICK = Plan(1_000, 50_000, (2, 8), (1, 5), (1, 8), 5_000, 1)
+FULL = Plan(1_000, 1_000_000, (24, 25), (10, 15), (10, 25), (10, 20), 100_000, 10)
+QUICK = Plan(1_000, 50_000, (2, 8), (1, 5), (1, 8), (1, 10), 5_000, 1)
 
 _STARTED = time.monotonic()
 
@@ -58,25 +59,59 @@ def say(text: str) -> None:
 
 def run(vendor: str, plan: Plan, seed: int, folder: Path) -> dict[str, Any]:
     """Measure everything. Django must be set up."""
-    from tests.bench import concurrency, lanes, measure, memory, report, tables
+    from tests.bench import lanes, report, tables
 
     skipped = []
-    redis = "BENCHMARK_REDIS" in os.environ
-    if not redis:
+    if "BENCHMARK_REDIS" not in os.environ:
         skipped.append("Django cache and cached_db: redis-server is not installed")
-    payloads = {size: tables.payload(number, seed) for size, number in report.SIZES.items()}
-    rows = {SMALL: plan.small, LARGE: plan.large}
-    tables.prepare(rows, payloads[report.SHORT], seed, say)
-    go = None
-    say("building the Go program with scs")
+    program = None
     try:
-        go = lanes.GoProcess(lanes.build_go(folder, vendor), vendor)
+        say("building the Go program with scs")
+        program = lanes.build_go(folder, vendor)
     except (OSError, subprocess.CalledProcessError) as exc:
         reason = (getattr(exc, "stderr", "") or str(exc)).strip().splitlines()[-1]
         skipped.append(f"Go's scs: {reason}")
+    payloads = {size: tables.payload(number, seed) for size, number in report.SIZES.items()}
+    measured_on = _on_redis if vendor == "redis" else _on_sql
+    results = measured_on(plan, seed, folder, payloads, program)
+    skipped += results.pop("skipped", [])
+    go = results.pop("go", "-")
+    return {
+        "vendor": vendor,
+        "environment": environment(vendor, plan, seed, go),
+        **results,
+        "skipped": skipped,
+    }
 
-    def lanes_for(level: str, *names: str) -> list[Any]:
-        return [lane for name in names for lane in measure.make_lanes(level, name, go, redis)]
+
+def _on_redis(
+    plan: Plan, seed: int, folder: Path, payloads: dict[str, Any], program: Path | None
+) -> dict[str, Any]:
+    from tests.bench import lanes, on_redis, report
+
+    go = lanes.GoProcess(program, "redis", [os.environ["BENCHMARK_REDIS"]]) if program else None
+    extents = dict.fromkeys(payloads, plan.longer)
+    extents |= {report.SHORT: plan.short, "served": plan.served}
+    results = on_redis.run(go, payloads, extents, seed, folder, say)
+    if go:
+        results["go"] = go.version
+        go.close()
+    return results
+
+
+def _on_sql(
+    plan: Plan, seed: int, folder: Path, payloads: dict[str, Any], program: Path | None
+) -> dict[str, Any]:
+    from django.db import connection
+
+    from tests.bench import concurrency, lanes, measure, memory, report, served, tables
+    from tests.bench.engines import ENGINES, OURS
+
+    redis = "BENCHMARK_REDIS" in os.environ
+    vendor = connection.vendor
+    rows = {SMALL: plan.small, LARGE: plan.large}
+    tables.prepare(rows, payloads[report.SHORT], seed, say)
+    go = lanes.GoProcess(program, vendor) if program else None
 
     def timed(title: str, size: str, extent: tuple[int, int], found: list[Any]) -> Any:
         draw = random.Random(seed)
@@ -84,35 +119,40 @@ def run(vendor: str, plan: Plan, seed: int, folder: Path) -> dict[str, Any]:
             found, payloads[size], *extent, draw, lambda text: say(f"{title}: {text}")
         )
 
-    results: dict[str, Any] = {
-        "vendor": vendor,
-        "rows": rows,
-        "environment": environment(vendor, plan, seed, go),
-        "engine": {},
-        "skipped": skipped,
-    }
-    small = lanes_for("engine", SMALL)
+    results: dict[str, Any] = {"rows": rows, "engine": {}, "skipped": []}
+    small = measure.make_lanes("engine", SMALL, go, redis)
+    prepared = measure.make_prepared_lanes() if vendor == "postgresql" else []
     for size in payloads:
         short = size == report.SHORT
-        found = [*small, *lanes_for("engine", LARGE)] if short else small
+        found = [*small, *prepared]
+        found += measure.make_lanes("engine", LARGE, go, redis) if short else []
         extent = plan.short if short else plan.longer
         results["engine"][size] = timed(f"engine level, {size}", size, extent, found)
-    requests = lanes_for("request", SMALL)
+    requests = measure.make_lanes("request", SMALL, go, redis)
     figures = timed("request level", report.SHORT, plan.requests, requests)
     results["request"] = figures[SMALL]
     results["statements"] = {"engine": measure.count(small), "request": measure.count(requests)}
     if go:
+        results["go"] = go.version
         go.close()
+    results["served"] = served.drive(
+        [ENGINES[key] for key in (OURS, "db", "cache") if redis or not ENGINES[key].needs_redis],
+        payloads[report.SHORT],
+        plan.served,
+        random.Random(seed),
+        folder,
+        say,
+    )
     results["memory"] = memory.grow(plan.sessions, lambda text: say(f"memory: {text}"))
     try:
         results["concurrency"] = concurrency.drive(plan.seconds, seed, folder, say)
     except ServerError as exc:
-        skipped.append(f"Concurrency: {exc}")
+        results["skipped"].append(f"Concurrency: {exc}")
     say("done")
     return results
 
 
-def environment(vendor: str, plan: Plan, seed: int, go: Any) -> dict[str, str]:
+def environment(vendor: str, plan: Plan, seed: int, go: str) -> dict[str, str]:
     """Return what a reader must know to judge the figures, or to repeat the run."""
     from django.db import connection
 
@@ -130,13 +170,27 @@ def environment(vendor: str, plan: Plan, seed: int, go: Any) -> dict[str, str]:
         ),
         "sqlite": "SELECT sqlite_version() || ', WAL, synchronous NORMAL'",
     }
-    with connection.cursor() as cursor:
-        cursor.execute(settings[vendor])
-        database = cursor.fetchone()[0]
+    if vendor == "redis":
+        from django_scs.backends.redis import SessionStore
+
+        (server,) = SessionStore.get_store().servers()
+        database = f"Redis {server.info('server')['redis_version']}, no append-only file"  # type: ignore[index]
+    else:
+        with connection.cursor() as cursor:
+            cursor.execute(settings[vendor])
+            database = cursor.fetchone()[0]
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True
     ).stdout.strip()
-    packages = ("mysqlclient", "psycopg", "redis", "hiredis", "django-user-sessions", "gunicorn")
+    packages = (
+        "mysqlclient",
+        "psycopg",
+        "redis",
+        "hiredis",
+        "django-user-sessions",
+        "gunicorn",
+        "uvicorn",
+    )
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "commit": commit or "unknown",
@@ -144,11 +198,11 @@ def environment(vendor: str, plan: Plan, seed: int, go: Any) -> dict[str, str]:
         "seed": str(seed),
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}"
         f" {platform.release()}",
-        "load before": " ".join(f"{load:.2f}" for load in os.getloadavg()),
+        "load": " ".join(f"{load:.2f}" for load in os.getloadavg()),
         "Python, Django": f"{platform.python_version()}, {django.__version__}",
         "packages": ", ".join(f"{name} {version(name)}" for name in packages),
         "database": database,
-        "Go": go.version if go else "-",
+        "Go": go,
     }
 
 
@@ -162,10 +216,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--write-docs", action="store_true", help="put the run into docs/")
     options = parser.parse_args(argv)
     os.environ["DJANGO_SETTINGS_MODULE"] = "tests.bench.settings"
-    if options.db == "redis":
-        from tests.bench import on_redis
-
-        return on_redis.main(quick=options.quick, seed=options.seed)
     if options.file:
         results = json.loads(options.file.read_text())
     else:

@@ -11,8 +11,11 @@ IDLE_SECONDS = 1200
 DJANGOS = "django.contrib.sessions"
 
 OURS, FLOOR, GO = "ours", "driver", "scs"
-#: The two databases on the server, by the number of sessions in their tables.
-SMALL, LARGE = "small", "large"
+#: The layers between the bare driver and our engine, and a driver that overwrites without a look.
+CURSOR, STORE, BLIND = "cursor", "store", "blind"
+#: The two databases on the server, by the number of sessions in their tables; and the first once more,
+#: through a connection that prepares its statements.
+SMALL, LARGE, PREPARED = "small", "large", "prepared"
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,13 @@ ENGINES = {
         ),
     )
 }
-TITLES = {FLOOR: "bare driver", GO: "Go, scs"} | {key: e.title for key, e in ENGINES.items()}
+TITLES = {
+    FLOOR: "bare driver",
+    BLIND: "bare driver, not comparing",
+    CURSOR: "+ Django's cursor",
+    STORE: "+ our store",
+    GO: "Go, scs",
+} | {key: e.title for key, e in ENGINES.items()}
 
 OPERATIONS = {
     operation.key: operation

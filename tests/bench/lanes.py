@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
 from http.cookies import SimpleCookie
 from pathlib import Path
 from time import perf_counter_ns
@@ -23,12 +24,15 @@ from django.test.utils import CaptureQueriesContext
 
 from django_scs import tokens
 from django_scs.backends.db import SessionStore
-from django_scs.fields import adapt_expiry
+from django_scs.models import Session
 from django_scs.stores.dialects import DIALECTS
+from django_scs.stores.sql import _LARGE
 from tests.bench import tables
-from tests.bench.engines import LARGE, SMALL, Engine, Operation
+from tests.bench.engines import BLIND, CURSOR, FLOOR, LARGE, SMALL, STORE, Engine, Operation
 
 POOL = 50
+#: Seconds to live of what the lanes without a session write.
+TTL = 14 * 86_400.0
 FLASH = "Snippet successfully created!"
 LOGIN = {
     SESSION_KEY: "1",
@@ -218,21 +222,13 @@ class RequestLane(Lane):
         return found.value if found else None
 
 
-class DriverLane(Lane):
-    """The floor: the statements that our engine sends, through the bare driver, and nothing else."""
-
-    key = "driver"
+class StatementLane(Lane):
+    """The statements of an operation with their parameters, and neither a session nor its values."""
 
     def __init__(self, engine: Engine, table: str) -> None:
         super().__init__(engine, table)
-        connection = tables.use(table)
-        connection.ensure_connection()
-        self._connection = connection.connection
-        statements = SessionStore.get_store()._statements(connection)
-        self._keys = DIALECTS[connection.vendor].is_key.count("%s")
-        mark = "?" if connection.vendor == "sqlite" else "%s"
-        self._sql = {name: text.replace("%s", mark) for name, text in statements.items()}
-        self._expiry = adapt_expiry(tables.EXPIRY, connection.vendor)
+        self._connection = tables.use(table)
+        self._connection.ensure_connection()
         self._blobs: list[bytes] = []
 
     def fill(self, values: Mapping[str, str]) -> None:
@@ -247,30 +243,147 @@ class DriverLane(Lane):
         old = token
         for name in operation.statements:
             if name == "find":
-                ((data, _),) = self._send(name, *self._key(token))
+                data = self._find(token)
             elif name == "replace":
-                new = self._blobs[data == self._blobs[0]]
-                self._send(name, new, self._expiry, *self._key(token), data)
+                self._replace(token, self._blobs[data == self._blobs[0]], data)
             elif name == "touch":
-                self._send(name, self._expiry, *self._key(token), data)
+                self._touch(token, data)
             elif name == "rename":
                 old, token = token, tokens.new()
-                self._send(name, token, self._expiry, *self._key(old))
+                self._rename(old, token)
             else:
                 token = tokens.new()
-                self._send(name, token, self._blobs[0], self._expiry)
+                self._insert(token, self._blobs[0])
         return token if token != old else None
+
+    def _find(self, token: str) -> bytes:
+        raise NotImplementedError
+
+    def _replace(self, token: str, data: bytes, old: bytes) -> None:
+        raise NotImplementedError
+
+    def _touch(self, token: str, old: bytes) -> None:
+        raise NotImplementedError
+
+    def _rename(self, token: str, new: str) -> None:
+        raise NotImplementedError
+
+    def _insert(self, token: str, data: bytes) -> None:
+        raise NotImplementedError
+
+
+class DriverLane(StatementLane):
+    """The floor: the statements that our engine sends, through the bare driver, and nothing else."""
+
+    key = FLOOR
+
+    def __init__(self, engine: Engine, table: str) -> None:
+        super().__init__(engine, table)
+        dialect = DIALECTS[self._connection.vendor]
+        statements = SessionStore.get_store()._statements(self._connection)
+        self._keys = dialect.is_key.count("%s")
+        self._digests = bool(dialect.is_digest)
+        self._ttl = dialect.adapt_ttl(TTL)
+        self._sql = {name: self._marked(text) for name, text in statements.items()}
+
+    def _marked(self, text: str) -> str:
+        return text.replace("%s", "?") if self._connection.vendor == "sqlite" else text
+
+    def _find(self, token: str) -> bytes:
+        ((data, *_),) = self._send("find", *self._key(token))
+        return bytes(data)
+
+    def _replace(self, token: str, data: bytes, old: bytes) -> None:
+        self._compare("replace", [data, self._ttl, *self._key(token)], old)
+
+    def _touch(self, token: str, old: bytes) -> None:
+        self._compare("touch", [self._ttl, *self._key(token)], old)
+
+    def _rename(self, token: str, new: str) -> None:
+        self._send("rename", new, self._ttl, *self._key(token))
+
+    def _insert(self, token: str, data: bytes) -> None:
+        self._send("insert", token, data, self._ttl)
+
+    def _compare(self, name: str, params: list[Any], old: bytes) -> None:
+        if self._digests and len(old) >= _LARGE:
+            self._send(f"{name} by digest", *params, sha256(old).hexdigest())
+        else:
+            self._send(name, *params, old)
 
     def _key(self, token: str) -> list[str]:
         return [token] * self._keys
 
     def _send(self, name: str, *params: Any) -> Any:
-        cursor = self._connection.cursor()
+        cursor = self._connection.connection.cursor()
         cursor.execute(self._sql[name], params)
+        return self._answer(cursor, name)
+
+    def _answer(self, cursor: Any, name: str) -> Any:
         if name == "find":
             return cursor.fetchall()
         assert cursor.rowcount == 1, name
         return None
+
+
+class BlindLane(DriverLane):
+    """The same without any comparison: what one would write who does not look at what he overwrites."""
+
+    key = BLIND
+
+    def __init__(self, engine: Engine, table: str) -> None:
+        super().__init__(engine, table)
+        update = "UPDATE {table} SET data = %s, expiry = {then} WHERE token = %s"
+        then = DIALECTS[self._connection.vendor].then
+        name = Session._meta.db_table
+        self._sql["blind"] = self._marked(update.format(table=name, then=then))
+
+    def _compare(self, name: str, params: list[Any], old: bytes) -> None:
+        if name == "replace":
+            self._send("blind", *params[:3])
+        else:
+            super()._compare(name, params, old)
+
+
+class CursorLane(DriverLane):
+    """The same statements through Django's cursor, which converts, wraps, and can log them."""
+
+    key = CURSOR
+
+    def _marked(self, text: str) -> str:
+        return text
+
+    def _send(self, name: str, *params: Any) -> Any:
+        with self._connection.cursor() as cursor:
+            cursor.execute(self._sql[name], params)
+            return self._answer(cursor, name)
+
+
+class StoreLane(StatementLane):
+    """The same operations through our store."""
+
+    key = STORE
+
+    def __init__(self, engine: Engine, table: str) -> None:
+        super().__init__(engine, table)
+        self._store: Any = engine.open().get_store()
+
+    def _find(self, token: str) -> bytes:
+        record = self._store.find(token)
+        assert record is not None
+        return bytes(record.data)
+
+    def _replace(self, token: str, data: bytes, old: bytes) -> None:
+        assert self._store.replace(token, data, TTL, old)
+
+    def _touch(self, token: str, old: bytes) -> None:
+        assert self._store.touch(token, TTL, old)
+
+    def _rename(self, token: str, new: str) -> None:
+        assert self._store.rename(token, new, TTL)
+
+    def _insert(self, token: str, data: bytes) -> None:
+        assert self._store.insert(token, data, TTL)
 
 
 class GoProcess:

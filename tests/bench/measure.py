@@ -9,8 +9,17 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tests.bench.engines import ENGINES, LARGE, OPERATIONS, OURS, SMALL
-from tests.bench.lanes import DriverLane, GoLane, GoProcess, RequestLane, SessionLane
+from tests.bench.engines import ENGINES, LARGE, OPERATIONS, OURS, PREPARED, SMALL
+from tests.bench.lanes import (
+    BlindLane,
+    CursorLane,
+    DriverLane,
+    GoLane,
+    GoProcess,
+    RequestLane,
+    SessionLane,
+    StoreLane,
+)
 
 # Repetitions at the start of a batch that do not count: they meet caches that another lane has filled.
 _WARM_UP = 2
@@ -27,9 +36,16 @@ def make_lanes(level: str, table: str, go: GoProcess | None, redis: bool) -> lis
         if not engine.needs_redis or (redis and table == SMALL)
     ]
     if level == "engine":
-        lanes.append(DriverLane(ENGINES[OURS], table))
+        layers = (DriverLane, BlindLane, CursorLane, StoreLane) if table == SMALL else (DriverLane,)
+        lanes += [layer(ENGINES[OURS], table) for layer in layers]
         lanes += [GoLane(go, table)] if go else []
     return lanes
+
+
+def make_prepared_lanes() -> list[Any]:
+    """Return what is measured on a connection that prepares its statements."""
+    lanes = [SessionLane(ENGINES[key], PREPARED) for key in (OURS, "db")]
+    return [*lanes, DriverLane(ENGINES[OURS], PREPARED)]
 
 
 def measure(
@@ -53,7 +69,7 @@ def measure(
                 times = lane.measure(operation, batch + _WARM_UP)[_WARM_UP:]
                 samples[lane.table, operation.key, lane.key] += times
         say(f"round {number} of {rounds}")
-    results: dict[str, Figures] = {table: defaultdict(dict) for table in (SMALL, LARGE)}
+    results: dict[str, Figures] = {table: defaultdict(dict) for table in (SMALL, LARGE, PREPARED)}
     for (table, operation_key, key), times in samples.items():
         low, median, high = statistics.quantiles(times, n=4)
         results[table][operation_key][key] = [round(ns / 1000, 1) for ns in (median, low, high)]

@@ -1,49 +1,134 @@
-"""What a run found, as Markdown: for the terminal and, between markers, for docs/performance.md."""
+"""What a run found, as Markdown: for the terminal and, between markers, for the pages in docs/."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from tests.bench.chart import draw
-from tests.bench.engines import FLOOR, GO, LARGE, OPERATIONS, OURS, SMALL, TITLES
+from tests.bench.engines import (
+    BLIND,
+    CURSOR,
+    FLOOR,
+    GO,
+    LARGE,
+    OPERATIONS,
+    OURS,
+    PREPARED,
+    SMALL,
+    STORE,
+    TITLES,
+)
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 SIZES = {"300 B": 300, "4 kB": 4_000, "40 kB": 40_000}
 SHORT, LONG = "300 B", "40 kB"
 #: Bytes that a process may grow by for each session it serves: less than the token alone takes.
 NOTHING = 43
+AT_LEAST, AT_MOST = "at least", "at most"
+_SQL = ("mysql", "postgresql", "sqlite")
 
 Results = dict[str, Any]
-Row = tuple[str, float | None, str, float]
 
-_ANY = ("mysql", "postgresql", "sqlite")
-# Operation, what it is compared with, the limit of the ratio on each database. Against the bare
-# driver the ratio is ours / theirs and a maximum, against all others theirs / ours and a minimum.
-_TARGETS: tuple[tuple[str, str, dict[str, float]], ...] = (
-    ("read", "db", dict.fromkeys(_ANY, 3.5)),
-    ("read", "cache", {"mysql": 1}),
-    ("read", FLOOR, {"mysql": 1.6, "postgresql": 1.6, "sqlite": 3}),
-    ("change", "db", dict.fromkeys(_ANY, 3.5)),
-    ("change", "cache", {"mysql": 1}),
-    ("change", FLOOR, {"mysql": 1.3}),
-    ("create", "db", dict.fromkeys(_ANY, 4)),
-    ("login", "db", dict.fromkeys(_ANY, 4)),
-    ("idle", GO, {"mysql": 3}),
-    ("idle", "db", dict.fromkeys(_ANY, 5)),
-    ("read", GO, {"mysql": 1}),
-    ("change", GO, {"mysql": 1}),
-    ("create", GO, {"mysql": 1}),
-    ("login", GO, {"mysql": 1}),
+
+@dataclass(frozen=True)
+class Figure:
+    """A median of a run: of an engine at an operation, by the size of the session and the table."""
+
+    key: str
+    operation: str
+    size: str = SHORT
+    table: str = SMALL
+
+    def of(self, results: Results) -> float | None:
+        by_table = results["engine"].get(self.size, {})
+        found = by_table.get(self.table, {}).get(self.operation, {}).get(self.key)
+        return found[0] if found else None
+
+    def title(self, results: Results) -> str:
+        name = "ours" if self.key == OURS else TITLES[self.key]
+        if self.table == PREPARED:
+            name += ", prepared"
+        return f"{name}, {results['rows'][LARGE]:,} rows" if self.table == LARGE else name
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the ratio of two figures should be on some databases."""
+
+    one: Figure
+    other: Figure
+    sign: str
+    limits: dict[str, float]
+
+    def title(self, results: Results) -> str:
+        size = "" if self.one.size == SHORT else f", {self.one.size}"
+        what = f"{OPERATIONS[self.one.operation].title}{size}"
+        return f"{what}: {self.one.title(results)} / {self.other.title(results)}"
+
+
+def _ahead(
+    operation: str, of: str, limits: dict[str, float], size: str = SHORT, table: str = SMALL
+) -> Target:
+    """Return the target that ours is so many times as fast as another."""
+    return Target(
+        Figure(of, operation, size), Figure(OURS, operation, size, table), AT_LEAST, limits
+    )
+
+
+def _near(
+    operation: str, to: str, limits: dict[str, float], size: str = SHORT, table: str = SMALL
+) -> Target:
+    """Return the target that ours takes at most so many times as long as another."""
+    return Target(
+        Figure(OURS, operation, size, table), Figure(to, operation, size), AT_MOST, limits
+    )
+
+
+_STORED: Final = [key for key in OPERATIONS if key != "anonymous"]
+_TARGETS: Final = (
+    _ahead("read", "db", dict.fromkeys(_SQL, 3.5)),
+    _ahead("read", "cache", {"mysql": 1, "redis": 1.6}),
+    _near("read", FLOOR, {"mysql": 1.6, "postgresql": 1.6, "sqlite": 3, "redis": 1.6}),
+    _ahead("change", "db", dict.fromkeys(_SQL, 3.5)),
+    _ahead("change", "cache", {"mysql": 1, "redis": 1.6}),
+    _near("change", FLOOR, {"mysql": 1.3}),
+    _ahead("create", "db", dict.fromkeys(_SQL, 4)),
+    _ahead("create", "cache", {"redis": 1.6}),
+    _ahead("login", "db", dict.fromkeys(_SQL, 4)),
+    _ahead("login", "cache", {"redis": 1.6}),
+    _ahead("idle", GO, {"mysql": 3}),
+    _ahead("idle", "db", dict.fromkeys(_SQL, 5)),
+    *(_ahead(key, GO, {"mysql": 1}) for key in ("read", "change", "create", "login")),
+    *(_near(key, GO, {"redis": 1.5}) for key in ("read", "change", "create", "login")),
+    _ahead("read", "db", {"postgresql": 3}, table=PREPARED),
+    _near("read", FLOOR, {"postgresql": 0.75}, table=PREPARED),
+    _near("change", BLIND, {"mysql": 1.2}, LONG),
+    _ahead("change", "db", {"mysql": 1.8, "postgresql": 1, "sqlite": 1}, LONG),
+    *(_ahead(key, "db", dict.fromkeys(_SQL, 1), LONG) for key in _STORED if key != "change"),
+    *(
+        Target(Figure(OURS, key, table=LARGE), Figure(OURS, key), AT_MOST, dict.fromkeys(_SQL, 1.3))
+        for key in _STORED
+    ),
 )
-_STORED = [key for key in OPERATIONS if key != "anonymous"]
 
 
-def _median(results: Results, size: str, table: str, operation: str, key: str) -> float | None:
-    figures = results["engine"].get(size, {}).get(table, {}).get(operation, {}).get(key)
-    return figures[0] if figures else None
+@dataclass(frozen=True)
+class Row:
+    """A target and what became of it."""
+
+    title: str
+    value: float | None
+    sign: str
+    limit: float
+    reason: str = ""
+
+    @property
+    def verdict(self) -> str:
+        return verdict(self.value, self.sign, self.limit)
 
 
 def _ratio(one: float | None, other: float | None) -> float | None:
@@ -51,39 +136,63 @@ def _ratio(one: float | None, other: float | None) -> float | None:
 
 
 def target_rows(results: Results) -> Iterator[Row]:
-    """Yield what is compared, the figure (None if it was not measured), and what it should be."""
-    for operation, key, limits in _TARGETS:
-        limit = limits.get(results["vendor"])
-        if limit is None:
-            continue
-        title = f"{OPERATIONS[operation].title}: "
-        ours = _median(results, SHORT, SMALL, operation, OURS)
-        theirs = _median(results, SHORT, SMALL, operation, key)
-        if key == FLOOR:
-            yield f"{title}ours / {TITLES[key]}", _ratio(ours, theirs), "at most", limit
-        else:
-            yield f"{title}{TITLES[key]} / ours", _ratio(theirs, ours), "at least", limit
-    many, few = (f"{results['rows'][table]:,}" for table in (LARGE, SMALL))
-    for operation in _STORED:
-        found = [_median(results, SHORT, table, operation, OURS) for table in (LARGE, SMALL)]
-        title = f"{OPERATIONS[operation].title}: {many} rows / {few} rows"
-        yield title, _ratio(*found), "at most", 1.3
-    for operation in _STORED:
-        found = [_median(results, LONG, SMALL, operation, key) for key in ("db", OURS)]
-        title = f"{OPERATIONS[operation].title}, {LONG}: {TITLES['db']} / ours"
-        yield title, _ratio(*found), "at least", 1
-    memory = results.get("memory")
-    growth = memory["bytes"] / memory["sessions"] if memory else None
-    yield "memory: bytes a session", growth, "at most", NOTHING
+    """Yield each target of the run's database, with its figure, or None if it was not measured."""
+    for target in _TARGETS:
+        limit = target.limits.get(results["vendor"])
+        if limit is not None:
+            value = _ratio(target.one.of(results), target.other.of(results))
+            title = target.title(results)
+            # Where the time goes is measured on the small table, by operation.
+            reason = profile(results, target.one.operation, target.one.size)
+            yield Row(title, value, target.sign, limit, reason)
+    yield from _served_rows(results)
+    if memory := results.get("memory"):
+        growth = memory["bytes"] / memory["sessions"]
+        yield Row("memory: bytes a session", growth, AT_MOST, NOTHING)
+
+
+def _served_rows(results: Results) -> Iterator[Row]:
+    """Yield whether async views gain as much as sync ones, and make the fewest hops."""
+    served = results.get("served")
+    if not served:
+        return
+    for operation, figures in served["asgi"].items():
+        other = "db" if "db" in figures else "cache"
+        under = {
+            kind: {key: served[kind][operation][key]["ms"] for key in (OURS, other)}
+            for kind in ("asgi", "wsgi")
+        }
+        ratios = {kind: found[other] / found[OURS] for kind, found in under.items()}
+        saved = {kind: found[other] - found[OURS] for kind, found in under.items()}
+        title = f"{OPERATIONS[operation].title}, async view: {TITLES[other]} / ours, as under WSGI"
+        reason = (
+            f"ASGI saves {saved['asgi']:.2f} of {under['asgi'][other]:.2f} ms,"
+            f" WSGI {saved['wsgi']:.2f} of {under['wsgi'][other]:.2f}"
+        )
+        yield Row(title, ratios["asgi"], AT_LEAST, round(ratios["wsgi"], 2), reason)
+        fewest = min(found["hops"] for key, found in figures.items() if key != OURS)
+        title = f"{OPERATIONS[operation].title}, async view: hops of ours, of the others {fewest}"
+        yield Row(title, figures[OURS]["hops"], AT_MOST, fewest)
+
+
+def profile(results: Results, operation: str, size: str = SHORT) -> str:
+    """Return where the microseconds of an operation of ours go, layer by layer."""
+    layers = [(FLOOR, "driver and server"), (CURSOR, "Django's cursor"), (STORE, "store")]
+    parts, before = [], 0.0
+    for key, title in [*layers, (OURS, "session and codec")]:
+        figure = Figure(key, operation, size).of(results)
+        if figure is not None:
+            parts.append(f"{title} {figure - before:.0f}")
+            before = figure
+    return f"{before:.0f} us: {', '.join(parts)}" if len(parts) > 1 else ""
 
 
 def verdict(value: float | None, sign: str, limit: float) -> str:
     """Return met or missed, as the figure is shown, or that there is no figure."""
     if value is None:
         return "not measured"
-    return (
-        "met" if (round(value, 2) >= limit if sign == "at least" else value <= limit) else "missed"
-    )
+    met = round(value, 2) >= limit if sign == AT_LEAST else round(value, 2) <= limit
+    return "met" if met else "missed"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -131,8 +240,36 @@ def _growth(results: Results) -> str:
     for size, by_table in results["engine"].items():
         for name, figures in by_table.items():
             medians = [f"{figures[key][OURS][0]:.0f}" for key in _STORED]
-            rows.append([f"{size}, {results['rows'][name]:,} rows", *medians])
+            rows.append([f"{size}, {_where(results, name)}", *medians])
     return table(["", *(OPERATIONS[key].title for key in _STORED)], rows)
+
+
+def _where(results: Results, name: str) -> str:
+    """Return how a reader tells one table from another."""
+    if name == PREPARED:
+        return "prepared statements"
+    rows = results["rows"][name]
+    return f"{rows:,} rows" if rows else "Redis"
+
+
+def _served(results: Results) -> str:
+    header = ["", *(f"{title}, {what}" for what in ("ms", "CPU, ms", "hops") for title in _SERVED)]
+    rows = []
+    for operation in results["served"]["asgi"]:
+        for key in results["served"]["asgi"][operation]:
+            found = [results["served"][kind][operation][key] for kind in ("asgi", "wsgi")]
+            rows.append(
+                [
+                    f"{OPERATIONS[operation].title}, {TITLES[key]}",
+                    *(f"{each['ms']:.2f}" for each in found),
+                    *(f"{each['cpu']:.2f}" for each in found),
+                    *(str(each["hops"]) for each in found),
+                ]
+            )
+    return table(header, rows)
+
+
+_SERVED: Final = ("ASGI", "WSGI")
 
 
 def _concurrency(results: Results) -> str:
@@ -145,25 +282,36 @@ def _concurrency(results: Results) -> str:
     return table(header, rows)
 
 
+def _targets(results: Results) -> str:
+    rows = [
+        [
+            row.title,
+            "-" if row.value is None else f"{row.value:.2f}",
+            f"{row.sign} {row.limit:g}",
+            row.verdict,
+            row.reason if row.verdict == "missed" else "",
+        ]
+        for row in target_rows(results)
+    ]
+    return table(["", "measured", "target", "", "where the time goes, if missed"], rows)
+
+
 def sections(results: Results) -> Iterator[tuple[str, str]]:
     """Yield the titles and the texts of a run's report."""
     yield "The run", table(["", ""], [[k, str(v)] for k, v in results["environment"].items()])
-    rows = [
-        [title, "-" if value is None else f"{value:.2f}", f"{sign} {limit:g}", word]
-        for title, value, sign, limit in target_rows(results)
-        for word in [verdict(value, sign, limit)]
-    ]
-    yield "Targets", table(["", "measured", "target", ""], rows)
+    yield "Targets", _targets(results)
     for size, by_table in results["engine"].items():
         for name, figures in by_table.items():
-            where = f"{size}, {results['rows'][name]:,} rows"
+            where = f"{size}, {_where(results, name)}"
             yield f"Engine level, {where}: microseconds, median (quartiles)", _medians(figures)
             yield f"Engine level, {where}: theirs / ours", _ratios(figures)
     yield "How ours grows: microseconds", _growth(results)
-    figures = results["request"]
-    yield f"Request level, {SHORT}: microseconds, median (quartiles)", _medians(figures)
-    yield f"Request level, {SHORT}: theirs / ours", _ratios(figures)
-    for level, counts in results["statements"].items():
+    if figures := results.get("request"):
+        yield f"Request level, {SHORT}: microseconds, median (quartiles)", _medians(figures)
+        yield f"Request level, {SHORT}: theirs / ours", _ratios(figures)
+    if results.get("served"):
+        yield "Served over HTTP, async and sync views, one request at a time", _served(results)
+    for level, counts in results.get("statements", {}).items():
         yield f"Statements at {level} level (+ Redis commands)", _counts(counts)
     if results.get("concurrency"):
         yield "Concurrency: Snippetbox under gunicorn", _concurrency(results)
@@ -174,18 +322,45 @@ def sections(results: Results) -> Iterator[tuple[str, str]]:
         yield "Not measured", "\n".join(f"- {what}" for what in results["skipped"])
 
 
+_SUMMARY: Final = (OURS, "cache", "db", GO, FLOOR)
+
+
+def summary(results: Results) -> str:
+    """Return the one table of a store: our microseconds, and how many times as long the others take."""
+    figures = results["engine"][SHORT][SMALL]
+    others = [key for key in _SUMMARY if key != OURS and key in figures["read"]]
+    header = ["", "django_scs, us", *(TITLES[key] for key in others)]
+    if prepared := results["engine"][SHORT].get(PREPARED):
+        header.insert(2, "prepared, us")
+    rows = []
+    for operation in _STORED:
+        found = figures[operation]
+        cells = [f"{found[OURS][0]:.0f}"]
+        if prepared:
+            cells.append(f"{prepared[operation][OURS][0]:.0f}")
+        cells += [f"{found[key][0] / found[OURS][0]:.1f}x" for key in others]
+        rows.append([OPERATIONS[operation].title, *cells])
+    return table(header, rows)
+
+
 def write_docs(results: Results) -> list[Path]:
-    """Put a run into docs/performance.md, in the place of the last one on that database."""
-    vendor, page = results["vendor"], DOCS / "performance.md"
+    """Put a run into the pages, in the place of the last one on that database."""
+    vendor = results["vendor"]
     body = "\n\n".join(f"### {title}\n\n{text}" for title, text in sections(results))
-    marked = re.compile(rf"(<!-- {vendor}: begin -->\n).*?(<!-- {vendor}: end -->)", re.DOTALL)
+    written = [
+        _put(DOCS / "performance.md", vendor, summary(results)),
+        _put(DOCS / "performance-tables.md", vendor, body),
+    ]
     if vendor == "mysql":
-        body = f"![What a session costs, by engine](performance.svg)\n\n{body}"
+        picture = DOCS / "performance.svg"
+        picture.write_text(draw(results["engine"][SHORT][SMALL]))
+        written.append(picture)
+    return written
+
+
+def _put(page: Path, vendor: str, body: str) -> Path:
+    marked = re.compile(rf"(<!-- {vendor}: begin -->\n).*?(<!-- {vendor}: end -->)", re.DOTALL)
     text, places = marked.subn(lambda found: f"{found[1]}\n{body}\n\n{found[2]}", page.read_text())
     assert places == 1, f"{page} has {places} places for {vendor}"
     page.write_text(text)
-    if vendor != "mysql":
-        return [page]
-    picture = page.with_suffix(".svg")
-    picture.write_text(draw(results["engine"][SHORT][SMALL]))
-    return [page, picture]
+    return page

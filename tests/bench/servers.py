@@ -19,7 +19,7 @@ ARGUMENTS = {
 def running(vendor: str, folder: Path) -> Iterator[dict[str, str]]:
     """Start what there is to start; give the environment that tests.bench.settings reads."""
     with contextlib.ExitStack() as stack:
-        if vendor == "sqlite":
+        if vendor in ("sqlite", "redis"):
             environment = {"DATABASE_URL": f"sqlite:///{folder}/small.sqlite3"}
         else:
             server = stack.enter_context(SERVERS[vendor](*ARGUMENTS[vendor]))

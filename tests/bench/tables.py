@@ -14,9 +14,12 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_scs.fields import adapt_expiry
 from django_scs.models import Session
-from tests.bench.engines import ENGINES, LARGE, OURS, SMALL
+from tests.bench.engines import ENGINES, LARGE, OURS, PREPARED, SMALL
 
 EXPIRY = datetime.now(UTC) + timedelta(days=14)
+
+#: OPTIONS of a connection to PostgreSQL that prepares each statement when it is first sent.
+PREPARE = {"server_side_binding": True, "prepare_threshold": 0}
 
 _WORDS = ("amber", "cedar", "fjord", "juniper", "lantern", "meadow", "orchard", "quartz", "river")
 
@@ -75,6 +78,9 @@ def prepare(
     """Create both databases and the tables of all engines in them, and fill those."""
     _wrappers[SMALL] = small = connections["default"]
     _wrappers[LARGE] = large = small.copy()
+    if small.vendor == "postgresql":
+        _wrappers[PREPARED] = small.copy()
+        _wrappers[PREPARED].settings_dict["OPTIONS"] |= PREPARE
     name = str(small.settings_dict["NAME"])
     large.settings_dict["NAME"] = name.replace("small", "large") if "/" in name else f"{name}_large"
     if small.vendor != "sqlite":

@@ -1,6 +1,6 @@
 """The pages that the benchmark asks for at request level; also their URLs."""
 
-from django.contrib.auth import get_user_model, login
+from django.contrib.auth import alogin, get_user_model, login
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
@@ -44,7 +44,27 @@ def log_in(request: HttpRequest) -> HttpResponse:
     return HttpResponse()
 
 
+async def async_read(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(str(await request.session.aget("counter")))
+
+
+async def async_change(request: HttpRequest) -> HttpResponse:
+    await request.session.aset("counter", request.META["QUERY_STRING"])
+    return HttpResponse()
+
+
+async def async_log_in(request: HttpRequest) -> HttpResponse:
+    if not _users:
+        found = await get_user_model().objects.aget_or_create(username="benchmark")
+        _users.append(found[0])
+    await alogin(request, _users[0], backend="django.contrib.auth.backends.ModelBackend")
+    return HttpResponse()
+
+
 urlpatterns = [
+    path("async/read/", async_read),
+    path("async/change/", async_change),
+    path("async/login/", async_log_in),
     path("read/", read),
     path("change/", change),
     path("create/", create),

@@ -6,7 +6,7 @@ from django.core.checks import registry
 from django.core.management import CommandError, call_command
 
 from django_scs import conf
-from django_scs.checks import database, deploy
+from django_scs.checks import database, deploy, project, redis, speed
 from django_scs.checks import settings as checks
 
 CODEC_OF = {
@@ -24,11 +24,16 @@ def test_checks_have_nothing_to_say_of_good_settings(settings):
     assert checks.check_settings() == []
 
 
-def test_checks_are_registered():
-    assert checks.check_settings in registry.registry.get_checks()
-    everything = registry.registry.get_checks(include_deployment_checks=True)
-    for check in (database.check_time_zone, database.check_database, deploy.check_deployment):
-        assert check in everything
+@pytest.mark.parametrize("module", [checks, database, deploy, project, redis, speed])
+def test_checks_are_registered(module):
+    ours = [
+        found
+        for name, found in vars(module).items()
+        if name.startswith("check_") and found.__module__ == module.__name__
+    ]
+    assert ours
+    registered = registry.registry.get_checks(include_deployment_checks=True)
+    assert [check for check in ours if check not in registered] == []
 
 
 def test_unknown_setting_is_refused_with_the_nearest(settings):

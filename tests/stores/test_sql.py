@@ -3,7 +3,7 @@
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.db import (
     DatabaseError,
+    NotSupportedError,
     OperationalError,
     connection,
     connections,
@@ -101,14 +102,98 @@ def connected_with(**options: Any) -> Iterator[None]:
         connection.close()
 
 
+PREPARED: dict[str, Any] = {"server_side_binding": True, "prepare_threshold": 0}
+
+
 @pytest.mark.vendors("postgresql")
 class TestSqlStoreWithPreparedStatements(TestSqlStore):
     """The server, not the driver, puts parameters into statements, and has to find their types."""
 
     @pytest.fixture(autouse=True)
     def prepared(self, transactional_db: None) -> Iterator[None]:
-        with connected_with(server_side_binding=True, prepare_threshold=0):
+        with connected_with(**PREPARED):
             yield
+
+
+def forget_on_the_server() -> None:
+    """Do what a pooler or a failover does behind the driver's back."""
+    connection.connection.pgconn.exec_(b"DEALLOCATE ALL")
+
+
+def take_the_names() -> None:
+    connection.close()
+    connection.ensure_connection()
+    for number in range(3):
+        connection.connection.pgconn.exec_(b"PREPARE _pg3_%d AS SELECT 1" % number)
+
+
+def change_the_table() -> None:
+    """Let the driver prepare the statement for data of another type."""
+    alter = "ALTER TABLE sessions ALTER data TYPE {} USING {}(data, 'hex')"
+    other = connection.copy()
+    with closing(other), other.cursor() as cursor:
+        cursor.execute(alter.format("text", "encode"))
+        try:
+            connection.close()
+            # Found or not, its plan is for text now.
+            assert SqlStore(Session).find(tokens.new()) is None
+        finally:
+            cursor.execute(alter.format("bytea", "decode"))
+
+
+STALE = {
+    "forgotten": forget_on_the_server,
+    "taken": take_the_names,
+    "table changed": change_the_table,
+}
+
+
+@in_autocommit
+@pytest.mark.vendors("postgresql")
+@pytest.mark.parametrize("name", STALE)
+def test_prepared_statement_that_is_stale_is_prepared_again(key: str, name: str) -> None:
+    with connected_with(**PREPARED):
+        store = SqlStore(Session)
+        store.insert(key, b"data", HOUR)
+        assert store.find(key)
+        STALE[name]()
+        record = store.find(key)
+        assert record is not None
+        assert record.data == b"data"
+        assert store.replace(key, b"new", HOUR, b"data")
+
+
+@in_autocommit
+@pytest.mark.vendors("postgresql")
+def test_prepared_statement_that_is_stale_fails_one_transaction_and_no_more(key: str) -> None:
+    with connected_with(**PREPARED):
+        store = SqlStore(Session)
+        store.insert(key, b"data", HOUR)
+        assert store.find(key)
+        forget_on_the_server()
+        with pytest.raises(DatabaseError, match="does not exist"), transaction.atomic():
+            store.find(key)
+        with transaction.atomic():
+            assert store.find(key)
+
+
+@in_autocommit
+@pytest.mark.vendors("postgresql")
+@pytest.mark.parametrize(("prepared", "attempts"), [({}, 1), (PREPARED, 2)])
+def test_error_that_only_looks_stale_is_raised(
+    key: str, prepared: dict[str, Any], attempts: int
+) -> None:
+    with connected_with(**prepared):
+        store = SqlStore(Session)
+        store._statements(connection)["find"] = "SELECT pg_temp.refuse(%s::text), 1.0, 2.0"
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "CREATE FUNCTION pg_temp.refuse(text) RETURNS text LANGUAGE plpgsql AS"
+                " $$ BEGIN RAISE EXCEPTION USING ERRCODE = '0A000'; END $$"
+            )
+        with CaptureQueriesContext(connection) as found, pytest.raises(NotSupportedError):
+            store.find(key)
+        assert len(found) == attempts
 
 
 @pytest.mark.vendors("mysql", "postgresql")

@@ -1,0 +1,69 @@
+"""System checks of settings that are slow: connections under ASGI, statements half prepared."""
+
+from typing import Any, Final
+
+from django.conf import settings
+from django.core import checks
+from django.db import connections, router
+
+from .. import conf
+
+_OUR_ENGINE: Final = "django_scs.backends.db"
+_BINDING, _THRESHOLD = "server_side_binding", "prepare_threshold"
+
+
+def check_asgi_connections(**kwargs: Any) -> list[checks.CheckMessage]:
+    """Warn of connections that outlive their request under ASGI, where no other request finds them."""
+    if not getattr(settings, "ASGI_APPLICATION", None):
+        return []
+    return [
+        _stays_open(alias, options["CONN_MAX_AGE"])
+        for alias, options in _databases()
+        # SQLite's are closed with their thread.
+        if connections[alias].vendor != "sqlite" and options["CONN_MAX_AGE"] != 0
+    ]
+
+
+def check_prepared_statements(**kwargs: Any) -> list[checks.CheckMessage]:
+    """Find one of the two options that make psycopg prepare statements, without the other."""
+    return [
+        _half_prepared(alias)
+        for alias, options in _databases()
+        if connections[alias].vendor == "postgresql"
+        and bool(options["OPTIONS"].get(_BINDING))
+        != (options["OPTIONS"].get(_THRESHOLD) is not None)
+    ]
+
+
+def register() -> None:
+    """Register these checks with Django."""
+    checks.register(check_asgi_connections)
+    checks.register(check_prepared_statements)
+
+
+def _databases() -> list[tuple[str, dict[str, Any]]]:
+    """Return the aliases of the databases that have sessions, with their settings."""
+    if conf.problems() or all(conf.options(kind).engine != _OUR_ENGINE for kind in conf.kinds()):
+        return []
+    from ..models import Session
+
+    aliases = {router.db_for_read(Session), router.db_for_write(Session)}
+    return [(alias, connections[alias].settings_dict) for alias in sorted(aliases)]
+
+
+def _stays_open(alias: str, age: Any) -> checks.CheckMessage:
+    return checks.Warning(
+        f"Under ASGI each request has a thread of its own, and DATABASES[{alias!r}] has CONN_MAX_AGE"
+        f" {age!r}: each request leaves a connection open that no other can use.",
+        hint="Set CONN_MAX_AGE to 0, on PostgreSQL with OPTIONS['pool'].",
+        id="django_scs.W050",
+    )
+
+
+def _half_prepared(alias: str) -> checks.CheckMessage:
+    return checks.Warning(
+        f"DATABASES[{alias!r}]['OPTIONS'] has one of {_BINDING!r} and {_THRESHOLD!r}, and the one"
+        " does nothing for the speed of sessions without the other.",
+        hint=f"Set {_BINDING!r} to True and {_THRESHOLD!r} to 0, or neither.",
+        id="django_scs.W051",
+    )
