@@ -21,7 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 START_SECONDS = 60
 STOP_SECONDS = 30
@@ -527,16 +527,12 @@ def interruptible() -> Iterator[None]:
             signal.signal(each, handler)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one server in the foreground until a signal arrives."""
-    parser = argparse.ArgumentParser(prog="python -m tests.servers", description=__doc__)
-    parser.add_argument("vendor", choices=SERVERS)
-    parser.add_argument("arguments", nargs="*", help="arguments for the server, after --")
-    options = parser.parse_args(argv)
+def run_in_foreground(start: Callable[[], Any], describe: Callable[[Any], str]) -> int:
+    """Start a server and keep it until a signal arrives; return the exit code of the program."""
     with interruptible():
         try:
-            with SERVERS[options.vendor](*options.arguments) as server:
-                print(f"DATABASE_URL={server.url}\nlog: {server.log}", flush=True)
+            with start() as server:
+                print(describe(server), flush=True)
                 while True:
                     signal.pause()
         except KeyboardInterrupt:
@@ -544,6 +540,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         except ServerError as error:
             print(error, file=sys.stderr)
             return 1
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one server in the foreground until a signal arrives."""
+    parser = argparse.ArgumentParser(prog="python -m tests.servers", description=__doc__)
+    parser.add_argument("vendor", choices=SERVERS)
+    parser.add_argument("arguments", nargs="*", help="arguments for the server, after --")
+    options = parser.parse_args(argv)
+    return run_in_foreground(
+        lambda: SERVERS[options.vendor](*options.arguments),
+        lambda server: f"DATABASE_URL={server.url}\nlog: {server.log}",
+    )
 
 
 if __name__ == "__main__":

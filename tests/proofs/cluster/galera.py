@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import signal
 import socket
 import sys
 import time
@@ -19,7 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tests.machine import GALERA_FOLDERS
-from tests.servers import NAME, MariaDB, ServerError, find_program, interruptible
+from tests.servers import NAME, MariaDB, ServerError, find_program, run_in_foreground
 
 NODES = 3
 SYNC_SECONDS = 90
@@ -199,18 +198,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     argparse.ArgumentParser(
         prog="python -m tests.proofs.cluster.galera", description=__doc__
     ).parse_args(argv)
-    with interruptible():
-        try:
-            with Galera() as cluster:
-                for node in cluster.nodes:
-                    print(f"DATABASE_URL={node.url}  log: {node.log}", flush=True)
-                while True:
-                    signal.pause()
-        except KeyboardInterrupt:
-            return 0
-        except ServerError as error:
-            print(error, file=sys.stderr)
-            return 1
+    return run_in_foreground(
+        Galera,
+        lambda cluster: "\n".join(
+            f"DATABASE_URL={node.url}  log: {node.log}" for node in cluster.nodes
+        ),
+    )
 
 
 if __name__ == "__main__":

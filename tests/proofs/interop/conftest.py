@@ -17,6 +17,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 
 from django_scs.models import Session
+from tests.database import SCS_DDL
 from tests.go import build, require_go
 from tests.servers import MariaDB
 from tests.settings import database
@@ -27,21 +28,6 @@ MODULE = Path(__file__).parent / "snippetbox"
 DOCUMENTATION = Path(__file__).parents[3] / "docs" / "go.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
-# What the documentation of scs's stores says.
-SCS_TABLE = {
-    "mysql": (
-        "CREATE TABLE sessions (token CHAR(43) PRIMARY KEY, data BLOB NOT NULL,"
-        " expiry TIMESTAMP(6) NOT NULL)"
-    ),
-    "postgresql": (
-        "CREATE TABLE sessions (token TEXT PRIMARY KEY, data BYTEA NOT NULL,"
-        " expiry TIMESTAMPTZ NOT NULL)"
-    ),
-    "sqlite": (
-        "CREATE TABLE sessions (token TEXT PRIMARY KEY, data BLOB NOT NULL, expiry REAL NOT NULL)"
-    ),
-}
-SCS_INDEX = "CREATE INDEX sessions_expiry_idx ON sessions (expiry)"
 NEW_YORK = "America/New_York"
 
 
@@ -151,8 +137,8 @@ def scs_table(transactional_db: None) -> Iterator[None]:
     """Replace the table that our migration makes by the one that scs documents."""
     with connection.schema_editor() as editor:
         editor.delete_model(Session)
-        editor.execute(SCS_TABLE[connection.vendor])
-        editor.execute(SCS_INDEX)
+        for statement in SCS_DDL[connection.vendor]:
+            editor.execute(statement)
     yield
     with connection.schema_editor() as editor:
         editor.delete_model(Session)
