@@ -10,7 +10,7 @@ Source: gorilla/sessions v1.4.0 store.go CookieStore, sessions.go AddFlash, Flas
 
 import re
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple, Union
@@ -20,7 +20,8 @@ from .base import Codec, ReadSetting
 from .cookie_format import LIMIT, Content, from_microseconds, to_microseconds
 from .gob import value as gob_value
 from .gob import wire
-from .gob.types import INT, INTERFACE, STRING, GoType, go_type
+from .gob.plain import PLAIN, PLAIN_READERS, PLAIN_STRING, PLAIN_WRITERS, begin
+from .gob.types import INTERFACE, STRING, GoType, go_type
 from .gob.wire import Opaque, Reader, Writer, integer, sized, uint, utf8
 from .securecookie import MAX_AGE, Clock, SecureCookies, Serializer, natural, one_of_hashes
 
@@ -206,7 +207,7 @@ class SessionSerializer:
                 flashes = key in self._flash_keys or isinstance(value, Flashes)
                 if flashes and not _unchanged(key, value, old):
                     held[key] = self._hold_flashes(value, old.held.get(key))
-                elif type(value) not in _PLAIN_WRITERS or key in old.held:
+                elif type(value) not in PLAIN_WRITERS or key in old.held:
                     held[key] = INTERFACE.dump(value, old.held.get(key), self._declared)
             except EncodeError as exc:
                 raise _at(key, exc) from None
@@ -328,11 +329,7 @@ class GorillaCookie:
 
 
 def _read(data: bytes) -> Session:
-    # A Go process that has not used gob before begins like this; so do we.
-    if data.startswith(_PREFIX):
-        reader = Reader(data, len(_PREFIX), dict(_TYPES))
-    else:
-        reader = Reader(data, 0, dict(wire.BUILTINS))
+    reader = begin(data, _PREFIX, _TYPES)
     type_ = reader.next_type(in_interface=False)
     if type_.kind is not wire.MAP or type_.elems != _SESSION.elems:
         raise DecodeError("not a session of gorilla")
@@ -348,10 +345,10 @@ def _read(data: bytes) -> Session:
             moment = reader.sint()
             continue
         key = _read_key(reader)
-        plain = _PLAIN.match(data, reader.pos, reader.end)
+        plain = PLAIN.match(data, reader.pos, reader.end)
         if plain:
             reader.pos = plain.end()
-            values[key] = _PLAIN_READERS[plain.lastindex](reader)
+            values[key] = _READERS[plain.lastindex](reader)
             held.pop(key, None)
         else:
             held[key] = sent = _read_interface(reader)
@@ -365,7 +362,7 @@ def _read_interface(reader: Reader) -> Opaque | None:
 
 
 def _read_key(reader: Reader) -> Key:
-    plain = _PLAIN.match(reader.data, reader.pos, reader.end)
+    plain = PLAIN.match(reader.data, reader.pos, reader.end)
     if plain and plain.lastindex == 1:
         reader.pos = plain.end()
         return _read_text(reader)
@@ -423,7 +420,7 @@ def _write(session: Session, held: Held) -> bytes:
             if key in held:
                 wire.INTERFACE.kind.write(writer, wire.INTERFACE, held[key])
             else:
-                head, dump = _PLAIN_WRITERS[type(value)]
+                head, dump = PLAIN_WRITERS[type(value)]
                 out += head + sized(b"\x00" + dump(value))
         except EncodeError as exc:
             raise _at(key, exc) from None
@@ -434,7 +431,7 @@ def _ours(session: Session) -> list[bytes]:
     """Return the entries that are ours."""
     found = []
     if session.id:
-        found.append(_string_key(ID_KEY) + _STRING + sized(b"\x00" + sized(utf8(session.id))))
+        found.append(_string_key(ID_KEY) + PLAIN_STRING + sized(b"\x00" + sized(utf8(session.id))))
     if session.deadline is not None:
         if session.deadline.utcoffset() is None:
             raise EncodeError(f"The deadline {session.deadline} has no zone.")
@@ -454,7 +451,7 @@ def _write_key(writer: Writer, key: Any) -> None:
 
 @lru_cache(maxsize=256)
 def _string_key(key: str) -> bytes:
-    return _STRING + sized(b"\x00" + sized(utf8(key)))
+    return PLAIN_STRING + sized(b"\x00" + sized(utf8(key)))
 
 
 def _at(key: Any, exc: EncodeError) -> EncodeError:
@@ -477,26 +474,9 @@ _PREFIX = _standard.definitions()
 _NUMBERS = _standard.numbers
 _TYPES = {number: type_ for type_, number in _NUMBERS.items()}
 
-_STRING, _INT, _BOOL, _INT64 = (
-    sized(name) + integer(number)
-    for name, number in ((b"string", 6), (b"int", 2), (b"bool", 1), (b"int64", 2))
-)
-# What comes before most keys and values: a name, a number, a length of up to two bytes, zero. For
-# speed; what does not match is read by the general rules.
-_PLAIN = re.compile(
-    b"(?:(%b)|(%b)|(%b))(?:[\0-\x7f]|\xff.|\xfe..)\0" % (_STRING, _INT, _BOOL), re.DOTALL
-)
+_INT64 = sized(b"int64") + integer(2)
 # The deadline, as we write it and Go does.
 _OUR_DEADLINE = re.compile(
     re.escape(_string_key(DEADLINE_KEY) + _INT64) + b"[\0-\x7f]\0", re.DOTALL
 )
-_PLAIN_READERS: dict[int | None, Callable[[Reader], Any]] = {
-    1: _read_text,
-    2: Reader.sint,
-    3: lambda reader: reader.uint() != 0,
-}
-_PLAIN_WRITERS: dict[type, tuple[bytes, Callable[[Any], bytes]]] = {
-    str: (_STRING, lambda value: sized(utf8(value))),
-    int: (_INT, lambda value: integer(INT.write(value))),
-    bool: (_BOOL, uint),
-}
+_READERS = PLAIN_READERS | {1: _read_text}

@@ -3,8 +3,7 @@
 Source: scs codec.go GobCodec, a gob of ``struct{Deadline time.Time; Values map[string]any}``.
 """
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -14,7 +13,8 @@ from django.core.exceptions import ImproperlyConfigured
 from ...exceptions import DecodeError, EncodeError
 from ..base import ReadSetting
 from . import wire
-from .types import INT, INTERFACE, TIME, VALUES, Unloadable, fits, settle
+from .plain import PLAIN, PLAIN_READERS, PLAIN_WRITERS, begin
+from .types import INTERFACE, TIME, VALUES, Unloadable, fits, settle
 from .wire import Opaque, Reader, Type, Writer, integer, sized, text, uint, utf8
 
 
@@ -99,11 +99,7 @@ def _pack_deadline(deadline: datetime, old: bytes) -> bytes:
 
 
 def _parse(data: bytes) -> _Session:
-    # A Go process that has not used gob before begins like this; so do we.
-    if data.startswith(_PREFIX):
-        reader = Reader(data, len(_PREFIX), dict(_TYPES))
-    else:
-        reader = Reader(data, 0, dict(wire.BUILTINS))
+    reader = begin(data, _PREFIX, _TYPES)
     try:
         return _read(reader)
     except RecursionError:
@@ -145,10 +141,10 @@ def _check(session: Type) -> None:
 def _read_values(reader: Reader, values: dict[str, Any], held: dict[str, Opaque | None]) -> None:
     for _ in range(reader.uint()):
         key = reader.text()
-        plain = _PLAIN.match(reader.data, reader.pos, reader.end)
+        plain = PLAIN.match(reader.data, reader.pos, reader.end)
         if plain:
             reader.pos = plain.end()
-            values[key] = _PLAIN_READERS[plain.lastindex](reader)
+            values[key] = PLAIN_READERS[plain.lastindex](reader)
             held.pop(key, None)
         else:
             held[key] = sent = wire.INTERFACE.kind.read(reader, wire.INTERFACE)
@@ -161,7 +157,7 @@ def _hold(
     """Return what stands for the values that are not plain, or were not."""
     held: dict[str, Opaque | None] = {}
     for key, value in values.items():
-        if type(value) in _PLAIN_WRITERS and key not in old:
+        if type(value) in PLAIN_WRITERS and key not in old:
             continue
         try:
             held[key] = INTERFACE.dump(settle(value), old.get(key), declared)
@@ -191,7 +187,7 @@ def _write(deadline: bytes, values: dict[str, Any], held: dict[str, Opaque | Non
             if key in held:
                 wire.INTERFACE.kind.write(writer, wire.INTERFACE, held[key])
             else:
-                head, dump = _PLAIN_WRITERS[type(value)]
+                head, dump = PLAIN_WRITERS[type(value)]
                 out += head + sized(b"\x00" + dump(value))
         except EncodeError as exc:
             raise _at(key, exc) from None
@@ -216,22 +212,3 @@ _OPENING = integer(_standard.number(_SESSION)) + b"\x01"
 _PREFIX = _standard.definitions()
 _NUMBERS = _standard.numbers
 _TYPES = {number: type_ for type_, number in _NUMBERS.items()}
-
-_STRING, _INT, _BOOL = (
-    sized(name) + integer(number) for name, number in ((b"string", 6), (b"int", 2), (b"bool", 1))
-)
-# What comes before most values: a name, a number, a length of up to two bytes, zero. For speed; what
-# does not match is read by the general rules.
-_PLAIN = re.compile(
-    b"(?:(%b)|(%b)|(%b))(?:[\0-\x7f]|\xff.|\xfe..)\0" % (_STRING, _INT, _BOOL), re.DOTALL
-)
-_PLAIN_READERS: dict[int | None, Callable[[Reader], Any]] = {
-    1: Reader.text,
-    2: Reader.sint,
-    3: lambda reader: reader.uint() != 0,
-}
-_PLAIN_WRITERS: dict[type, tuple[bytes, Callable[[Any], bytes]]] = {
-    str: (_STRING, lambda value: sized(utf8(value))),
-    int: (_INT, lambda value: integer(INT.write(value))),
-    bool: (_BOOL, uint),
-}

@@ -1,0 +1,38 @@
+"""The strings, ints and bools that most sessions consist of, read and written without general rules.
+
+For speed alone: what does not match here is left to ``wire``, with the same result.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from .types import INT
+from .wire import BUILTINS, Reader, Type, integer, sized, uint, utf8
+
+PLAIN_STRING, _INT, _BOOL = (
+    sized(name) + integer(number) for name, number in ((b"string", 6), (b"int", 2), (b"bool", 1))
+)
+#: Matches what comes before such a value: a name, a number, a length of up to two bytes, zero. The
+#: number of the group is the key of PLAIN_READERS.
+PLAIN = re.compile(
+    b"(?:(%b)|(%b)|(%b))(?:[\0-\x7f]|\xff.|\xfe..)\0" % (PLAIN_STRING, _INT, _BOOL), re.DOTALL
+)
+PLAIN_READERS: dict[int | None, Callable[[Reader], Any]] = {
+    1: Reader.text,
+    2: Reader.sint,
+    3: lambda reader: reader.uint() != 0,
+}
+PLAIN_WRITERS: dict[type, tuple[bytes, Callable[[Any], bytes]]] = {
+    str: (PLAIN_STRING, lambda value: sized(utf8(value))),
+    int: (_INT, lambda value: integer(INT.write(value))),
+    bool: (_BOOL, uint),
+}
+
+
+def begin(data: bytes, prefix: bytes, types: dict[int, Type]) -> Reader:
+    """Return a reader of a gob, behind ``prefix`` if it begins so: the definitions of ``types``."""
+    # A Go process that has not used gob before begins like this; so do we.
+    if data.startswith(prefix):
+        return Reader(data, len(prefix), dict(types))
+    return Reader(data, 0, dict(BUILTINS))
