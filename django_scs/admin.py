@@ -9,7 +9,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.models import DELETION, LogEntry
 from django.contrib.auth import get_user_model
 from django.contrib.contenttypes.models import ContentType
-from django.core.exceptions import ImproperlyConfigured, PermissionDenied
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from . import overview
-from .manager import session_class
+from .manager import find_model
 from .models import AbstractSession
 
 PAGE: Final = 100
@@ -195,13 +195,9 @@ def _with_devices(sessions: Sequence[AbstractSession]) -> list[tuple[AbstractSes
 
 
 def _register() -> None:
-    try:
-        find_model = getattr(session_class(), "get_model_class", None)
-    except ImproperlyConfigured:
-        # Another engine's sessions; manage.py check says so where that is wrong.
-        return
-    if find_model is not None:
-        admin.site.register(find_model(), SessionAdmin)
+    model = find_model()
+    if model is not None:
+        admin.site.register(model, SessionAdmin)
 
 
 _register()

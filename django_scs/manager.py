@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterable
 from functools import partial
 from importlib import import_module
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from asgiref.sync import sync_to_async
 from django.core.exceptions import ImproperlyConfigured
@@ -14,6 +14,9 @@ from django.views.decorators.debug import sensitive_variables
 
 from . import conf, migrate_from, signals, transports
 from .backends.base import Outcome, SessionStore
+
+if TYPE_CHECKING:
+    from .models import AbstractSession
 
 #: How often a request that created a session is followed by a sweep, unless the last left some over.
 _SWEEP_CHANCE: Final = 0.01
@@ -146,6 +149,13 @@ def uses_our_engine(kind: str = conf.DEFAULT) -> bool:
     except ImproperlyConfigured:
         return False
     return True
+
+
+def find_model(kind: str = conf.DEFAULT) -> "type[AbstractSession] | None":
+    """Return the model whose table keeps a kind of session; None if no table of ours does."""
+    find = getattr(session_class(kind), "get_model_class", None) if uses_our_engine(kind) else None
+    model: type[AbstractSession] | None = None if find is None else find()
+    return model
 
 
 def _wrong_engine(kind: str, engine: Any) -> str:

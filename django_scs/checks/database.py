@@ -12,7 +12,6 @@ from functools import cached_property
 from typing import Any, Final, NamedTuple
 
 from django.core import checks
-from django.core.exceptions import ImproperlyConfigured
 from django.db import connections, models, router
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.recorder import MigrationRecorder
@@ -20,7 +19,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from .. import conf
 from ..backends.base import SessionStore
 from ..fields import MYSQL_LAST
-from ..manager import session_class
+from ..manager import find_model, session_class
 from ..stores.dialects import DIALECTS
 
 # In seconds: synchronised clocks differ by less.
@@ -119,13 +118,9 @@ def _tables() -> Iterator[_Table]:
     if conf.problems():
         return
     for kind in conf.kinds():
-        try:
-            found: Any = session_class(kind)
-        except ImproperlyConfigured:
-            # Another check says so.
-            continue
-        if hasattr(found, "get_model_class"):
-            yield _Table(kind, found, found.get_model_class())
+        model = find_model(kind)
+        if model is not None:
+            yield _Table(kind, session_class(kind), model)
 
 
 def _missing(table: _Table) -> Iterator[checks.CheckMessage]:

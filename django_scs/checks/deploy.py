@@ -4,15 +4,13 @@ They are recommendations: silence by SILENCED_SYSTEM_CHECKS what your site means
 """
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from django.conf import settings
 from django.core import checks
-from django.core.exceptions import ImproperlyConfigured
 
 from .. import conf, go_login
-from ..manager import session_class
+from ..manager import find_model
 
 # Source: NIST SP 800-63B-4, 2.1.3: reauthentication after 30 days at least, at the lowest level.
 _LONGEST: Final = 30 * 24 * 3600
@@ -65,12 +63,8 @@ def _of(options: conf.Options) -> str:
 
 
 def _has_tokens_in_clear(options: conf.Options) -> bool:
-    if options.hash_tokens:
-        return False
-    with suppress(ImproperlyConfigured):
-        # Redis has a check of its own, and sessions in cookies have no table.
-        return hasattr(session_class(options.kind), "get_model_class")
-    return False
+    # Redis has a check of its own.
+    return not options.hash_tokens and find_model(options.kind) is not None
 
 
 def _lives_long(options: conf.Options) -> bool:

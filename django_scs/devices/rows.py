@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from .. import conf
 from ..expressions import StoreNow
-from ..manager import session_class
+from ..manager import find_model, session_class
 from .models import Device
 
 #: How many rows a statement removes at most.
@@ -21,11 +21,8 @@ def with_expiry(rows: "QuerySet[Device]") -> "QuerySet[Device] | None":
 
     None if the sessions are in no table, or in another database.
     """
-    find_model = getattr(session_class(), "get_model_class", None)
-    if find_model is None:
-        return None
     model = find_model()
-    if router.db_for_read(model) != router.db_for_read(Device):
+    if model is None or router.db_for_read(model) != router.db_for_read(Device):
         return None
     live = model._base_manager.filter(token=OuterRef("key"), expiry__gt=StoreNow())
     return rows.annotate(**{"expiry": Subquery(live.values("expiry")[:1])})  # noqa: PIE804 -- a name of ours
