@@ -376,7 +376,7 @@ def test_a_wrong_engine_is_refused_with_an_example(settings, value):
 
 
 def test_the_application_with_the_old_table_must_stay(settings):
-    settings.SCS_MIGRATE_FROM = "user_sessions.backends.db"
+    settings.SCS_MIGRATE_FROM = "qsessions.backends.db"
     with pytest.raises(ImproperlyConfigured, match="INSTALLED_APPS"):
         migrate_from.current()
 
