@@ -489,3 +489,14 @@ def test_engine_of_another_kind_is_served_as_by_djangos_middleware(client, setti
     client.get("/destroy/")
     assert token_of(client) == ""
     assert not Session.objects.exists()
+
+
+@either_middleware
+@pytest.mark.parametrize("async_", [False, True])
+def test_session_that_a_view_saved_and_opened_anew_reaches_the_browser(client, async_):
+    """What allauth does before it sends a visitor to another site."""
+    path = "/areopen_session/" if async_ else "/reopen_session/"
+    response = client.get(path)
+    assert response.cookies["sessionid"].value == Session.objects.get().token
+    assert client.get("/read/").json() == {"state": "stashed"}
+    assert not client.get("/read/").cookies

@@ -271,3 +271,19 @@ async def astream(request: HttpRequest) -> StreamingHttpResponse:
 
 async def apage(request: HttpRequest) -> HttpResponse:
     return page(request)
+
+
+def reopen_session(request: HttpRequest) -> HttpResponse:
+    request.session["state"] = "stashed"
+    request.session.save()
+    request.session = request.session.__class__(request.session.session_key)
+    request.session.modified = True
+    return HttpResponse()
+
+
+async def areopen_session(request: HttpRequest) -> HttpResponse:
+    await request.session.aset("state", "stashed")
+    await request.session.asave()
+    request.session = request.session.__class__(request.session.session_key)
+    request.session.modified = True
+    return HttpResponse()

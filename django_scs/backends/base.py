@@ -53,6 +53,7 @@ class SessionStore(AllSessions, Logins, TakeOver):
         session = cls(next(iter(well_formed), None))
         session._candidates = tuple(well_formed[1:_MOST_CANDIDATES])
         session._request = None if request is None else weakref.ref(request)
+        session._is_presented = True
         if any(sent) and not well_formed:
             session._tell("malformed", "")
         return session

@@ -45,6 +45,8 @@ class Ending(Expiry):
     _request: "weakref.ref[HttpRequest] | None" = None
     # False if the browser sent a key of another engine, and has yet to learn the token.
     _is_told = True
+    # Whether the token came with the request. A view may put a session of another one in its place.
+    _is_presented = False
 
     def commit(self, failed: bool = False) -> Outcome:
         """Save the session where that is due, and return what the browser has to know.
@@ -196,6 +198,7 @@ class Ending(Expiry):
         else:
             due = state.origin.is_new_key or self._ends_otherwise(state)
             due = due or self._is_sent_always(state) or not self._is_told
+            due = due or (self.modified and not self._is_presented)
         if not due:
             return Outcome(created=created)
         return Outcome(self.token(), self._cookie_age(), created=created)

@@ -148,7 +148,7 @@ def saved(engine: type[SessionStore], **values: Any) -> str:
 def unloaded(engine: type[SessionStore]) -> SessionStore:
     token = saved(engine)
     engine.get_store().now += 1  # type: ignore[attr-defined]
-    return engine(token)
+    return engine.for_request([token])
 
 
 def loaded(engine: type[SessionStore]) -> SessionStore:
