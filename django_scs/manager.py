@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from asgiref.sync import sync_to_async
+from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.exception import response_for_exception
 from django.http import HttpRequest, HttpResponse
@@ -153,6 +154,8 @@ def uses_our_engine(kind: str = conf.DEFAULT) -> bool:
 
 def find_model(kind: str = conf.DEFAULT) -> "type[AbstractSession] | None":
     """Return the model whose table keeps a kind of session; None if no table of ours does."""
+    if not apps.is_installed("django_scs"):
+        return None
     find = getattr(session_class(kind), "get_model_class", None) if uses_our_engine(kind) else None
     model: type[AbstractSession] | None = None if find is None else find()
     return model

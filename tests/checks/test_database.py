@@ -6,6 +6,7 @@ import pytest
 from django.core import checks as django_checks
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
+from django.test import override_settings
 
 from django_scs.checks import database as checks
 from django_scs.models import Session
@@ -260,3 +261,11 @@ def test_time_zone_of_other_vendors_does_not_matter():
 @pytest.mark.parametrize("databases", [None, [], ["other"]])
 def test_time_zone_is_looked_at_only_where_databases_are(databases):
     assert checks.check_time_zone(databases=databases) == []
+
+
+@pytest.mark.django_db
+def test_checks_are_silent_where_the_app_is_not_installed():
+    """The registry outlives an override of INSTALLED_APPS, as Django's own tests of the admin do."""
+    with override_settings(INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes"]):
+        found = django_checks.run_checks(include_deployment_checks=True, databases=["default"])
+    assert [each for each in found if each.id and each.id.startswith("django_scs.W02")] == []
