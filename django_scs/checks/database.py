@@ -140,13 +140,13 @@ def _column_problems(table: _Table) -> Iterator[checks.CheckMessage]:
         if column is None:
             yield checks.Warning(
                 f"The table {table.name!r} has no column {name!r}.",
-                hint="Run manage.py migrate; docs/table.md shows the table.",
+                hint="Run manage.py migrate.",
                 id="django_scs.W029",
             )
         elif not column.type.startswith(types):
             yield checks.Warning(
                 f"The column {name!r} of {table.name!r} is a {column.type}.",
-                hint=f"It should be: {' or '.join(types)}. docs/table.md shows the table.",
+                hint=f"It should be: {' or '.join(types)}.",
                 id="django_scs.W031",
             )
 
@@ -168,8 +168,10 @@ def _token_problems(table: _Table) -> Iterator[checks.CheckMessage]:
         yield checks.Warning(
             f"The collation of tokens of {table.name!r} is {column.collation}, which ignores case.",
             hint=(
-                "Tokens are compared exactly all the same, but it costs time, and two tokens that"
-                " differ in case alone cannot both be stored. docs/table.md shows how to change it."
+                "Tokens are compared exactly all the same, but more slowly, and two tokens that differ"
+                " only in case cannot both be stored. On MySQL and MariaDB change it with: ALTER TABLE"
+                f" {table.name} MODIFY {table.column('token')} CHAR(43) CHARACTER SET ascii COLLATE"
+                " ascii_bin NOT NULL."
             ),
             id="django_scs.W033",
         )

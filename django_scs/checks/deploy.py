@@ -99,7 +99,7 @@ _ADVICE: Final = (
     _Advice(
         "W044",
         lambda options: options.idle_timeout is None,
-        "Sessions{} have no idle timeout: one that is left open serves whoever comes next.",
+        "Sessions{} have no idle timeout: the next person at an open browser can use its session.",
         "Set SCS_IDLE_TIMEOUT.",
     ),
     _Advice(
@@ -111,14 +111,14 @@ _ADVICE: Final = (
     _Advice(
         "W046",
         lambda options: options.kind == conf.DEFAULT and _has_tokens_in_clear(options),
-        "The table holds the tokens{} in clear: whoever reads it, or a backup, has every session.",
-        "Set SCS_HASH_TOKENS to True. It ends all sessions once.",
+        "The table holds the tokens{} in clear: who reads it, or a backup, can use every session.",
+        "Set SCS_HASH_TOKENS to True. This ends all sessions once.",
     ),
     _Advice(
         "W047",
         lambda options: options.kind == conf.DEFAULT and go_login.user_id_key() is not None,
-        "Django believes the Go application, and whoever writes the sessions table, who the user is.",
-        'Read "Login and trust" in docs/go.md; unset SCS_AUTH_USER_ID_KEY when Go is gone.',
+        "Who can write the sessions table, such as the Go application, can log in as any user.",
+        "Silence this if you mean it. Remove SCS_AUTH_USER_ID_KEY when the Go application is gone.",
     ),
 )
 _COOKIE_SETTINGS = (

@@ -53,16 +53,16 @@ class Command(BaseCommand):
         if migration.mode != migrate_from.MOVE:
             return
         self.stdout.write(
-            "SCS_MIGRATE_FROM can go now if each was moved by a request of its browser. After"
-            f" --move it can go {self._age()} later, for browsers still have the old cookies:"
-            f" on {self._end()}."
+            "If you never used --move, SCS_MIGRATE_FROM can go now. Otherwise wait"
+            f" {self._age()} after the last --move, because browsers may still have the old"
+            f" cookies. If you ran it today, wait until {self._end()}."
         )
 
     def _cannot_tell(self) -> None:
         self.stdout.write(
-            f"The sessions of {self._engine!r} cannot be counted. SCS_MIGRATE_FROM can"
-            f" go {self._age()} after the last old process has ended: not before {self._end()} if"
-            " that is now."
+            f"The sessions of {self._engine!r} cannot be counted. SCS_MIGRATE_FROM can go"
+            f" {self._age()} after the last old process has ended. If that is now, wait until"
+            f" {self._end()}."
         )
 
     def _age(self) -> str:

@@ -1,8 +1,10 @@
 """The Go codec in docs/go.md reads and writes what JSONCodec does."""
 
 import math
+import shutil
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 from uuid import UUID
@@ -11,6 +13,7 @@ import pytest
 
 from django_scs.backends.db import SessionStore
 from django_scs.codecs.json import JSONCodec
+from tests.go import build, require_go
 
 from .browser import Browser
 from .conftest import MODULE, Sites, documented
@@ -51,10 +54,16 @@ def browser(sites: Sites) -> Browser:
     return sites(json=True)
 
 
-def test_documentation_shows_what_is_compiled() -> None:
+def test_documentation_shows_what_is_compiled(tmp_path: Path) -> None:
     sources = {path.read_text() for path in MODULE.rglob("*.go")}
-    assert len(documented("go")) == 2
-    assert sources.issuperset(documented("go"))
+    sessions, program, codec = documented("go")
+    assert sources.issuperset([sessions, codec])
+    require_go()
+    for name, text in (("sessions.go", sessions), ("main.go", program)):
+        (tmp_path / name).write_text(text)
+    for name in ("go.mod", "go.sum"):
+        shutil.copy(MODULE / name, tmp_path)
+    assert build(tmp_path, tmp_path / "site").exists()
 
 
 @pytest.mark.parametrize(("here", "there"), [("go", "django"), ("django", "go")])

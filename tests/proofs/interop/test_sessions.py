@@ -86,6 +86,20 @@ def test_both_send_the_same_cookie(sites: Sites, persist: bool) -> None:
     assert attributes[0]["discard"] is not persist
 
 
+@pytest.mark.parametrize("every_request", [True, False])
+def test_documented_ways_to_keep_the_cookie_longer_than_the_idle_timeout(
+    sites: Sites, settings: Any, every_request: bool
+) -> None:
+    settings.SESSION_SAVE_EVERY_REQUEST = every_request
+    browser = sites(idle=MINUTES_20, persist=every_request)
+    browser.visit("go", "put", key="word", value="1")
+    browser.visit("django", "get", key="word")
+    assert browser.cookie is not None
+    in_12_hours = (timezone.now() + timedelta(hours=12)).timestamp()
+    expected = pytest.approx(in_12_hours, abs=5) if every_request else None
+    assert browser.cookie.expires == expected
+
+
 @both_ways
 def test_remembered_here_is_remembered_there(sites: Sites, here: str, there: str) -> None:
     browser = sites(persist=False)

@@ -24,6 +24,6 @@ func newSessionManager(store scs.Store) *scs.SessionManager {
 	sessionManager.Cookie.HttpOnly = true
 	sessionManager.Cookie.SameSite = http.SameSiteLaxMode
 	sessionManager.Cookie.Secure = true
-	sessionManager.Cookie.Persist = true
+	sessionManager.Cookie.Persist = false
 	return sessionManager
 }
