@@ -24,16 +24,16 @@ from .models import AbstractSession
 
 PAGE: Final = 100
 _SELECTED: Final = "fingerprint"
-# What SQLite's column keeps is exact to less than this.
+# SQLite's column is exact to less than this.
 _STEP: Final = timedelta(milliseconds=1)
 
 
 class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """Lists sessions, shows one, and ends them.
 
-    The order is that of the index on the expiry, which on MySQL ends with the token. A page begins
-    after the last expiry of the page before, so its address has an expiry, and how many rows with
-    that expiry were shown already. Nothing is counted.
+    Sessions are in the order of the index on the expiry, which on MySQL ends with the token. A page
+    begins after the last expiry of the page before. So its address contains that expiry, and how many
+    rows with the same expiry were shown already. The rows are not counted.
     """
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -52,7 +52,7 @@ class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         ]
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        """List a page of sessions, latest expiry first; by POST end those that were chosen."""
+        """List a page of sessions, latest expiry first. A POST ends the selected ones."""
         self._check(self.has_view_permission(request))
         if request.method == "POST":
             self._end(request, request.POST.getlist(_SELECTED))
@@ -84,7 +84,7 @@ class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return self._render(request, "session", context)
 
     def end_view(self, request: HttpRequest, fingerprint: str) -> HttpResponse:
-        """Ask whether to end a session; by POST end it."""
+        """Ask whether to end a session. A POST ends it."""
         self._check(self.has_delete_permission(request))
         if request.method == "POST":
             self._end(request, [fingerprint])
@@ -94,7 +94,7 @@ class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return self._render(request, "end", {"title": title, "session": session})
 
     def _page(self, request: HttpRequest) -> tuple[Sequence[AbstractSession], str]:
-        """Return the sessions of a page, and the address's part of the next one, or ""."""
+        """Return the sessions of a page, and what leads to the next page, or ""."""
         query, user = request.GET.get("q", "").strip(), request.GET.get("user", "").strip()
         sessions = self.model._base_manager.order_by("-expiry", "-token").defer("data")
         if query:

@@ -1,4 +1,4 @@
-"""How to share a database with others: how long to go on against them, and how to let them through.
+"""How to share a database with other requests: how long to retry, and when to pause for them.
 
 Imports the standard library only.
 """
@@ -19,7 +19,7 @@ _LONGEST_PAUSE: Final = 0.1
 _PATIENCE: Final = 1.0
 _IMPATIENT_PAUSE: Final = 0.005
 
-#: For how many seconds a batch may hold its locks, roughly: what a request may have to wait.
+#: About how many seconds a batch holds its locks, and so how long a request may have to wait.
 _BATCH_SECONDS: Final = 0.02
 _SMALLEST_BATCH: Final = 200
 # MariaDB makes a subquery of an IN with 1000 values, and SQLite once took 999 parameters.
@@ -27,14 +27,13 @@ _LARGEST_BATCH: Final = 900
 
 
 def pauses(start: float | None = None) -> Iterator[bool]:
-    """Sleep before each True: for up to 1 ms, doubling to 100 ms; end LIMIT seconds after ``start``.
+    """Sleep, then yield True, until LIMIT seconds after ``start``, a ``time.monotonic()``; else now.
 
-    ``start`` is a ``time.monotonic()``, that of the call if it is not given.
-
-    The pauses are random so that those who collided once do not collide again.
+    The first pause takes up to 1 ms, each further one up to twice as long, at most 100 ms. Pauses are
+    random, so that two requests that have collided do not collide again.
     """
-    # Counted from the call, not from the first pause: a statement that has waited long for a lock
-    # before it failed must not wait as long again.
+    # The time counts from the call, not from the first pause: a statement that has waited long for a
+    # lock before it failed must not wait as long again.
     return _pauses(time.monotonic() if start is None else start)
 
 
@@ -49,9 +48,9 @@ def _pauses(start: float) -> Iterator[bool]:
 
 
 def paced(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Yield ``items`` in batches, and between two sleep for as long as the last one took.
+    """Yield ``items`` in batches, and after each sleep for as long as it took.
 
-    A batch grows up to twice, or shrinks, towards what the last one would have done in 20 ms.
+    Each batch has as many items as the one before would have done in 20 ms, at most twice its size.
     """
     start, size = 0, _SMALLEST_BATCH
     while start < len(items):

@@ -18,10 +18,10 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 
 def with_session(view: View) -> View:
-    """Give a view ``request.session``, and commit it afterwards; under the middleware change nothing.
+    """Give a view ``request.session``, and save it afterwards; do nothing if the middleware does it.
 
-    For sync and async views; for classes by Django's ``method_decorator``. An exception leaves the
-    view as it is, and nothing is saved then: a view that has to save returns a response.
+    For sync and async views; for classes by Django's ``method_decorator``. If the view raises an
+    exception, nothing is saved: a view that has to save must return a response.
     Source: scs SessionManager.LoadAndSave around a single handler.
     """
 
@@ -54,10 +54,10 @@ def recent_login_required(
     redirect_field_name: str = REDIRECT_FIELD_NAME,
     login_url: str | None = None,
 ) -> Any:
-    """Let in only a user who logged in at most ``seconds`` ago; ask others to log in, again if need be.
+    """Let in only users who logged in at most ``seconds`` ago; send others to the login page.
 
-    Redirects as ``login_required`` does, for sync and async views. The login page must not send those
-    away who are logged in: LoginView does not, unless redirect_authenticated_user is set.
+    Redirects as ``login_required`` does, for sync and async views. The login page must show its form to
+    users who are logged in already: LoginView does, unless redirect_authenticated_user is set.
     Source: OWASP ASVS 5.0, 7.5.1 and 7.5.3.
     """
 
@@ -84,17 +84,16 @@ def recent_login_required(
 def _is_recent(request: HttpRequest, seconds: float) -> bool:
     session: Any = request.session
     moment = session.authenticated_at()
-    # Clocks differ a little: a login that seems to lie in the future counts as one of now.
+    # Clocks differ a little: a login that seems to be in the future counts as recent.
     return moment is not None and (datetime.now(UTC) - moment).total_seconds() <= seconds
 
 
 def _close(manager: SessionManager, request: HttpRequest, response: Any) -> Any:
-    # What a template does to the session, such as popping a flash, has to be saved too.
+    # A template may change the session, for example pop a flash: save after it is rendered.
     if hasattr(response, "render") and not response.is_rendered:
         response = response.render()
     session: Any = getattr(request, "session", None)
-    # The view may have put something else in the place of the session. Django says what is wrong
-    # with what is no response.
+    # The view may have replaced the session. If it returned no response, Django says so.
     if not is_served(session) or not isinstance(response, HttpResponseBase):
         return response
     return close([(manager, session)], request, cast(HttpResponse, response))

@@ -2,23 +2,23 @@
 
 
 class SessionError(Exception):
-    """Base of all of them."""
+    """Base of all errors of django_scs."""
 
 
 class DecodeError(SessionError, ValueError):
-    """Raised by a codec for bytes that it did not write, or that were damaged since."""
+    """Raised by a codec for bytes that it did not write, or that were damaged afterwards."""
 
 
 class EncodeError(SessionError, TypeError):
-    """Raised by a codec for a value that it cannot keep; names the session key and the type."""
+    """Raised by a codec for a value that it cannot store; names the session key and the type."""
 
 
 class EncodeValueError(EncodeError, ValueError):
-    """The EncodeError of a value whose type is kept: a number out of range, dicts too deep."""
+    """An EncodeError where only the value is wrong: a number out of range, dicts too deep."""
 
 
 class ReservedKey(SessionError, ValueError):
-    """Raised for a value under SCS_AUTH_USER_ID_KEY that is not put there by a login."""
+    """Raised if anything but a login sets the session key that SCS_AUTH_USER_ID_KEY names."""
 
     def __init__(self, key: str) -> None:
         super().__init__(key)
@@ -32,13 +32,13 @@ class ReservedKey(SessionError, ValueError):
 
 
 class SessionTooLarge(SessionError, ValueError):
-    """Raised before a session is sent that its column cannot hold, or that SCS_MAX_BYTES forbids.
+    """Raised, before anything is sent, for a session larger than its column or SCS_MAX_BYTES allows.
 
     ``size`` and ``limit`` are bytes; ``largest`` lists (session key, encoded bytes), largest first.
     """
 
     def __init__(self, size: int, limit: int, largest: list[tuple[str, int]]) -> None:
-        # As they are, so that pickle can make the error anew.
+        # pickle makes the error again from these arguments.
         super().__init__(size, limit, largest)
         self.size = size
         self.limit = limit
@@ -52,9 +52,9 @@ class SessionTooLarge(SessionError, ValueError):
 
 
 class SessionBusy(SessionError):
-    """Raised when a session could not be saved because others saved it again and again meanwhile.
+    """Raised if a session could not be saved because other requests kept saving it first.
 
-    ``fingerprint`` stands for the token; ``seconds`` is for how long it was tried.
+    ``fingerprint`` stands for the token; ``seconds`` is how long the save was tried.
     """
 
     def __init__(self, fingerprint: str, seconds: float) -> None:

@@ -10,7 +10,7 @@ from .stores.dialects import DIALECTS
 
 
 class StoreNow(Func):
-    """What the store compares ``expiry`` with, on the clock of the database: UTC, of the statement."""
+    """The database's time in UTC, of the statement, as the store compares it with ``expiry``."""
 
     def __init__(self) -> None:
         super().__init__(output_field=ExpiryField())

@@ -48,8 +48,7 @@ class TokenField(models.CharField):  # type: ignore[type-arg]
 
     _types: Final = {
         "mysql": "char(43) CHARACTER SET ascii COLLATE ascii_bin",
-        # In capitals Django's schema editor does not take it for a column to search with LIKE, for
-        # which it would add an index.
+        # For "text" in small letters Django's schema editor would add an index for LIKE.
         "postgresql": "TEXT",
         "sqlite": "TEXT",
     }
@@ -88,8 +87,8 @@ class ExpiryField(models.DateTimeField):  # type: ignore[type-arg]
     }
 
     def get_internal_type(self) -> str:
-        # Django converts what it reads from a DateTimeField by its name, and would take SQLite's
-        # number for text.
+        # Django chooses its converters by this name. Those of a DateTimeField expect text on SQLite,
+        # and our column is a number.
         return "ExpiryField"
 
     def db_type(self, connection: BaseDatabaseWrapper) -> str:
@@ -125,7 +124,7 @@ class ExpiryField(models.DateTimeField):  # type: ignore[type-arg]
 
 
 def _is_text(rhs: Any) -> bool:
-    """Tell whether a lookup compares with a time of SQLite's, which is a text."""
+    """Tell whether a lookup compares with an expression that SQLite returns as text."""
     return hasattr(rhs, "as_sql") and not isinstance(rhs.output_field, ExpiryField)
 
 
@@ -137,7 +136,7 @@ class _WithDatabaseTime:
     def process_rhs(self, compiler: Any, connection: BaseDatabaseWrapper) -> tuple[str, Any]:
         sql, params = super().process_rhs(compiler, connection)  # type: ignore[misc]
         if connection.vendor == "sqlite" and _is_text(self.rhs):
-            # SQLite takes any number for less than any text, so the text is made a number.
+            # To SQLite any number is less than any text, so turn the text into a number.
             sql = f"julianday({sql})"
         return sql, params
 
@@ -154,13 +153,13 @@ for _lookup in _LOOKUPS:
 
 
 # MySQL's TIMESTAMP holds 1970-01-01 00:00:01 to 2038-01-19 03:14:07 UTC on older servers, and reads
-# our UTC literals in the connection's time zone: a day and a half keeps clear of both ends.
+# our UTC literals in the connection's time zone: a distance of a day and a half from both ends is safe.
 MYSQL_FIRST: Final = datetime(1970, 1, 3, tzinfo=UTC)
 MYSQL_LAST: Final = datetime(2038, 1, 18, tzinfo=UTC)
 
 
 def last_expiry(vendor: str) -> datetime:
-    """Return the latest expiry that the column of ``vendor`` holds; a later one is written as it."""
+    """Return the latest expiry that the column of ``vendor`` holds; it is written for later ones."""
     return MYSQL_LAST if vendor == "mysql" else LAST_EXPIRY
 
 

@@ -1,7 +1,7 @@
-"""Messages that are shown once, on whatever page the visitor sees next.
+"""Messages that are shown once, on the next page that the visitor sees.
 
-A message is a plain string under a session key of its own, as Snippetbox has it, so that any scs
-application that shares the session can put and pop it too.
+A message is a plain string under its own session key, so a Go application that shares the session can
+put and pop it too.
 """
 
 from typing import Any
@@ -16,10 +16,10 @@ from .requests import is_unseen
 
 
 def put(request: HttpRequest, message: object, key: str = "flash") -> None:
-    """Leave ``message``, as text, for the next page; it replaces one that is still there.
+    """Store ``message``, as text, for the next page.
 
-    In a session that gorilla/sessions shares it comes after those that are still there. Raises
-    ValueError for a key that belongs to Django or to django_scs.
+    It replaces a message that was not shown yet; in a session that gorilla/sessions shares it is added
+    after it. Raises ValueError for a key that belongs to Django or to django_scs.
     """
     session, lists = request.session, _lists(request.session)
     if lists is None:
@@ -31,9 +31,9 @@ def put(request: HttpRequest, message: object, key: str = "flash") -> None:
 def pop(request: HttpRequest | None, key: str = "flash") -> str:
     """Take the message out of the session and return it, or "" if there is none.
 
-    Of any number of parallel requests one gets it: see ``SessionStore.take``. If the view then fails,
-    the message is there for the next page. A HEAD request and a prefetch get "", and leave it where
-    it is. Raises ValueError for a key that belongs to Django or to django_scs.
+    However many requests run at once, one of them gets it: see ``SessionStore.take``. If the view then
+    fails, the next page shows the message. A HEAD request and a prefetch get "" and leave the message
+    in the session. Raises ValueError for a key that belongs to Django or to django_scs.
     """
     _slot(key)
     session = _session(request)
@@ -43,7 +43,7 @@ def pop(request: HttpRequest | None, key: str = "flash") -> str:
 
 
 def peek(request: HttpRequest | None, key: str = "flash") -> str:
-    """Return the message, or "" if there is none, and leave it where it is."""
+    """Return the message, or "" if there is none, and leave it in the session."""
     _slot(key)
     session = _session(request)
     return "" if session is None else _text(from_anywhere(lambda: _peek(session, key)))
@@ -63,12 +63,12 @@ def _peek(session: Any, key: str) -> Any:
 
 
 def _lists(session: object) -> Any:
-    """Return what keeps several messages under one key, where a session has it."""
+    """Return the object that keeps several messages under one key; None for most sessions."""
     return getattr(session, "flashes", None)
 
 
 def _session(request: HttpRequest | None) -> Any:
-    # A page for an error may be rendered without a request, or before it got its session.
+    # An error page may be rendered without a request, or before the request got its session.
     return getattr(request, "session", None)
 
 
@@ -86,7 +86,7 @@ def _text(message: object) -> str:
 
 
 def _plain(message: object) -> str:
-    # A SafeString would be safe in this request, and plain text in the next.
+    # A SafeString would be safe in this request and, once stored, plain text in the next.
     return str.__str__(str(message))
 
 

@@ -32,10 +32,10 @@ def reconcile(values: dict[str, Any]) -> str | None:
     Returns None if nothing changed, the id of the user whom the Go application has logged in, as
     Django keeps it, or "" if nobody is logged in now.
 
-    The Go application's user id is gone: it logged the user out. It is another than Django's: it
-    logged that user in, and from now on Django's check of the password hash holds for the session.
-    A user id that does not exist, or whose user is inactive, or that is not of the declared type, is
-    nobody.
+    If the Go application's user id is gone, it has logged the user out. If its id differs from
+    Django's, it has logged that user in, and from now on Django checks the password hash of this
+    session. An id that does not exist, whose user is inactive, or that is not of the declared type,
+    means nobody.
     """
     key = user_id_key()
     if key is None:
@@ -60,13 +60,13 @@ def as_go_has_it(user_id: str) -> dict[str, Any]:
 
 
 def refuse(key: Any) -> None:
-    """Raise ReservedKey for the session key that says to a Go application who the user is."""
+    """Raise ReservedKey for the session key that tells a Go application who the user is."""
     if key == user_id_key() and key is not None:
         raise ReservedKey(key)
 
 
 def refuse_another(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
-    """Raise ReservedKey where the values of another session would bring its Go login along."""
+    """Raise ReservedKey if merging in the values of another session would change the Go login."""
     key = user_id_key()
     if key in theirs and theirs[key] != ours.get(key):
         refuse(key)
@@ -93,7 +93,7 @@ def user_id_key() -> str | None:
 
 @cache
 def user_id_type() -> Callable[[Any], Any]:
-    """Return what makes of a primary key the value that the Go application expects.
+    """Return the function that turns a primary key into the value that the Go application expects.
 
     ``SCS_AUTH_USER_ID_TYPE``, the name of a Go type; if it is not set, a number stays a number, which
     is Go's ``int``, and anything else becomes a string.

@@ -16,13 +16,13 @@ _Items = list[Any] | tuple[Any, ...]
 def merge(
     base: Mapping[str, Any], ours: Mapping[str, Any], theirs: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the values that hold both changes.
+    """Return the values with both changes.
 
-    A key that one side changed takes that side's value; a change that both made is one change. Where
-    both changed a key, dicts are merged by entry and lists by item, at any depth: what either side
-    removed is gone, what either side added is there. A key that they removed stays removed when we
-    changed something inside it. Of a list, what was added to it stays. Anything else takes ours, the
-    later save.
+    If one side changed a key, its value is taken; a change that both made is one change. If both
+    changed a key, dicts are merged by entry and lists by item, at any depth: what either side removed
+    is gone, what either side added is there. If they removed a dict and we changed something inside
+    it, it stays removed; of a list that one side removed, the items that the other side added stay.
+    In all other cases our value is taken, because it is saved later.
     """
     ours = _by_stored_keys(ours, base, theirs)
     merged = {}
@@ -114,7 +114,7 @@ _CONSTANTS: dict[Any, str] = {
 def _by_stored_keys(
     ours: Mapping[Any, Any], base: Mapping[Any, Any], theirs: Mapping[Any, Any]
 ) -> Mapping[Any, Any]:
-    """Return ``ours`` with the keys that storing turned into text in the others."""
+    """Return ``ours`` with those keys as text that storing has turned into text in the others."""
     names = {
         key: _name(key)
         for key in ours
@@ -136,7 +136,7 @@ def _choose(base: Any, ours: Any, theirs: Any) -> Any:
         return _merge_lists(base if kinds[0] is list else (), ours, theirs)
     if kinds[0] is list:
         return _merge_with_no_list(base, ours, theirs)
-    # They removed the dict, or put something else in its place, and we changed something inside it.
+    # They removed or replaced the dict, and we changed something inside it.
     return theirs if kinds[:2] == (dict, dict) else ours
 
 
@@ -150,7 +150,7 @@ def _merge_lists(base: _Items, ours: _Items, theirs: _Items) -> list[Any]:
 
 
 def _merge_by_place(base: _Items, ours: _Items, theirs: _Items) -> list[Any] | None:
-    """Return the items that each side changed in their places, or None if they share a place."""
+    """Return a list with both sides' changed items, or None if both changed the same place."""
     if not len(base) == len(ours) == len(theirs):
         return None
     merged = []
@@ -175,7 +175,7 @@ def _merge_with_no_list(base: _Items, ours: Any, theirs: Any) -> Any:
 
 
 def _without(items: Iterable[Any], others: Iterable[Any]) -> list[Any]:
-    """Return ``items`` without one item for each that is the same in ``others``, the first ones."""
+    """Return ``items``, leaving out, for each item of ``others``, the first one that is the same."""
     counts: dict[Any, int] = {}
     for other in others:
         mark = _mark(other)
@@ -191,7 +191,7 @@ def _without(items: Iterable[Any], others: Iterable[Any]) -> list[Any]:
 
 
 def _mark(value: Any) -> Any:
-    """Return what two values have in common if, and only if, they are the same; it is hashable."""
+    """Return something hashable that is equal for two values if, and only if, they are the same."""
     kind = _kind(value)
     if kind is list:
         return kind, tuple(map(_mark, value))

@@ -1,7 +1,7 @@
 """``MESSAGE_STORAGE = "django_scs.messages.SessionStorage"``: contrib.messages, each shown once.
 
-Each message has a session key of its own. So messages of parallel requests do not meet, and what one
-page takes takes nothing along that another request adds meanwhile.
+Each message has its own session key. So parallel requests do not overwrite each other's messages, and
+a page that takes its messages does not remove one that another request adds meanwhile.
 """
 
 import secrets
@@ -23,8 +23,8 @@ _PREFIX: Final = "_message_"
 class SessionStorage(DjangosStorage):
     """Keeps messages in the session; each is taken out of it before it is shown.
 
-    A page that nobody sees (see ``is_unseen``) shows none, and a page whose view fails gives back what
-    it took. Messages that Django's own SessionStorage has left are shown too.
+    A page that nobody sees (see ``is_unseen``) shows none. If a view fails, the messages that it took
+    are put back. Messages that Django's own SessionStorage has stored are shown too.
     """
 
     if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class SessionStorage(DjangosStorage):
         self, messages: Iterable[Message], response: HttpResponseBase, *args: Any, **kwargs: Any
     ) -> list[Message]:
         for message in messages:
-            # Names that sort in the order in which the messages were left.
+            # These names sort in the order in which the messages were added.
             name = f"{_PREFIX}{time.time_ns():016x}{secrets.token_hex(4)}"
             self.request.session[name] = self.serialize_messages([message])
         return []
@@ -72,7 +72,7 @@ class SessionStorage(DjangosStorage):
         return self._decoded({name: session.pop(name) for name in names})
 
     def _names(self) -> list[str]:
-        """Return the session keys of the messages, in the order in which they were left."""
+        """Return the session keys of the messages, in the order in which they were added."""
         names = [str(name) for name in self.request.session.keys()]  # noqa: SIM118 -- no mapping
         old = [name for name in names if name == self.session_key]
         return old + sorted(name for name in names if name.startswith(_PREFIX))

@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 
 class SessionManager(models.Manager["AbstractSession"]):
-    """What Django's BaseSessionManager offers, on our columns."""
+    """The methods of Django's BaseSessionManager, for our columns."""
 
     def encode(self, session_dict: dict[str, Any]) -> bytes:
-        """Return ``session_dict`` as the data column holds it, with the deadline of a new session."""
+        """Return the bytes for the data column, with the deadline of a new session."""
         return self.model.get_session_store_class()().encode(session_dict)
 
     def save(
         self, session_key: str, session_dict: dict[str, Any], expire_date: datetime
     ) -> "AbstractSession":
-        """Write a session under its token; one without data is deleted. Django: BaseSessionManager."""
+        """Write a session under its token; delete one without data. Django: BaseSessionManager."""
         session_key = tokens.Key(session_key)
         store_class = self.model.get_session_store_class()
         session = self.model(

@@ -1,4 +1,4 @@
-"""What the admin and the commands ask and do about all sessions in a table; no page of a site does."""
+"""Queries about all sessions in a table, for the admin and the commands. Pages of a site use none."""
 
 from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
@@ -44,8 +44,8 @@ def estimate(model: type[AbstractSession]) -> int:
 def keys_of(model: type[AbstractSession], fingerprints: Collection[str]) -> dict[str, str]:
     """Return the store keys of sessions by their fingerprints; unknown ones are left out.
 
-    The devices are asked first. What they do not know is looked for in the whole table: half a second
-    for a million sessions.
+    Devices are looked at first. A fingerprint that no device has is searched for in the whole table,
+    which takes half a second for a million sessions.
     """
     found = _of_devices(fingerprints)
     rest = sorted(set(fingerprints) - set(found))
@@ -94,13 +94,13 @@ def count_expired(model: type[AbstractSession]) -> int:
 
 
 def next_to_expire(model: type[AbstractSession]) -> datetime | None:
-    """Return when the live session expires that does so first; None if there is none."""
+    """Return the earliest expiry of all live sessions; None if there is none."""
     live = model._base_manager.filter(expiry__gt=StoreNow()).order_by("expiry")
     return live.values_list("expiry", flat=True).first()
 
 
 def oldest_sign_in() -> datetime | None:
-    """Return when the session was signed in that is the oldest; None without devices."""
+    """Return the time of the oldest sign-in whose session has not been ended; None without devices."""
     if not apps.is_installed("django_scs.devices"):
         return None
     device: Any = apps.get_model("scs_devices", "Device")

@@ -1,4 +1,4 @@
-"""The sweep as a task of Django's own framework, in Django 6.0 and later."""
+"""Removes expired sessions as a task of ``django.tasks``, in Django 6.0 and later."""
 
 from django.core.exceptions import ImproperlyConfigured
 

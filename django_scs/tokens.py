@@ -1,7 +1,7 @@
 """Session tokens: how they are made, recognised, stored and shown.
 
-The token is the only secret of a session and its only proof: whoever has it is the user. It is 256
-bits from the operating system's CSPRNG, and it means nothing by itself. Imports the standard
+The token is the only secret of a session: somebody who has it can use the session. It is 256 bits from
+the operating system's CSPRNG, and it means nothing by itself. Imports the standard
 library only.
 """
 
@@ -16,7 +16,7 @@ from typing import Final, NamedTuple, TypeGuard
 #: which hold 40 characters.
 BYTES: Final = (32, 30)
 
-# Of 43 characters the last has two bits that no 32 bytes fill.
+# 43 characters have two bits more than 32 bytes: the last two bits of a token are always 0.
 _WELL_FORMED = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]|[A-Za-z0-9_-]{40}", re.ASCII)
 _LAST: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
@@ -47,11 +47,11 @@ def well_formed(token: object) -> TypeGuard[str]:
 
 
 class Hashing(NamedTuple):
-    """A value of SCS_HASH_TOKENS: which form new keys have, and which are found, in that order.
+    """What a value of SCS_HASH_TOKENS means: the form of new keys, and the forms to look for.
 
-    A key that another process changes meanwhile has the later form. Rows with plain and with hashed
-    keys are never found by the same process: a hash is itself a well-formed token, which a thief of
-    the table could present. A marked one is not.
+    A key that another process changes meanwhile gets the later form. No process looks for both plain
+    and hashed keys: a hash looks like a token, so somebody who has stolen the table could present it.
+    A marked hash does not.
     """
 
     written: str
@@ -72,9 +72,9 @@ HASHING: Final[dict[bool | str, Hashing]] = {
 def store_key(token: str, *, hashed: bool | str, kind: str = "default") -> Key:
     """Return what the ``token`` column holds for ``token`` when it is written.
 
-    That is the token itself or, when ``hashed``, its SHA-256: who reads the table can then not use
-    what is found there. Source: scs data.go hashToken (``HashTokenInStore``). The token of another
-    ``kind`` of session is always hashed, with the kind, so that it is worth nothing as one of the
+    That is the token itself or, when ``hashed``, its SHA-256, so that somebody who reads the table
+    cannot use the sessions. Source: scs data.go hashToken (``HashTokenInStore``). The token of another
+    ``kind`` of session is always hashed, together with the kind, so that it opens no session of the
     default kind.
     """
     if kind != "default":
@@ -90,7 +90,7 @@ def store_keys(token: str, *, hashed: bool | str, kind: str = "default") -> tupl
 
 
 def later_keys(key: str, hashed: bool | str) -> tuple[str, ...]:
-    """Return a store key, and what another process may have made of it meanwhile."""
+    """Return a store key, and the key to which another process may have changed it meanwhile."""
     found = HASHING[hashed].found
     if found == ("plain", "marked") and not is_marked(key):
         return key, mark(_hash(key))
@@ -100,7 +100,7 @@ def later_keys(key: str, hashed: bool | str) -> tuple[str, ...]:
 
 
 def mark(key: str) -> Key:
-    """Return a hash that shows that it is one: no token and no other hash ends as it does."""
+    """Return a hash with a mark in its last character, which no token and no other hash has."""
     return Key(key[:-1] + _LAST[_LAST.index(key[-1]) | 1])
 
 
@@ -128,7 +128,7 @@ _FORMS: Final[dict[str, Callable[[str], Key]]] = {
 def fingerprint(key: str) -> str:
     """Return 12 characters that stand for a store key in logs, the admin and on pages.
 
-    They allow two mentions of one session to be matched, and nothing else.
+    They show that two places mention the same session, and nothing else.
     """
     return hashlib.sha256(b"django_scs fingerprint " + key.encode()).hexdigest()[:12]
 

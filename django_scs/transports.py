@@ -28,7 +28,7 @@ class Transport(Protocol):
         ...
 
     def delete(self, request: HttpRequest, response: HttpResponse) -> None:
-        """Let the client forget the token that it has sent, if any."""
+        """Tell the client to forget the token that it has sent, if any."""
         ...
 
 
@@ -102,14 +102,14 @@ class Header:
 
 
 def choose(request: HttpRequest, options: Options) -> Transport:
-    """Return the header if the request has it, even empty; else the cookie."""
+    """Return the header transport if the request has that header, even empty; else the cookie."""
     if options.token_header is not None and options.token_header in request.headers:
         return Header(options.token_header)
     return Cookie(options.cookie)
 
 
 def patch_vary(response: HttpResponse, options: Options) -> None:
-    """Let caches know what a response depends on whose session was read."""
+    """Name in Vary what a response depends on if its session was read."""
     names = [Cookie.varies]
     if options.token_header is not None:
         names.append(options.token_header)
@@ -128,11 +128,11 @@ def _keep_private(response: HttpResponse) -> None:
         if part.strip() and not part.strip().lower().startswith(("public", "s-maxage"))
     ]
     response.headers["Cache-Control"] = ", ".join(directives)
-    # What a content delivery network heeds before Cache-Control. Source: RFC 9213.
+    # A content delivery network obeys these before Cache-Control. Source: RFC 9213.
     for name in list(response.headers):
         if name.lower().endswith(_FOR_SHARED_CACHES):
             del response.headers[name]
-    # Django's page cache heeds "private"; up to 5.2.14 it does not heed "no-store" alone.
+    # Django's page cache obeys "private"; up to 5.2.14 it ignores "no-store" alone.
     if silent:
         patch_cache_control(response, private=True, no_store=True)
     else:

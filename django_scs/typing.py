@@ -8,9 +8,9 @@ from .backends.base import SessionStore
 class HttpRequest(http.HttpRequest):
     """Annotates the request of a view: its session has the methods of django_scs.
 
-    For annotations alone. At run time a request is one of Django's own.
+    Use it for annotations only: at run time a request is one of Django's own classes.
     """
 
     session: SessionStore
-    #: The entries of SCS_SESSIONS, where our middleware has opened them.
+    #: The sessions of SCS_SESSIONS, if our middleware is installed.
     sessions: dict[str, SessionStore]

@@ -1,4 +1,4 @@
-"""The end of a request: what became of a session, and what the browser has to know of it."""
+"""The end of a request: what happened to a session, and what the browser must be told."""
 
 import weakref
 from abc import abstractmethod
@@ -14,7 +14,7 @@ from .twins import in_thread, once_loaded
 
 
 class Status(Enum):
-    """What became of a session in this request. Source: scs data.go Status."""
+    """What happened to a session in this request. Source: scs data.go Status."""
 
     UNMODIFIED = "unmodified"
     MODIFIED = "modified"
@@ -22,9 +22,9 @@ class Status(Enum):
 
 
 class Outcome(NamedTuple):
-    """What a browser has to know after a request: nothing, a token, or (``forget``) that there is none.
+    """What to tell the browser after a request: nothing, a token, or (``forget``) to delete it.
 
-    ``max_age`` is in seconds; None lets the token end with the browser's window. ``created`` tells
+    ``max_age`` is in seconds; with None the cookie ends when the browser is closed. ``created`` tells
     whether a new session was put into the store.
     """
 
@@ -38,24 +38,24 @@ class Outcome(NamedTuple):
 
 
 class Ending(Expiry):
-    """Adds the answer to the one question that a manager has for a session: ``commit``."""
+    """Adds ``commit``, which the manager calls at the end of a request."""
 
-    #: Set it to True for a request that is no use of the session, such as one of a page that polls.
+    #: Set it to True in a request that does not count as use, such as that of a polling script.
     is_background = False
     _request: "weakref.ref[HttpRequest] | None" = None
     # False if the browser sent a key of another engine, and has yet to learn the token.
     _is_told = True
-    # Whether the token came with the request. A view may put a session of another one in its place.
+    # Whether the token came with the request. A view may replace the session by another one.
     _is_presented = False
 
     def commit(self, failed: bool = False) -> Outcome:
-        """Save the session where that is due, and return what the browser has to know.
+        """Save the session if there is something to save, and return what to tell the browser.
 
-        ``failed`` says that the view did: nothing is saved then, and what was taken to be given back
-        goes back. A session that was destroyed stays so, whether or not the view failed or its
-        transaction was rolled back. What was to be stored in a session that is gone is dropped, with an
-        event. Raises what ``save`` raises, but not for a session that was only read: its expiry stays
-        as it is, with an event. Source: scs Commit.
+        With ``failed``, because the view failed, nothing is saved, and values that were taken with
+        ``give_back`` are put back. A destroyed session stays destroyed, even if the view failed or its
+        transaction was rolled back. Changes to a session that is gone are dropped, with an event.
+        Raises what ``save`` raises. Only if the session was just read, an error is an event, and the
+        expiry stays as it is. Source: scs Commit.
         """
         self._life.repeat()
         if isinstance(self._life.state, Destroyed) and (failed or self.is_empty()):
@@ -78,8 +78,8 @@ class Ending(Expiry):
         return self._is_save_due() or self._life.owes or self._is_renewal_due()
 
     def status(self) -> Status:
-        """Return what became of the session in this request. Source: scs Status."""
-        # A session that was begun after it has a token, or values.
+        """Return what happened to the session in this request. Source: scs Status."""
+        # If it has a token or values, a new session was begun after the old one was destroyed.
         if isinstance(self._life.state, Destroyed) and self.is_empty():
             return Status.DESTROYED
         return Status.MODIFIED if self.modified else Status.UNMODIFIED
@@ -113,7 +113,7 @@ class Ending(Expiry):
         try:
             self._life.give_back()
         except Exception:
-            # The page has failed already; a new token must reach the browser all the same.
+            # The page has failed already, and a new token must still reach the browser.
             self._tell("give_back_failed", self._key() or "", exc_info=True)
 
     def _is_save_due(self) -> bool:
@@ -121,7 +121,7 @@ class Ending(Expiry):
         return due or getattr(self._life.state, "again", False)
 
     def _is_poll(self) -> bool:
-        """Tell whether all that is due is to record use, which this request is not."""
+        """Tell whether there is only use to record, and this request does not count as use."""
         state = self._life.state
         is_loaded = isinstance(state, Stored) and state.origin is Origin.LOADED and not state.again
         return self.is_background and is_loaded and not self._is_changed()
@@ -133,8 +133,8 @@ class Ending(Expiry):
     def _is_renewal_due(self) -> bool:
         """Tell whether SCS_RENEW_AFTER asks for a new token in this request.
 
-        Only where the user goes to another page: the requests that a page makes follow later, with
-        the new cookie, and those of the page before have mostly ended.
+        Only a request that opens a page renews: the page's own requests come after it, with the new
+        cookie, and those of the page before have mostly ended.
         """
         after = self._options().renew_after
         state = self._life.state
@@ -154,13 +154,13 @@ class Ending(Expiry):
         try:
             self._renew(extend=False)
         except Exception:
-            # The token is as good as before; the next request tries again.
+            # The old token is still valid; the next request tries again.
             values[RENEWED_AT] = before
             self._tell("renewal_failed", self._key() or "", exc_info=True)
 
     def _is_empty_now(self) -> bool:
         if self.session_key:
-            # An unknown token is found to be one, and forgotten, when the session is loaded.
+            # Loading the session finds out whether the token is unknown, and then forgets it.
             self._get_session()
         return self.is_empty()
 
@@ -180,7 +180,7 @@ class Ending(Expiry):
         )
 
     def _ends_otherwise(self, state: Stored) -> bool:
-        """Tell whether the browser's cookie is to end at another time than when it was loaded."""
+        """Tell whether the end of the browser's cookie has changed since the session was loaded."""
         seen = self._sighting
         return seen is not None and (seen.deadline, seen.closes_with_browser) != (
             state.deadline,
@@ -193,7 +193,7 @@ class Ending(Expiry):
             return Outcome()
         created = state.origin is Origin.INSERTED
         if failed:
-            # The old token is dead; nobody knows of a session that was begun.
+            # After a renewal the old token is dead. A session that was begun is not told.
             due = state.origin is Origin.RENAMED or not self._is_told
         else:
             due = state.origin.is_new_key or self._ends_otherwise(state)

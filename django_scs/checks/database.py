@@ -1,7 +1,7 @@
 """Checks of ``manage.py check --database``: the table, the clock and the connection of sessions.
 
-``manage.py migrate`` runs them before it begins, and does nothing if one finds an error. What a
-migration can mend is therefore a warning.
+``manage.py migrate`` runs them before it begins, and stops if one finds an error. So a problem that a
+migration can solve is a warning.
 """
 
 import time
@@ -22,7 +22,7 @@ from ..fields import MYSQL_LAST
 from ..manager import find_model, session_class
 from ..stores.dialects import DIALECTS
 
-# In seconds: synchronised clocks differ by less.
+# Seconds. Synchronised clocks differ by less.
 _CLOCKS_DIFFER: Final = 2.0
 
 
@@ -195,7 +195,7 @@ def _size_problems(table: _Table) -> Iterator[checks.CheckMessage]:
     if holds is not None and wanted is not None and holds < wanted:
         yield checks.Warning(
             f"SCS_MAX_BYTES is {wanted}, and the data column of {table.name!r} holds {holds} bytes.",
-            hint="Sessions end at the smaller one. Make the column a MEDIUMBLOB.",
+            hint="The smaller one counts. Make the column a MEDIUMBLOB, or lower SCS_MAX_BYTES.",
             id="django_scs.W034",
         )
     if holds is None and wanted is None:
@@ -227,8 +227,8 @@ def _isolation_problems(table: _Table) -> Iterator[checks.CheckMessage]:
     level = str(table.query(sql)[0][-1]).lower().replace("-", " ") if sql else ""
     if sql and level not in good:
         yield checks.Warning(
-            f"Transactions of {table.alias!r} are {level}: a session that two requests change at once"
-            " can fail one of them inside of a transaction, or be read before it is committed.",
+            f"Transactions of {table.alias!r} are {level}: if two requests change one session at once,"
+            " one of them can fail inside a transaction, or read what is not committed.",
             hint=f"Use {' or '.join(good)}.",
             id="django_scs.W036",
         )
@@ -240,7 +240,7 @@ def _year_2038_problems(table: _Table) -> Iterator[checks.CheckMessage]:
     if table.vendor == "mysql" and end > MYSQL_LAST:
         yield checks.Warning(
             f"Sessions of today would live past {MYSQL_LAST:%Y-%m-%d}, where a TIMESTAMP ends.",
-            hint="They end then at the latest. Shorten SCS_LIFETIME.",
+            hint="They end on that day. Shorten SCS_LIFETIME.",
             id="django_scs.W037",
         )
 

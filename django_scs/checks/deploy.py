@@ -1,6 +1,7 @@
 """Checks of ``manage.py check --deploy``: what leaves sessions less safe than they could be.
 
-They are recommendations: silence by SILENCED_SYSTEM_CHECKS what your site means. See docs/security.md.
+They are recommendations: a site that differs on purpose silences them by SILENCED_SYSTEM_CHECKS. See
+docs/security.md.
 """
 
 from collections.abc import Callable
@@ -18,7 +19,7 @@ _PREFIXES: Final = ("__host-", "__secure-")
 
 
 class _Advice(NamedTuple):
-    """What to look for in the options of a kind of session, and what to say where it is found."""
+    """What to look for in the options of a kind of session, and what to say if it is found."""
 
     identifier: str
     is_given: Callable[[conf.Options], bool]
@@ -94,7 +95,7 @@ _ADVICE: Final = (
         "W043",
         _lives_long,
         "The lifetime of sessions{} is more than 30 days.",
-        "Set SCS_LIFETIME, or SCS_MAX_LIFETIME, to how long one login may serve.",
+        "Set SCS_LIFETIME, or SCS_MAX_LIFETIME, to how long one login may last.",
     ),
     _Advice(
         "W044",

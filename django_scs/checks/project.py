@@ -1,4 +1,4 @@
-"""System checks of what stands beside the sessions in a project: apps, models, Django's settings."""
+"""System checks of a project's other parts: Django's session app, its serializer, its models."""
 
 import re
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ _SESSION_KEY: Final = re.compile(r"(.*_)?session(_?(key|id|token))?", re.IGNOREC
 
 
 def check_djangos_app(**kwargs: Any) -> list[checks.CheckMessage]:
-    """Warn of Django's session model beside ours: what looks for sessions there finds none."""
+    """Warn of Django's session model beside ours: code that looks for sessions there finds none."""
     if not (uses_our_engine() and apps.is_installed(_DJANGOS_APP)):
         return []
     if getattr(settings, "SCS_MIGRATE_FROM", None):
@@ -29,7 +29,7 @@ def check_djangos_app(**kwargs: Any) -> list[checks.CheckMessage]:
 
 
 def check_serializer(**kwargs: Any) -> list[checks.CheckMessage]:
-    """Warn of a serializer of the project's own, which a codec of ours replaces without a word."""
+    """Warn of a serializer of the project's own that is silently not used."""
     serializer = settings.SESSION_SERIALIZER
     if not uses_our_engine() or serializer == _DJANGOS_SERIALIZER:
         return []
@@ -67,8 +67,8 @@ _DJANGOS_TABLE_IS_EMPTY: Final = checks.Warning(
 
 def _serializer_is_not_used(serializer: object) -> checks.CheckMessage:
     return checks.Warning(
-        f"SESSION_SERIALIZER is {serializer!r}, and is not used: a value that it alone can store fails"
-        " the request.",
+        f"SESSION_SERIALIZER is {serializer!r}, and is not used: a request that stores a value which"
+        " only this serializer can store fails.",
         hint=(
             "Set SCS_CODEC to 'django_scs.codecs.serializer.SerializerCodec' to use it, or to"
             " 'django_scs.codecs.json.JSONCodec' to say that it is not needed."
@@ -79,8 +79,8 @@ def _serializer_is_not_used(serializer: object) -> checks.CheckMessage:
 
 def _column_is_too_short(field: "models.CharField[Any, Any]", needed: int) -> checks.CheckMessage:
     return checks.Warning(
-        f"{field.model._meta.label}.{field.name} seems to hold session keys, and holds"
-        f" {field.max_length} characters: a session key has {needed}.",
+        f"{field.model._meta.label}.{field.name} seems to be for session keys. It holds"
+        f" {field.max_length} characters, and a session key has {needed}.",
         hint=(
             "Set SCS_TOKEN_BYTES to 30, for keys of 40 characters, or make the column longer. If it"
             " holds something else, silence this check."

@@ -13,7 +13,7 @@ _BINDING, _THRESHOLD = "server_side_binding", "prepare_threshold"
 
 
 def check_asgi_connections(**kwargs: Any) -> list[checks.CheckMessage]:
-    """Warn of connections that outlive their request under ASGI, where no other request finds them."""
+    """Warn of connections that stay open after their request under ASGI, where they are lost."""
     if not getattr(settings, "ASGI_APPLICATION", None):
         return []
     return [
@@ -25,7 +25,7 @@ def check_asgi_connections(**kwargs: Any) -> list[checks.CheckMessage]:
 
 
 def check_prepared_statements(**kwargs: Any) -> list[checks.CheckMessage]:
-    """Find one of the two options that make psycopg prepare statements, without the other."""
+    """Warn if only one of the two options is set that make psycopg prepare statements."""
     return [
         _half_prepared(alias)
         for alias, options in _databases()
@@ -62,8 +62,8 @@ def _stays_open(alias: str, age: Any) -> checks.CheckMessage:
 
 def _half_prepared(alias: str) -> checks.CheckMessage:
     return checks.Warning(
-        f"DATABASES[{alias!r}]['OPTIONS'] has one of {_BINDING!r} and {_THRESHOLD!r}, and the one"
-        " does nothing for the speed of sessions without the other.",
+        f"DATABASES[{alias!r}]['OPTIONS'] has only one of {_BINDING!r} and {_THRESHOLD!r}, which does"
+        " not make sessions faster without the other.",
         hint=f"Set {_BINDING!r} to True and {_THRESHOLD!r} to 0, or neither.",
         id="django_scs.W051",
     )

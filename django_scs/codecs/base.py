@@ -1,4 +1,4 @@
-"""What a codec promises, and how one is made from its dotted path. Imports no store, no other codec."""
+"""What a codec must do, and how one is made from its dotted path. Imports no store, no other codec."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -21,7 +21,7 @@ class Codec(Protocol):
 
     @property
     def binds_key(self) -> bool:
-        """Whether the data opens only under the store key that it was encoded for."""
+        """Whether the data can be decoded only with the store key that it was encoded for."""
         ...
 
     def encode(
@@ -33,11 +33,11 @@ class Codec(Protocol):
     ) -> bytes:
         """Return the bytes that stand for ``deadline`` (aware) and ``values``.
 
-        ``original`` is the blob those values were decoded from, if any, under the same ``key``. What
-        the codec met there and could not understand goes into the result unchanged. When deadline and
-        values are still those of an ``original`` that this codec wrote, the result equals it:
-        comparing the two tells whether there is anything to write. ``key`` is the store key, for a
-        codec that binds the data to its row.
+        ``original`` is the blob from which the values were decoded, if any, under the same ``key``.
+        What the codec did not understand in it goes into the result unchanged. If this codec wrote
+        ``original`` and neither deadline nor values have changed, the result equals ``original``: so a
+        comparison tells whether there is anything to write. ``key`` is the store key, for a codec that
+        binds the data to its row.
 
         Raises EncodeError, naming the session key and the type, for a value that ``decode`` could
         not give back.
@@ -48,7 +48,7 @@ class Codec(Protocol):
         """Return the deadline (aware) and the values that ``encode`` was given.
 
         Never executes what it reads and never trusts a length in it: time and memory are bounded
-        by the size of ``data``. Raises DecodeError, and nothing else, for bytes of any other origin.
+        by the size of ``data``. Raises only DecodeError for bytes that ``encode`` did not write.
         """
         ...
 

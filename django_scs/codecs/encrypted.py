@@ -11,9 +11,9 @@ _TAG = 16
 
 
 class EncryptedCodec(SealingCodec):
-    """Nobody without the keys reads the data, changes it, or moves it to another session's row.
+    """Encrypts the data. Without the keys nobody can read it, change it or copy it to another row.
 
-    The head is followed by a random nonce of 12 bytes, the ciphertext, and a tag of 16 bytes. The head
+    After the head come a random nonce of 12 bytes, the ciphertext, and a tag of 16 bytes. The head
     and the store key are the associated data.
     """
 

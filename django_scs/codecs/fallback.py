@@ -1,4 +1,4 @@
-"""The codec of a site that changes its codec: it also reads what others wrote before."""
+"""The codec of a site that changes its codec: it also reads what other codecs wrote before."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,9 +14,9 @@ _SETTING = "SCS_CODEC_FALLBACKS"
 
 
 class FallbackCodec:
-    """Writes by ``codec``; reads by it, and what it cannot read by the first of ``fallbacks`` that can.
+    """Writes with ``codec``. Reads with it, or else with the first of ``fallbacks`` that can.
 
-    What a fallback wrote is written anew by ``codec`` when it changes.
+    Data that a fallback wrote is written by ``codec`` when it changes.
     """
 
     def __init__(self, codec: Codec, fallbacks: Sequence[Codec]) -> None:
@@ -31,7 +31,7 @@ class FallbackCodec:
         original: bytes | None = None,
         key: str = "",
     ) -> bytes:
-        """Implement Codec.encode. A fallback's ``original`` comes back if nothing changed."""
+        """Implement Codec.encode. If nothing changed, a fallback's ``original`` is returned."""
         writer = None
         if original is not None:
             # After a renewal the original is sealed for the old store key.
@@ -40,7 +40,7 @@ class FallbackCodec:
         if writer is self.codec:
             return self.codec.encode(deadline, values, original, key)
         if writer is not None and original is not None:
-            # A change may be to something that only the new codec keeps.
+            # The new value may be of a type that only the new codec can store.
             with suppress(EncodeError):
                 if writer.encode(deadline, values, original, key) == original:
                     return original
@@ -52,9 +52,9 @@ class FallbackCodec:
         return deadline, values
 
     def rewrite(self, data: bytes, key: str = "") -> bytes:
-        """Return the data as ``codec`` writes it; the very same if it is so already.
+        """Return the data as ``codec`` writes it; the same object if that is how it is written.
 
-        Raises DecodeError if no codec reads it, EncodeError if ``codec`` cannot keep what it holds.
+        Raises DecodeError if no codec reads it, EncodeError if ``codec`` cannot store a value in it.
         """
         writer, deadline, values = self._read(data, key)
         if writer is self.codec:
@@ -73,10 +73,10 @@ class FallbackCodec:
 
 
 def rewrite(codec: Codec, data: bytes, key: str = "") -> bytes:
-    """Return the data as ``codec`` would write it today; the very same if it is so already.
+    """Return the data as ``codec`` would write it today; the same object if nothing would change.
 
     For a command that goes through the table after a change of keys or codec. Raises DecodeError or
-    EncodeError where it cannot be.
+    EncodeError if this is not possible.
     """
     write = getattr(codec, "rewrite", None)
     return data if write is None else write(data, key)

@@ -1,4 +1,4 @@
-"""The default codec: JSON, with markers for what JSON lacks. See docs/codecs.md for the format."""
+"""The default codec: JSON, with markers for types that JSON lacks. See docs/codecs.md."""
 
 import json
 import re
@@ -22,11 +22,11 @@ _MOST_DIGITS = 4300
 class JSONCodec:
     """Writes ``{"deadline": "2026-11-21T21:40:41.123456+00:00", "values": {...}}``.
 
-    Keeps what Django's JSONSerializer keeps, with its result: a tuple comes back as a list, a dict's
-    key of 1 as ``"1"``, lazy text as text. Beyond it keeps int of any size, all floats, bytes, Decimal,
-    UUID, date, time, timedelta and aware datetime (its UTC offset, not its zone's name). A value that
-    JSON lacks is a dict of one key, its marker: ``{"$bytes": "aGk="}``. A dict of the application's
-    that looks like one gets another ``$``.
+    Stores what Django's JSONSerializer stores, with the same result: a tuple comes back as a list, a
+    dict's key 1 as ``"1"``, lazy text as text. It also stores int of any size, all floats, bytes,
+    Decimal, UUID, date, time, timedelta and aware datetime (the UTC offset, not the zone's name). A
+    value of a type that JSON lacks is a dict of one key, its marker: ``{"$bytes": "aGk="}``. A dict of
+    the application's that looks like one gets another ``$``.
     """
 
     binds_key = False

@@ -19,7 +19,7 @@ _KEY_ID = 4
 
 
 class Key:
-    """A derived key of 32 bytes, ``secret``, that no report of an error shows."""
+    """A derived key of 32 bytes, ``secret``, which error reports do not show."""
 
     __slots__ = ("secret",)
 
@@ -31,17 +31,17 @@ class Key:
 
 
 class SealingCodec:
-    """Base of the codecs that seal: ``MAGIC``, the id of the key, and what ``seal`` returns.
+    """Base of the codecs that seal. A row has ``MAGIC``, the id of the key, and what ``seal`` returns.
 
-    ``codec`` is the codec within. ``secrets`` are texts or bytes from which the keys are derived: the
-    first seals, all open. The data opens under its store key alone.
+    ``codec`` is the inner codec. ``secrets`` are texts or bytes from which the keys are derived: the
+    first seals, all open. The data can be opened only with its store key.
     """
 
     binds_key = True
 
-    #: What the data begins with. The zero keeps it apart from JSON and gob.
+    #: What the data begins with: a zero, with which no session in JSON or gob begins.
     MAGIC: ClassVar[bytes]
-    #: Keeps the derived keys apart from all others that are derived from the same secrets.
+    #: Makes these keys different from others that are derived from the same secrets.
     LABEL: ClassVar[bytes]
     CODEC_SETTING: ClassVar[str]
     KEYS_SETTING: ClassVar[str]
@@ -57,8 +57,8 @@ class SealingCodec:
     def from_settings(cls, read: ReadSetting) -> Self:
         """Return the codec from ``CODEC_SETTING`` and ``KEYS_SETTING``.
 
-        The codec within is JSON if it is not set, and the keys are derived from ``SECRET_KEY`` and
-        ``SECRET_KEY_FALLBACKS``. Raises ImproperlyConfigured, which names no key, if they are wrong.
+        If they are not set, the inner codec is JSON, and the keys are derived from ``SECRET_KEY`` and
+        ``SECRET_KEY_FALLBACKS``. Raises ImproperlyConfigured, which shows no key, if they are wrong.
         """
         path = read(cls.CODEC_SETTING, "django_scs.codecs.json.JSONCodec")
         if _seals(path):
@@ -93,7 +93,7 @@ class SealingCodec:
         return self.codec.decode(self._open(data, key), key)
 
     def rewrite(self, data: bytes, key: str = "") -> bytes:
-        """Return the data sealed with the first key; the very same if it is already.
+        """Return the data sealed with the first key; the same object if it is already.
 
         Raises DecodeError if it does not open.
         """
@@ -101,7 +101,7 @@ class SealingCodec:
         return data if data.startswith(self._head) else self._close(inner, key)
 
     def seal(self, key: Key, head: bytes, inner: bytes, row: bytes) -> bytes:
-        """Return ``inner`` so sealed that no other key, head or ``row``, a store key, opens it."""
+        """Return ``inner`` sealed. Only the same key, head and ``row``, a store key, open it."""
         raise NotImplementedError
 
     def unseal(self, key: Key, head: bytes, sealed: bytes, row: bytes) -> bytes | None:
@@ -133,6 +133,6 @@ def _seals(path: Any) -> bool:
     try:
         found = import_string(path)
     except (ImportError, AttributeError):
-        # Loading it says what is wrong.
+        # ``load`` will raise a better error.
         return False
     return isinstance(found, type) and issubclass(found, SealingCodec)

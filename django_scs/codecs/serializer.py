@@ -13,7 +13,7 @@ from ..exceptions import DecodeError, EncodeError, EncodeValueError
 from .base import ReadSetting
 from .values import TOO_DEEP, key_too_deep
 
-# The zero keeps it apart from JSON and gob, of which no session begins with it.
+# No session in JSON or gob begins with a zero.
 _MAGIC = b"\x00S1"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -21,10 +21,10 @@ _HEAD = len(_MAGIC) + 8
 
 
 class SerializerCodec:
-    """Writes the deadline, and behind it what a serializer of Django's kind makes of the values.
+    """Writes the deadline, and after it the bytes that a serializer of Django's kind returns.
 
     ``serializer`` is the dotted path of a class with ``dumps(values) -> bytes`` and ``loads(bytes)``.
-    What it keeps, and what reading may do, is its affair: a pickle can run any code.
+    It decides what can be stored, and what reading may do: a pickle can run any code.
     """
 
     binds_key = False
@@ -70,7 +70,7 @@ class SerializerCodec:
             microseconds = int.from_bytes(data[len(_MAGIC) : _HEAD], "big", signed=True)
             deadline = _EPOCH + microseconds * _MICROSECOND
             values = self._serializer().loads(data[_HEAD:])
-        # Which errors a serializer raises, only its author knows.
+        # A serializer may raise any error.
         except Exception as exc:
             raise DecodeError(f"The serializer cannot read it: {type(exc).__name__}") from exc
         if not isinstance(values, dict):

@@ -1,4 +1,4 @@
-"""What all codecs do alike with values: lazy ones, their nesting, advice for those they refuse."""
+"""What all codecs do with values: resolve lazy ones, limit nesting, advise what to store instead."""
 
 from datetime import datetime
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 from django.utils.datastructures import MultiValueDict
 from django.utils.functional import LazyObject, Promise
 
-#: Levels of dicts and lists within a session's value, such as 2 for ``{"a": [1]}``. What reads, copies
-#: or compares a value may take several Python frames for a level, of the thousand that there are.
+#: Levels of dicts and lists within a session's value, such as 2 for ``{"a": [1]}``. To read, copy or
+#: compare a value may take several Python frames for each level, and Python allows a thousand.
 MAX_DEPTH = 100
 TOO_DEEP = f"more than {MAX_DEPTH} levels of dicts and lists: store it flatter, or as JSON text."
 
@@ -24,7 +24,7 @@ def resolve(value: Any) -> Any:
 def key_too_deep(values: dict[Any, Any]) -> Any:
     """Return the first session key under which there are more than MAX_DEPTH levels, or None.
 
-    A value that holds itself has no end of levels.
+    A value that contains itself has endless levels.
     """
     if not _deeper(values, MAX_DEPTH + 1):
         return None
@@ -53,7 +53,7 @@ def describe(value: Any) -> str:
 
 
 def key_text(key: Any) -> str | None:
-    """Return the text that JSON makes of a dict's key, as json.dumps does, or None if it makes none."""
+    """Return a dict's key as the text that json.dumps makes of it, or None if it refuses it."""
     key = resolve(key)
     if isinstance(key, str):
         return str.__str__(key)

@@ -19,14 +19,13 @@ from .wire import Opaque, Reader, Type, Writer, integer, sized, text, uint, utf8
 
 
 class GobCodec:
-    """Reads and writes what scs's GobCodec does.
+    """Reads and writes the format of scs's GobCodec.
 
-    An ``int`` is Go's ``int``, a ``str`` its ``string``, ``bytes`` its ``[]byte``; None is nil. A key
-    that held another width of number keeps it; ``gob.Int64(5)`` chooses one. A Go value that Python
-    has no type for is an Opaque. What Go knows only if it is registered there, such as
-    ``map[string]interface {}`` for dicts, must be ``registered``: a sequence of the names of the types
-    that the Go application registers with gob. A type that is not registered there makes Go fail to
-    read the whole session, so it is not written.
+    An ``int`` is Go's ``int``, a ``str`` its ``string``, ``bytes`` its ``[]byte``; None is nil. If a
+    key held a number of another width, the width stays; ``gob.Int64(5)`` chooses one. A Go value for
+    which Python has no type is an Opaque. ``registered`` is a sequence of the names of the types that
+    the Go application registers with gob, such as ``map[string]interface {}`` for dicts. A type that is
+    not registered is not written, because Go could then not read the session at all.
     """
 
     binds_key = False
@@ -55,7 +54,7 @@ class GobCodec:
         original: bytes | None = None,
         key: str = "",
     ) -> bytes:
-        """Implement Codec.encode. What ``original`` holds under a key guides how it is written."""
+        """Implement Codec.encode. A key is written as the Go type that it has in ``original``."""
         old = _EMPTY if original is None else _parse(original)
         packed = _pack_deadline(deadline, old.deadline)
         held = _hold(values, old.held, self._registered)

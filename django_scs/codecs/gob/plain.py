@@ -1,6 +1,6 @@
-"""The strings, ints and bools that most sessions consist of, read and written without general rules.
+"""A short cut for strings, ints and bools, of which most sessions consist.
 
-For speed alone: what does not match here is left to ``wire``, with the same result.
+It is here only for speed: ``wire`` reads and writes everything else, and would give the same result.
 """
 
 import re

@@ -1,6 +1,6 @@
 """Which Python value stands for which Go type, both ways, by the type's Go name.
 
-Go tells the types of values in an interface apart by name alone: ``int`` and ``int64`` look the same
+Go distinguishes the types of values in an interface by name only: ``int`` and ``int64`` look the same
 on the wire. Source: Go encoding/gob type.go registerBasics.
 """
 
@@ -24,7 +24,7 @@ from .wire import Opaque, Raw, Type
 
 
 class Explicit:
-    """Base of the classes that say as which Go type a number is written, whatever its key held."""
+    """Base of the classes that choose the Go type of a number, whatever type its key had before."""
 
     __slots__ = ()
 
@@ -285,7 +285,7 @@ class Interface:
             return value
         held = go_type(old.go_type) if old and not _is_explicit(value) else None
         if old and held and held.takes(value):
-            # What is there under this name was written for a Go application that knows it.
+            # The value with this name was written for a Go application that knows the type.
             return _wrap(held, held.dump(value, old.raw, (*declared, held.name)))
         for go in _candidates(value, declared):
             if go.takes(value):
