@@ -48,7 +48,7 @@ def once_loaded(method: Method[P, R]) -> AsyncMethod[P, R]:
 
 
 def from_anywhere(function: Callable[[], R]) -> R:
-    """Call a function that talks to the store, also where an event loop runs: a template renders there.
+    """Call a function that talks to the store, even in an event loop: async views render templates.
 
     The loop waits for the thread that ``sync_to_async`` uses, which has the request's connection.
     """
@@ -74,9 +74,9 @@ def from_anywhere(function: Callable[[], R]) -> R:
 
 
 def hide_from_templates(cls: type[SessionBase]) -> None:
-    """Let ``{{ request.session.name }}`` be a value of the session, or nothing, but no method of ours.
+    """Keep ``{{ request.session.name }}`` from calling a method of ours: it is a value, or nothing.
 
-    Also where a project's class overrides it. Django's own methods can be called as ever.
+    This includes methods that a project's class overrides. Templates can still call Django's methods.
     """
     ours = [each for each in cls.__mro__ if each.__module__.startswith("django_scs.")]
     names = {name for each in ours for name in vars(each) if not hasattr(SessionBase, name)}

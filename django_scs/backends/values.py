@@ -20,10 +20,10 @@ def _typed(value: Any, zero: T) -> T:
 
 
 class TypedAccess(SessionBase):
-    """Adds getters and poppers that give a type's zero value for absence and for any other type.
+    """Adds getters and poppers that return a type's zero value if the key is absent or of another type.
 
-    A popper removes the key in any case. It works on the values of this request, as ``pop`` does: of
-    parallel requests each may get the value, where ``take`` gives it to one.
+    A popper removes the key in any case. It changes the values of this request only, as ``pop`` does:
+    each of several parallel requests may get the value, while ``take`` gives it to one of them.
     """
 
     if TYPE_CHECKING:

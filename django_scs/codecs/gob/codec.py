@@ -69,15 +69,15 @@ class GobCodec:
 
 
 class _Session(NamedTuple):
-    """What a blob holds: the deadline as it was sent, the values, and how those were sent that are
-    not plain, which means string, int or bool."""
+    """What a blob holds: the deadline as it was sent and the values. ``held`` has the values that are
+    not plain (string, int or bool) as they were sent."""
 
     deadline: bytes
     values: dict[str, Any]
     held: dict[str, Opaque | None]
 
 
-# Year 1 in UTC, for which Go sends nothing.
+# Go sends no deadline if it is year 1 in UTC.
 _NO_DEADLINE = TIME.pack(datetime(1, 1, 1, tzinfo=UTC))
 _EMPTY = _Session(b"", {}, {})
 
@@ -93,7 +93,7 @@ def _load_deadline(raw: bytes) -> datetime:
 def _pack_deadline(deadline: datetime, old: bytes) -> bytes:
     if deadline.utcoffset() is None:
         raise EncodeError(f"The deadline {deadline} has no zone.")
-    # The old one has the nanoseconds that a datetime lacks.
+    # The old deadline may have nanoseconds, which a datetime cannot hold.
     return old if old and _load_deadline(old) == deadline else TIME.pack(deadline)
 
 
@@ -127,7 +127,7 @@ def _read(reader: Reader) -> _Session:
 
 
 def _check(session: Type) -> None:
-    """Raise DecodeError unless scs would take a value of this type for a session."""
+    """Raise DecodeError unless scs would read a value of this type as a session."""
     found = dict(zip(session.fields, session.elems, strict=False))
     wanted = dict(zip(_SESSION.fields, _SESSION.elems, strict=True))
     if session.kind is not wire.STRUCT or (found and found.keys().isdisjoint(wanted)):
@@ -153,7 +153,7 @@ def _read_values(reader: Reader, values: dict[str, Any], held: dict[str, Opaque 
 def _hold(
     values: dict[str, Any], old: dict[str, Opaque | None], declared: Sequence[str]
 ) -> dict[str, Opaque | None]:
-    """Return what stands for the values that are not plain, or were not."""
+    """Return what to send for the values that are not plain, or were not plain before."""
     held: dict[str, Opaque | None] = {}
     for key, value in values.items():
         if type(value) in PLAIN_WRITERS and key not in old:

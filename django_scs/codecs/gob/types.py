@@ -90,7 +90,7 @@ class Complex128(Explicit, complex):
 
 
 class Unloadable(Exception):
-    """Raised by ``load`` for a Go value that the Python type cannot hold: it stays an Opaque."""
+    """Raised by ``load`` if the Python type cannot hold a Go value, which then stays an Opaque."""
 
 
 class GoType(Protocol):
@@ -113,9 +113,9 @@ class GoType(Protocol):
     def dump(self, value: Any, old: Raw, declared: Sequence[str]) -> Raw:
         """Return the raw form of a value that the type takes.
 
-        ``old`` is the raw form of what was there before, or None; parts that still have the same
-        value keep what Python does not show of them. ``declared`` are names that the Go application
-        registers. Raises EncodeError, for a number out of range above all.
+        ``old`` is the raw form of the value before, or None. Parts whose value has not changed keep
+        what Python does not show of them. ``declared`` are names that the Go application registers.
+        Raises EncodeError, for a number out of range for example.
         """
         ...
 
@@ -209,8 +209,8 @@ _UTC_YEAR_1 = _YEAR_1.replace(tzinfo=UTC)
 class Time:
     """``time.Time``: an aware datetime.
 
-    The nanoseconds that a datetime lacks, and an offset of a day or more (for which UTC stands),
-    survive as long as the value is not changed. Source: Go time.go MarshalBinary, UnmarshalBinary.
+    A datetime cannot hold nanoseconds, nor an offset of a day or more, which is read as UTC. Both stay
+    in the session until the value is changed. Source: Go time.go MarshalBinary, UnmarshalBinary.
     """
 
     name = "time.Time"
@@ -247,11 +247,11 @@ class Time:
         return self.pack(value, offset)
 
     def pack(self, value: datetime, offset: timedelta = timedelta(0)) -> bytes:
-        """Return what Go reads as the instant ``value``, in the zone of ``offset``."""
+        """Return the bytes that Go reads as the instant ``value``, in the zone of ``offset``."""
         minutes, seconds = divmod(offset, timedelta(minutes=1))
         if not offset:
             minutes = -1
-        # Minute -1 is UTC to Go; and an offset that it cuts to -1 minute it cannot write again.
+        # Minute -1 means UTC to Go, and Go cannot write an offset that it has cut to -1 minute.
         elif offset % timedelta(seconds=1) or -120 < offset.total_seconds() <= -60:
             raise EncodeValueError(f"Go's time.Time cannot hold the zone offset {offset}")
         span = value - _UTC_YEAR_1
@@ -261,7 +261,7 @@ class Time:
 
 
 class Interface:
-    """``interface {}``: None, or a value of any type, behind the type's name."""
+    """``interface {}``: None, or the name of a type and a value of that type."""
 
     name = "interface {}"
     wire = wire.INTERFACE
@@ -314,9 +314,10 @@ class SliceOf:
         ]
 
     def _align(self, old: list[Raw], new: list[Any]) -> list[Raw]:
-        """Return for each new element the old one in its place, or None.
+        """Return for each new element the old one that belongs to it, or None.
 
-        What is equal at both ends stays together, so that a queue may shrink and grow.
+        Equal elements at the beginning and at the end belong together, as in a queue that has grown at
+        one end and shrunk at the other.
         """
         try:
             was = self.load(old)
@@ -435,7 +436,7 @@ _DEEPEST_NAME = 16
 
 @lru_cache(maxsize=256)
 def go_type(name: str) -> GoType | None:
-    """Return the type of a name that a value in an interface may have, or None for an unknown one."""
+    """Return the type of a value in an interface by its name, or None if the name is not known."""
     return None if name == INTERFACE.name or name.count("[") > _DEEPEST_NAME else _parse(name)
 
 
@@ -446,7 +447,7 @@ def _parse(name: str) -> GoType | None:
         elem = _parse(name[2:])
         return elem and SliceOf(name, elem, Type(wire.SLICE, (elem.wire,)))
     if name.startswith("map["):
-        # A map's key is a type without brackets, or none that Python could hold.
+        # The type of a map's key has no brackets; Python could hold no other.
         key_name, _, elem_name = name[4:].partition("]")
         key, elem = _parse(key_name), _parse(elem_name)
         if key and elem:
@@ -466,7 +467,7 @@ def _is_explicit(value: Any) -> bool:
 
 
 def _candidates(value: Any, declared: Sequence[str]) -> Iterator[GoType]:
-    """Yield the types to try for a value: that which Go knows anyway, then those declared."""
+    """Yield the types to try for a value: the one that Go always knows, then those declared."""
     name = _natural(value)
     if isinstance(value, list):
         names = set(map(_natural, value)) or {"string"}
@@ -502,7 +503,7 @@ def _explain_keys(value: Any) -> str:
 
 
 def settle(value: Any, levels: int = MAX_DEPTH) -> Any:
-    """Return a value with lists for tuples, and what lazy values in it stand for.
+    """Return a value in which tuples are lists, and lazy values are resolved.
 
     Raises EncodeError for a QueryDict, and for more than ``levels`` levels of dicts and lists.
     """

@@ -1,7 +1,7 @@
 """A gob of a single value, which has no Go name: what Go's ``gob.NewEncoder(w).Encode(v)`` writes.
 
-The wire tells an integer from a string and a list from a dict, but not one width of integer from
-another. Source: Go encoding/gob encoder.go Encode, decoder.go Decode.
+On the wire an integer differs from a string and a list from a dict, but all widths of integers look
+the same. Source: Go encoding/gob encoder.go Encode, decoder.go Decode.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from .types import INTERFACE, TIME, Unloadable, fits, go_type
 from .wire import Opaque, Reader, Type, Writer, sized
 
 _STANDARD_NUMBERS = {type_: number for number, type_ in wire.BUILTINS.items()}
-# What Go calls the widest type of each kind.
+# Go's name of the widest type of each kind.
 _NAMES = {
     wire.BOOL: "bool",
     wire.INT: "int64",
@@ -27,9 +27,9 @@ _NAMES = {
 
 
 def loads(data: bytes) -> Any:
-    """Return the value of a gob; what Python has no type for is an Opaque.
+    """Return the value of a gob; an Opaque if Python has no type for it.
 
-    Raises DecodeError, and nothing else, for what is no gob.
+    Raises only DecodeError for bytes that are not a gob.
     """
     reader = Reader(data, 0, dict(wire.BUILTINS))
     try:
@@ -43,8 +43,8 @@ def loads(data: bytes) -> Any:
 def dumps(value: Any, declared: Sequence[str] = ()) -> bytes:
     """Return the gob of a value.
 
-    ``declared`` are Go types to choose from for what is no basic type or list of one, such as
-    ``"map[string]interface {}"``. Raises EncodeError for what has no Go type, None included.
+    ``declared`` are Go types to choose from if the value is neither basic nor a list of basic values,
+    such as ``"map[string]interface {}"``. Raises EncodeError for a value without a Go type, as None.
     """
     try:
         sent = INTERFACE.dump(value, None, declared)
@@ -62,13 +62,13 @@ def dumps(value: Any, declared: Sequence[str] = ()) -> bytes:
 
 
 def read_start(reader: Reader, type_: Type) -> None:
-    """Read what comes before a value of its own: a zero, unless it is a struct."""
+    """Read what comes before a value that is not in an interface: a zero, unless it is a struct."""
     if type_.kind is not wire.STRUCT and reader.uint() != 0:
         raise DecodeError("malformed value")
 
 
 def plain(sent: Opaque) -> Any:
-    """Return the Python value that the type on the wire tells of; ``sent`` if there is none."""
+    """Return the Python value for the type on the wire; ``sent`` if Python has no such type."""
     go = go_type(_name(sent.wire))
     if go is None or not fits(sent.wire, go.wire):
         return sent
@@ -85,7 +85,7 @@ def _name(type_: Type, depth: int = 8) -> str:
     if type_.kind is wire.GOB_ENCODER and type_.name == TIME.wire.name:
         return TIME.name
     pattern = _PATTERNS.get(type_.kind)
-    # A type may be its own element.
+    # The elements of a type may be of the same type.
     if pattern is None or not depth:
         return ""
     parts = [_name(each, depth - 1) for each in type_.elems]

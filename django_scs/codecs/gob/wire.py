@@ -25,8 +25,8 @@ from ...exceptions import DecodeError, EncodeError, EncodeValueError
 Raw = Any
 _Field = tuple[int, bytes, Raw]
 
-# Levels of nesting, of which a dict or list in an interface takes two. Reading takes two Python frames
-# for each, of the thousand that Python allows.
+# Levels of nesting; a dict or list in an interface takes two. Reading takes two Python frames for each
+# level, and Python allows a thousand.
 MAX_DEPTH = 210
 # encoding/gob decodeInterface.
 MAX_NAME = 1024
@@ -42,7 +42,7 @@ class Kind(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Type:
-    """A type as a blob defines it; ``UNDEFINED`` as long as it is only mentioned there."""
+    """A type as a blob defines it; ``UNDEFINED`` while the blob has only mentioned it."""
 
     kind: Kind
     elems: tuple[Type, ...] = ()
@@ -55,8 +55,8 @@ class Type:
 class Opaque:
     """A Go value as an interface holds it: its type's name, its type, what was sent.
 
-    Stands in a session for what Python has no type for. Equal to another one of the same name and
-    content, whatever blob that came from.
+    It stands in a session for a value for which Python has no type. Two of them are equal if name and
+    content are the same, even if they come from different blobs.
     """
 
     go_type: str
@@ -131,7 +131,7 @@ class Reader:
 
     def blob(self) -> bytes:
         pos = self.pos
-        # What is short, which most is, needs no further call.
+        # Most blobs are short, and need no further call.
         size = self.data[pos] if pos < self.end else 128
         pos += 1
         if size > 127:
@@ -322,8 +322,8 @@ def _write_bytes(writer: Writer, type_: Type, raw: bytes) -> None:
 
 
 def _read_slice(reader: Reader, type_: Type) -> list[Raw]:
-    # However large the count, each element takes a byte at least, or fails. No comprehension:
-    # up to Python 3.11 that is a frame more.
+    # A count that is too large does no harm: each element takes a byte at least, or reading fails. A
+    # comprehension would take one more frame, up to Python 3.11.
     elements = []
     for _ in range(reader.uint()):
         elements.append(reader.value(type_.elems[0]))
@@ -348,7 +348,7 @@ def _read_map(reader: Reader, type_: Type) -> dict[Raw, Raw]:
     entries: dict[Raw, Raw] = {}
     for _ in range(reader.uint()):
         key = reader.value(key_type)
-        # The type's own parts are the same for each.
+        # The type needs to be looked at for the first key only.
         if not (_holds_keys if entries else hashable)(key_type, key):
             raise DecodeError("a map or slice as a map's key")
         entries[key] = reader.value(elem_type)
@@ -370,7 +370,7 @@ def _read_struct(reader: Reader, type_: Type) -> tuple[_Field, ...]:
     index = -1
     if reader.pos >= reader.end:
         raise DecodeError("unexpected end of data")
-    # Go takes the end of the message for the end of the struct, too.
+    # For Go the end of the message ends the struct, too.
     while reader.pos < reader.end and (delta := reader.uint()):
         index += delta
         if index >= len(type_.fields):
@@ -395,7 +395,7 @@ def _read_interface(reader: Reader, type_: Type) -> Opaque | None:
     if len(name) > MAX_NAME:
         raise DecodeError("type name too long")
     concrete = reader.next_type(in_interface=True)
-    # The length of what follows, up to the first definition in it: of no use, and not to be trusted.
+    # The length of what follows, up to the first definition in it. It is not needed, and may be wrong.
     reader.uint()
     if concrete.kind is not STRUCT and reader.uint() != 0:
         raise DecodeError("malformed value in an interface")
@@ -437,9 +437,9 @@ BUILTINS = dict(enumerate((BOOL, INT, UINT, FLOAT, BYTES, STRING, COMPLEX, INTER
 def hashable(type_: Type, raw: Raw) -> bool:
     """Tell whether Go can use a value as the key of a map. It panics on any other.
 
-    A slice, which ``[]byte`` is, or a map is no key, nor is what may contain one, whatever it holds.
-    A type that encodes itself, and a pointer, which only shows in a name, count as keys. Source: Go
-    specification, comparison operators.
+    A slice, such as ``[]byte``, and a map cannot be keys, nor can a type that may contain one, whatever
+    the value is. A type that encodes itself can be a key, and so can a pointer, which only the type's
+    name shows. Source: Go specification, comparison operators.
     """
     return _comparable(type_) and _holds_keys(type_, raw)
 
@@ -451,14 +451,14 @@ def _comparable(type_: Type) -> bool:
     for part in found:
         if part is BYTES or part.kind in (SLICE, MAP):
             return False
-        # A struct may be part of itself.
+        # A struct may contain itself.
         found += [each for each in part.elems if each not in seen]
         seen.update(dict.fromkeys(part.elems))
     return True
 
 
 def _holds_keys(type_: Type, raw: Raw) -> bool:
-    """Tell whether all interfaces within a value hold what may be a key."""
+    """Tell whether each interface within a value holds a value that can be a key."""
     if type_ is INTERFACE:
         return raw is None or raw.go_type.startswith("*") or hashable(raw.wire, raw.raw)
     if type_.kind is ARRAY:
@@ -473,7 +473,7 @@ def struct(**fields: Type) -> Type:
     return Type(STRUCT, tuple(fields.values()), tuple(map(str.encode, fields)))
 
 
-# Three kinds of types that write themselves: alike on the wire, but Go does not take one for another.
+# Three kinds of types that encode themselves: alike on the wire, but to Go they are different.
 GOB_ENCODER = Kind(lambda reader, _: reader.blob(), _write_bytes)
 _BINARY_MARSHALER = Kind(lambda reader, _: reader.blob(), _write_bytes)
 _TEXT_MARSHALER = Kind(lambda reader, _: reader.blob(), _write_bytes)
