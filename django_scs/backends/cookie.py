@@ -21,7 +21,7 @@ from ..stores.base import Record
 from . import base, expiry
 from .base import CreateError, Outcome, UpdateError
 from .expiry import CUSTOM_EXPIRY
-from .lifecycle import Content, Lifecycle, Stored
+from .lifecycle import Content, Lifecycle, Stored, ended_by
 
 __all__ = ["CreateError", "SessionStore", "UpdateError"]
 
@@ -225,28 +225,34 @@ class SessionStore(base.SessionStore):
     def _open(self) -> None:
         """Look into the cookies that were sent, once: the first that is good and live counts."""
         sent, self._sent = self._sent, ()
-        event = "malformed"
+        is_old = False
         for value in sent:
             try:
                 found = self._format().open(self._options().cookie.name, value)
             except CookieError as exc:
-                event = "expired" if isinstance(exc, Expired) else event
+                is_old = is_old or isinstance(exc, Expired)
                 continue
             known = cookie_format.is_id(found.id)
             key = tokens.Key(found.id if known else cookie_format.new_id())
             content = Content(found.deadline or self._deadline_of(found.written_at), found.values)
             now = expiry._now()
             left = (self._end(content, found.written_at) - now).total_seconds()
-            if left <= 0 or self._jar.is_denied(key):
-                self._tell("expired" if left <= 0 else "unknown", key)
+            if left <= 0:
+                reason = ended_by(content.deadline, now.timestamp())
+                self._tell("expired", key, reason=reason, values=content.values)
+                continue
+            if self._jar.is_denied(key):
+                self._tell("unknown", key)
                 continue
             record = Record(key, found.data, left, now.timestamp())
             self._jar.receive(record, value)
             self._found = record, content, found.rewrite or not known
             self._session_key = str(key)
             return
-        if any(sent):
-            self._tell(event, "")
+        if is_old:
+            self._tell("expired", "", reason="idle")
+        elif any(sent):
+            self._tell("malformed", "")
 
     def load(self) -> dict[str, Any]:
         """Return the values of the cookie; none, and no id, if it is no good one of ours."""

@@ -25,15 +25,16 @@ from tests.settings import database
 from .browser import Browser
 
 MODULE = Path(__file__).parent / "snippetbox"
-DOCUMENTATION = Path(__file__).parents[3] / "docs" / "go.md"
+DOCUMENTATION = Path(__file__).parents[3] / "docs"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 NEW_YORK = "America/New_York"
 
 
-def documented(language: str) -> list[str]:
-    """Return the code blocks of docs/go.md in one language."""
-    return [text for name, text in BLOCK.findall(DOCUMENTATION.read_text()) if name == language]
+def documented(language: str, page: str = "go.md") -> list[str]:
+    """Return the code blocks of a page of the documentation in one language."""
+    text = (DOCUMENTATION / page).read_text()
+    return [block for name, block in BLOCK.findall(text) if name == language]
 
 
 @pytest.fixture(scope="session")

@@ -164,9 +164,9 @@ def test_documented_function_signs_out_of_both(
     browser.visit(site, "login", id=users[0])
     other = Browser(browser.sites)
     other.visit(site, "login", id=users[1])
-    names: dict[str, Any] = {"SessionStore": SessionStore}
-    exec(documented("python")[1], names)
-    names["sign_out_everywhere"](User.objects.get(pk=users[0]))
+    names: dict[str, Any] = {}
+    exec(documented("python", "login.md")[1], names)
+    names["log_out_everywhere"](User.objects.get(pk=users[0]))
     assert [browser.visit(each, "account") for each in SITES] == [0, 0]
     assert [other.visit(each, "account") for each in SITES] == [users[1], users[1]]
 
