@@ -41,7 +41,7 @@ def with_session(view: View) -> View:
         if hasattr(request, "session"):
             return await view(request, *args, **kwargs)
         manager = SessionManager()
-        request.session = await manager.aopen(request)
+        request.session = await sync_to_async(manager.open)(request)
         return await _aclose(manager, request, view(request, *args, **kwargs))
 
     return cast(View, async_view if iscoroutinefunction(view) else sync_view)

@@ -13,7 +13,8 @@ from django_scs import conf, tokens
 from django_scs.backends.base import Outcome
 from django_scs.backends.db import SessionStore
 from django_scs.checks import settings as checks
-from django_scs.manager import SessionManager, session_class
+from django_scs.exceptions import EncodeError
+from django_scs.manager import SessionManager, close, session_class
 from django_scs.models import Session
 from tests.support import statements, stored, verbs
 
@@ -183,9 +184,20 @@ def test_manager_opens_commits_and_tells():
     assert response.cookies["prefs"].value == outcome.token == session.session_key
 
 
+def test_of_two_sessions_that_cannot_be_saved_the_first_says_why():
+    request, opened = RequestFactory().get("/"), []
+    for kind in ("preferences", "default"):
+        manager = SessionManager(kind)
+        session = manager.open(request)
+        session[f"in {kind}"] = set()
+        opened.append((manager, session))
+    with pytest.raises(EncodeError, match="'in preferences'"):
+        close(opened, request, HttpResponse())
+
+
 def test_engine_that_is_not_ours_makes_no_manager(settings):
     settings.SESSION_ENGINE = "django.contrib.sessions.backends.cache"
-    with pytest.raises(ImproperlyConfigured, match=r"backends\.cache.*django_scs\.backends\.db"):
+    with pytest.raises(ImproperlyConfigured, match=r"^SESSION_ENGINE .*cache.*django_scs.*db"):
         SessionManager()
 
 

@@ -103,6 +103,11 @@ def test_record_goes_to_the_store_as_the_contract_says(
     assert 3590 < ttl <= 3600
 
 
+def test_class_without_a_store_says_what_it_lacks() -> None:
+    with pytest.raises(NotImplementedError, match="get_store"):
+        SessionStore.get_store()
+
+
 def test_repr_shows_no_token(session: SessionStore) -> None:
     session["a"] = 1
     session.save()
