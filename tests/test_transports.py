@@ -79,6 +79,13 @@ def test_change_with_two_cookies_is_kept_and_sends_none(client, token):
     assert stored(token) == {"color": "blue"}
 
 
+def test_of_many_cookies_five_are_tried(client):
+    cookie = "; ".join(f"sessionid={tokens.new()}" for _ in range(7))
+    with statements() as found:
+        client.get("/read/", headers={"Cookie": cookie})
+    assert verbs(found) == ["SELECT"] * 5
+
+
 def test_new_session_after_two_dead_cookies_is_one(client):
     cookie = f"sessionid={tokens.new()}; sessionid={tokens.new()}"
     response = client.get("/put/?color=blue", headers={"Cookie": cookie})
