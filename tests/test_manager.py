@@ -30,6 +30,10 @@ def use(request):
         (request.session if kind == "default" else request.sessions[kind]).flush()
     for kind in request.GET.getlist("renew"):
         request.sessions[kind].cycle_key()
+    for kind in request.GET.getlist("take_away"):
+        del request.sessions[kind]
+    for kind in request.GET.getlist("replace"):
+        request.sessions[kind] = {}
     found = {kind: dict(request.sessions[kind].items()) for kind in request.GET.getlist("get")}
     if "unstorable" in request.GET:
         request.session.cycle_key()
@@ -81,6 +85,14 @@ def test_kinds_are_lazy_and_independent(client):
     client.get("/?flush=preferences")
     assert client.cookies["prefs"].value == ""
     assert Session.objects.count() == 0
+
+
+@pytest.mark.parametrize("how", ["take_away", "replace"])
+def test_session_of_a_kind_that_the_view_took_away_is_left_alone(client, how):
+    client.get("/?put=preferences.theme.dark")
+    response = client.get(f"/?put=preferences.theme.light&{how}=preferences")
+    assert (response.status_code, dict(response.cookies)) == (200, {})
+    assert client.get("/?get=preferences").content == b"{'preferences': {'theme': 'dark'}}"
 
 
 def test_token_of_one_kind_is_worth_nothing_as_another(client):

@@ -61,6 +61,24 @@ def test_values_and_end_go_on(from_engine, log_in, name, expiry):
     assert engine(key).load() == {} or name == "signed_cookies"
 
 
+@pytest.mark.parametrize(
+    ("expiry", "left", "idle", "expected"), [(None, 5000, 600, 600), (7200, 1000, None, 1000)]
+)
+def test_moving_prolongs_nothing(from_engine, settings, expiry, left, idle, expected):
+    settings.SCS_IDLE_TIMEOUT = idle
+    engine = from_engine("db")
+    old = engine()
+    old["color"] = "red"
+    old.set_expiry(expiry)
+    old.save()
+    end = datetime.now(UTC) + timedelta(seconds=left)
+    engine.get_model_class().objects.update(expire_date=end)
+    _, token = visit(old.session_key, "/untouched/")
+    moved = Session.objects.get(token=token)
+    found = moved.expiry - datetime.now(UTC)
+    assert found.total_seconds() == pytest.approx(expected, abs=5)
+
+
 @pytest.mark.parametrize("name", ENGINES)
 def test_a_late_request_with_the_old_cookie_finds_the_session(from_engine, log_in, name):
     key = log_in(from_engine(name))
