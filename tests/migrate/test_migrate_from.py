@@ -197,12 +197,12 @@ def test_values_that_the_codec_refuses_stay_behind(from_engine, log_in, settings
     assert record.getMessage().endswith("['bad', 'worse']")
 
 
-@pytest.mark.vendors("mysql")
 def test_names_of_what_stays_behind_are_text(db):
     values = {1: {2}, "a": {3}, "b": 4}
     assert SessionStore.take_over(tokens.new(), values, 100) == ["1", "a"]
 
 
+@pytest.mark.vendors("mysql")
 def test_what_the_column_has_no_room_for_stays_behind(from_engine, log_in, caplog):
     response, _ = visit(log_in(from_engine("db"), big="x" * 70_000, color="red"))
     assert response.json()["color"] == "red"
