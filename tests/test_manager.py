@@ -6,7 +6,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 from django.http import HttpResponse
-from django.test import Client, RequestFactory
+from django.test import AsyncClient, Client, RequestFactory
 from django.urls import path
 
 from django_scs import conf, tokens
@@ -16,7 +16,7 @@ from django_scs.checks import settings as checks
 from django_scs.exceptions import EncodeError
 from django_scs.manager import SessionManager, close, session_class
 from django_scs.models import Session
-from tests.support import statements, stored, verbs
+from tests.support import in_event_loop, statements, stored, verbs
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
 PREFERENCES = {"COOKIE_NAME": "prefs", "LIFETIME": timedelta(days=365)}
@@ -108,6 +108,13 @@ def test_token_of_one_kind_is_worth_nothing_as_another(client):
 def test_kinds_are_saved_in_async_views(client):
     client.get("/async/")
     assert client.get("/?get=preferences").content == b"{'preferences': {'theme': 'dark'}}"
+
+
+@in_event_loop
+async def test_kinds_are_saved_under_asgi():
+    response = await AsyncClient().get("/async/")
+    assert set(response.cookies) == {"prefs"}
+    assert await Session.objects.acount() == 1
 
 
 def test_renewed_token_of_another_kind_reaches_the_browser_when_the_view_fails(client):
