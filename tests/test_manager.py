@@ -226,3 +226,11 @@ def test_session_class_of_the_default_kind_is_the_engines_own():
     assert issubclass(preferences, SessionStore)
     token = tokens.new()
     assert preferences.store_key(token) != token == SessionStore.store_key(token)
+
+
+@pytest.mark.parametrize("hashing", [False, "convert", True])
+def test_store_has_the_session_of_another_kind_under_one_key(settings, hashing):
+    settings.SCS_HASH_TOKENS = hashing
+    preferences, token = session_class("preferences"), tokens.new()
+    assert preferences.store_keys(token) == (preferences.store_key(token),)
+    assert preferences.store_key(token) not in SessionStore.store_keys(token)
