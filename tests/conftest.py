@@ -12,6 +12,11 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test import TransactionTestCase
+from hypothesis import settings
+
+# On a busy machine an example may take any time.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
 
 FOLDER = Path(__file__).parent
 # Django's own runner collects the first; the second runs other projects' tests.

@@ -207,7 +207,9 @@ def test_give_back_that_the_database_refuses_is_logged(visit, client, caplog):
 
     with connection.execute_wrapper(refuse):
         session.commit(failed=True)
-    assert "could not be put back" in caplog.text
+    (record,) = [each for each in caplog.records if each.name == "django_scs"]
+    assert (record.event, record.session) == ("give_back_failed", session.fingerprint())
+    assert "the server has gone away" in caplog.text
 
 
 def test_what_take_removed_is_gone_even_if_the_view_fails(visit):

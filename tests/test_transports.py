@@ -32,7 +32,9 @@ def token():
 
 def sent(header):
     request = RequestFactory().get("/", headers={"Cookie": header})
-    return list(transports.Cookie(conf.options().cookie).read(request))
+    found = list(transports.Cookie(conf.options().cookie).read(request))
+    assert all(isinstance(each, tokens.Key) for each in found)
+    return found
 
 
 @pytest.mark.parametrize(
@@ -44,6 +46,7 @@ def sent(header):
         ("sessionid=a; other=1; sessionid=b", ["b", "a"]),
         ("sessionid=a; sessionid=a", ["a"]),
         ("xsessionid=a; sessionid=b", ["b"]),
+        ("xsessionid=a; ysessionid=b", []),
         ('sessionid="a"; sessionid=b; sessionid=c', ["c", "a", "b"]),
     ],
 )
@@ -76,6 +79,13 @@ def test_change_with_two_cookies_is_kept_and_sends_none(client, token):
     assert stored(token) == {"color": "blue"}
 
 
+def test_of_many_cookies_five_are_tried(client):
+    cookie = "; ".join(f"sessionid={tokens.new()}" for _ in range(7))
+    with statements() as found:
+        client.get("/read/", headers={"Cookie": cookie})
+    assert verbs(found) == ["SELECT"] * 5
+
+
 def test_new_session_after_two_dead_cookies_is_one(client):
     cookie = f"sessionid={tokens.new()}; sessionid={tokens.new()}"
     response = client.get("/put/?color=blue", headers={"Cookie": cookie})
@@ -100,6 +110,14 @@ def test_header_carries_the_token_both_ways_and_no_cookie(header):
     response = client.get("/destroy/", headers={HEADER: response[HEADER]})
     assert response[HEADER] == ""
     assert not Session.objects.exists()
+
+
+@pytest.mark.parametrize(("sent", "expected"), [("a", ["a"]), ("", []), (None, [])])
+def test_header_gives_its_value(sent, expected):
+    request = RequestFactory().get("/", headers={} if sent is None else {HEADER: sent})
+    found = transports.Header(HEADER).read(request)
+    assert found == expected
+    assert all(isinstance(each, tokens.Key) for each in found)
 
 
 def test_request_with_the_header_reads_no_cookie(header, client, token):
@@ -143,6 +161,7 @@ def test_malformed_token_in_the_header_is_no_session(header, client):
         ("no-cache", {"private", "no-cache"}),
         ("private, max-age=60", {"private", "max-age=60"}),
         ("Public", {"private"}),
+        ("S-MaxAge=600, max-age=60", {"private", "max-age=60"}),
     ],
 )
 @pytest.mark.parametrize("transport", ["cookie", "header"])

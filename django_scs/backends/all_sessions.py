@@ -36,7 +36,7 @@ class AllSessions(Expiry):
         Unreadable ones are logged and left out. Source: scs Iterate.
         """
         for record in cls.get_store().all():
-            plain = tokens.well_formed(record.key) and cls.store_keys(record.key)[0] == record.key
+            plain = cls.store_keys(record.key)[0] == record.key
             session = cls(record.key if plain else None)
             content = session._life.read(record)
             if content is not None:

@@ -70,7 +70,7 @@ class Ending(Expiry):
             except Exception:
                 if self._is_changed():
                     raise
-                self._tell("touch_failed", self._key() or "", exc_info=True)
+                self._tell("touch_failed", self._life.last_key, exc_info=True)
         return self._outcome(failed)
 
     def is_commit_due(self) -> bool:
@@ -114,7 +114,7 @@ class Ending(Expiry):
             self._life.give_back()
         except Exception:
             # The page has failed already; a new token must reach the browser all the same.
-            self._tell("give_back_failed", self._key() or "", exc_info=True)
+            self._tell("give_back_failed", self._life.last_key, exc_info=True)
 
     def _is_save_due(self) -> bool:
         due = self.modified or self._options().save_every_request
@@ -156,7 +156,7 @@ class Ending(Expiry):
         except Exception:
             # The token is as good as before; the next request tries again.
             values[RENEWED_AT] = before
-            self._tell("renewal_failed", self._key() or "", exc_info=True)
+            self._tell("renewal_failed", self._life.last_key, exc_info=True)
 
     def _is_empty_now(self) -> bool:
         if self.session_key:
@@ -165,7 +165,6 @@ class Ending(Expiry):
         return self.is_empty()
 
     def _commit_changes(self) -> None:
-        self._get_session()
         if isinstance(self._life.state, New | Destroyed):
             self._insert()
             return

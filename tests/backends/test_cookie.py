@@ -113,6 +113,11 @@ def test_session_key_is_an_id(client: Client) -> None:
     assert opened(client).token() == token_of(client)
 
 
+def test_session_key_is_its_own_also_where_tokens_are_hashed() -> None:
+    with override_settings(SCS_HASH_TOKENS=True):
+        assert SessionStore.store_keys("a") == ("a",)
+
+
 def test_a_saved_session_can_be_opened_by_its_token() -> None:
     session = SessionStore()
     assert (session.session_key, session.token(), session.is_empty()) == (None, "", True)

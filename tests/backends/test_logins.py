@@ -153,6 +153,23 @@ def test_login_at_go_that_kept_the_token_gets_another(
     assert token_of(client) == after
 
 
+def test_logout_at_go_leaves_nothing_of_the_login_and_keeps_the_token(
+    go_key: None, alice: User
+) -> None:
+    client = Client()
+    client.get("/log_in/")
+    token = token_of(client)
+    session = SessionStore(token)
+    del session["signed_in_at"]
+    # As Go does it, in the table.
+    session._get_session().pop(KEY)
+    session.modified = True
+    session.save()
+    assert client.get("/read/").wsgi_request.user.is_anonymous
+    assert token_of(client) == token
+    assert stored(token) == {}
+
+
 def test_login_at_go_is_seen_by_parallel_requests(go_key: None, go_login: Any, alice: User) -> None:
     token = go_login(alice.pk)
     first, second = SessionStore(token), SessionStore(token)
@@ -204,6 +221,7 @@ def test_time_of_a_login_at_go_is_that_of_its_renewal(
     moment = session.authenticated_at()
     assert moment is not None
     assert abs(moment - now() + 3 * HOUR) < A_MOMENT
+    assert abs(session.deadline() - now() - 7 * HOUR) < A_MOMENT
 
 
 @pytest.mark.django_db(transaction=True)

@@ -506,6 +506,11 @@ class SessionContract:
         again.save()
         assert again.changed_keys() == []
 
+    def test_all_keys_of_a_new_session_have_changed(self, session: Any) -> None:
+        new = session()
+        new.put("a", None)
+        assert new.changed_keys() == ["a"]
+
     # Two requests at once
 
     def test_save_merges_what_another_request_saved(self, session: Any, saved: Any) -> None:
@@ -989,6 +994,13 @@ class SessionContract:
         again.save()
         assert session(token).deadline() == deadline
         assert abs(self.expiry_of(row, token) - deadline) < A_MOMENT
+
+    def test_set_deadline_alone_is_a_change(self, session: Any, saved: Any) -> None:
+        token, deadline = saved(a=1), soon()
+        again = session(token)
+        again.set_deadline(deadline)
+        again.commit()
+        assert session(token).deadline() == deadline
 
     def test_set_deadline_refuses_a_naive_datetime(self, session: Any) -> None:
         with pytest.raises(ValueError, match="aware"):
