@@ -58,6 +58,12 @@ def test_server_keeps_its_data_when_it_is_killed(server: Server, django_db_block
         assert execute(server, "SELECT n FROM numbers") == 7
 
 
+@pytest.mark.vendors("mysql")
+def test_servers_keep_their_temporary_files_apart(server: Server, django_db_blocker: Any) -> None:
+    with django_db_blocker.unblock():
+        assert Path(execute(server, "SELECT @@tmpdir")) == server.folder
+
+
 @needs_a_server
 def test_server_takes_arguments_and_environment(vendor: str, django_db_blocker: Any) -> None:
     argument, statement, number, zone_statement, zone = {
@@ -191,6 +197,34 @@ def test_a_skipped_test_is_listed(tmp_path: Path) -> None:
 def test_a_skipped_test_fails_continuous_integration(tmp_path: Path) -> None:
     status, output = run_a_test(tmp_path, SKIPS, CI="true")
     assert (status, "WHICH FAILS THIS RUN" in output) == (1, True)
+
+
+NEEDS_A_PROGRAM = """
+import pytest
+from tests.servers import Redis
+@pytest.fixture(scope="session")
+def server():
+    with Redis() as running: yield running
+def test_one(server): pass
+def test_another(server): pass
+def test_that_starts_its_own():
+    with Redis(): pass
+def test_that_needs_none(): pass
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("environment", "outcome"), [({}, (0, "SKIPPED TESTS")), ({"CI": "true"}, (1, "FAILS THIS"))]
+)
+def test_a_test_whose_server_is_missing_is_skipped(
+    tmp_path: Path, environment: dict[str, str], outcome: tuple[int, str]
+) -> None:
+    status, output = run_a_test(tmp_path, NEEDS_A_PROGRAM, PATH=str(tmp_path), **environment)
+    assert "1 passed, 3 skipped" in output
+    assert "3 x Skipped: redis-server is not installed: what needs it was not tested" in output
+    assert status == outcome[0]
+    assert outcome[1] in output
 
 
 def test_run_refuses_an_unknown_database(capsys: pytest.CaptureFixture[str]) -> None:
