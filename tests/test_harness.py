@@ -22,7 +22,15 @@ from tests.machine import PURPOSES
 from tests.newest import pythons, version
 from tests.proofs.django_suites import adaptations
 from tests.proofs.packages import PACKAGES, explanations
-from tests.proofs.packages.__main__ import Comparison, unneeded
+from tests.proofs.packages.__main__ import (
+    BEGIN,
+    END,
+    Comparison,
+    documented,
+    rows_of,
+    table,
+    unneeded,
+)
 from tests.run import PASSES, ROOT, Counts, main, read_counts
 from tests.servers import SERVERS, Server, ServerError
 from tests.settings import database
@@ -314,6 +322,18 @@ def test_packages_that_differ_are_named_unless_there_is_a_reason(
     assert both.differences["e.t"] == "absent -> passed"
     assert both.row()[2:] == ("3", "3", "2", "1", "2")
     assert unneeded([both]) == [f"{PACKAGES[0].name}: c.*"]
+
+
+def test_a_run_replaces_its_own_lines_of_the_table_alone() -> None:
+    name = f"{PACKAGES[0].name} {PACKAGES[0].version}"
+    old = [(name, "sqlite", *"11100"), (name, "mysql", *"22200"), ("gone 1.0", "sqlite", *"11100")]
+    both = compared({"a.t": "passed"}, {"a.t": "passed", "b.t": "passed"})
+    page = f"above\n{BEGIN}\n\n{table(old)}\n\n{END}\nbelow\n"
+    new = documented(page, [both])
+    assert list(rows_of(new).values()) == [(name, "sqlite", *"11201"), (name, "mysql", *"22200")]
+    assert new.startswith("above\n")
+    assert new.endswith("below\n")
+    assert documented(new, []) == new
 
 
 def test_explanations_are_about_packages_that_run() -> None:
