@@ -169,9 +169,12 @@ class SessionStore(AllSessions, Logins, TakeOver):
     def _update(self) -> bool:
         saved = self._life.save(self._key() or "", self._content())
         if saved is not None:
-            self._deadline, self._session_cache = saved
+            self._hold(saved)
             self._tell("saved", self._life.last_key)
         return saved is not None
+
+    def _hold(self, content: Content) -> None:
+        self._deadline, self._session_cache = content
 
     def flush(self) -> bool:  # type: ignore[override]
         """Destroy the session: its row, its values and its token; tell whether there was a row.
@@ -215,7 +218,8 @@ class SessionStore(AllSessions, Logins, TakeOver):
         if renewed is None:
             self._session_key, self._deadline = None, before
         else:
-            self._session_key, (self._deadline, self._session_cache) = token, renewed
+            self._session_key = token
+            self._hold(renewed)
 
     def take(self, key: str, default: Any = None, *, give_back: bool = False) -> Any:
         """Remove a value from the store, then return it; ``default`` if it is not there.
@@ -233,7 +237,7 @@ class SessionStore(AllSessions, Logins, TakeOver):
         if not names:
             return {}
         taken, content = self._life.take(names, self._content(), give_back=give_back)
-        self._deadline, self._session_cache = content
+        self._hold(content)
         if self._life.is_provisional:
             # So that it is removed again after a rollback, whichever middleware is in use.
             self.modified = True

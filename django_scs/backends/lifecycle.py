@@ -102,6 +102,13 @@ class Host(Protocol):
         """Return how many bytes a content may take if ``size`` is more than that, else None."""
         ...
 
+    def _hold(self, content: Content) -> None:
+        """Make the session's content this one, which has what others wrote.
+
+        An operation may still fail after it: the next then compares with what others wrote.
+        """
+        ...
+
     def _tell(self, event: str, key: str, **info: Any) -> None:
         """Make an event known, with the store key of the session."""
         ...
@@ -231,7 +238,7 @@ class Lifecycle:
             rebased = self._rebase(state, content)
             if rebased is None:
                 return None
-            content = rebased
+            self._host._hold(content := rebased)
             if not next(again, False):
                 raise self._busy(state.key)
         return None
@@ -262,7 +269,7 @@ class Lifecycle:
             rebased = self._rebase(state, content)
             if rebased is None:
                 return None
-            content = rebased
+            self._host._hold(content := rebased)
             if not next(again, False):
                 raise self._busy(state.key)
         return None
@@ -284,7 +291,7 @@ class Lifecycle:
             }
             done, rebased = (True, None) if not stored else self._remove(stored, base, content)
             if rebased is not None:
-                content = rebased
+                self._host._hold(content := rebased)
                 if not next(again, False):
                     raise self._busy(self.last_key)
                 continue

@@ -626,6 +626,35 @@ class SessionContract:
         with pytest.raises(SessionBusy):
             mine.take("b")
 
+    @pytest.mark.parametrize("operation", ["save", "take"])
+    def test_what_fails_after_a_merge_can_be_done_again(
+        self,
+        session: Any,
+        saved: Any,
+        faulty: "FaultyStore",
+        monkeypatch: pytest.MonkeyPatch,
+        operation: str,
+    ) -> None:
+        """Whoever catches the error and saves again overwrites nothing of others."""
+        token = saved(log=["first"], flash="hello")
+        mine, other = session(token), session(token)
+        mine.put("log", ["first", "mine"])
+        other.put("log", ["first", "theirs"])
+        other.put("theirs", 1)
+        other.set_deadline(end := timezone.now() + timedelta(days=3))
+        other.save()
+        monkeypatch.setattr(backoff, "LIMIT", 0.2)
+        faulty.replaced["replace"] = lambda *args: False
+        with pytest.raises(SessionBusy):
+            mine.take("flash") if operation == "take" else mine.save()
+        del faulty.replaced["replace"]
+        mine.save()
+        found = session(token)
+        assert found.get("log") == ["first", "theirs", "mine"]
+        assert found.get("theirs") == 1
+        assert found.get("flash") == "hello"
+        assert abs(found.deadline() - end) < timedelta(seconds=1)
+
     # take
 
     def test_take_removes_from_the_store_at_once(self, session: Any, saved: Any) -> None:
