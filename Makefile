@@ -40,7 +40,7 @@ help:
 	@echo "make test-cluster    the proofs on a Galera cluster of three nodes"
 	@echo "make test-packages   other projects' tests, with Django's engine and with ours"
 	@echo "make coverage        the branches of the package that the tests on SQLite do not take"
-	@echo "make bench           speed beside other engines: DB=mysql, postgresql, sqlite or redis, ARGS=--quick"
+	@echo "make bench           speed beside other engines: DB=mysql, postgresql, sqlite, redis or all"
 	@echo "make lint            style (ruff)"
 	@echo "make types           types (mypy)"
 	@echo "make docs            this documentation as a site, in site/index.html"
