@@ -49,6 +49,7 @@ def test_what_is_put_in_the_place_of_cursor_is_called(
         patch.setattr(connection, "cursor", lambda: calls.append(1) or cursor())
         assert ask(connection) is not before
         ask(connection)
+    ask(connection)
     with monkeypatch.context() as patch:
         patch.setattr(BaseDatabaseWrapper, "cursor", lambda self: calls.append(1) or cursor())
         ask(connection)

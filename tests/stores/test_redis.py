@@ -693,6 +693,16 @@ def test_pool_makes_anew_what_it_was_told_to(pool: Pool) -> None:
     assert _says_pong(again)
 
 
+def test_pool_lends_nothing_of_the_parents_after_a_fork(pool: Pool) -> None:
+    for connection in [pool.get_connection() for _ in range(3)]:
+        pool.release(connection)
+    child = os.fork()
+    if child == 0:
+        lent = [pool.get_connection() for _ in range(3)]
+        os._exit(0 if all(connection.pid == os.getpid() for connection in lent) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
 def test_pool_connects_once_to_a_server_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     with Redis() as server:
         pool = Pool.from_url(server.url, retry=Retry(NoBackoff(), 0))
