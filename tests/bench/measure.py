@@ -45,8 +45,11 @@ def make_lanes(level: str, table: str, go: GoProcess | None, redis: bool) -> lis
 
 def make_prepared_lanes() -> list[Any]:
     """Return what is measured on a connection that prepares its statements."""
-    lanes = [SessionLane(ENGINES[key], PREPARED) for key in (OURS, "db")]
-    return [*lanes, DriverLane(ENGINES[OURS], PREPARED)]
+    lanes: list[Any] = [SessionLane(ENGINES[key], PREPARED) for key in (OURS, "db")]
+    return [
+        *lanes,
+        *(lane(ENGINES[OURS], PREPARED) for lane in (DriverLane, CursorLane, StoreLane)),
+    ]
 
 
 def measure(
