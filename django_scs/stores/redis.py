@@ -18,7 +18,7 @@ from ..exceptions import SessionBusy
 from ..tokens import Key, fingerprint
 from . import scripts
 from .base import Record
-from .redis_wire import Client, Name, Wire, redis
+from .redis_wire import Client, Name, Pool, Wire, redis
 
 PREFIX: Final = "scs:session:"
 _PAGE: Final = 500
@@ -63,7 +63,7 @@ class RedisStore:
         """Return None: there is no limit of ours."""
 
     def find(self, key: str) -> Record | None:
-        key = Key(key)
+        key = key if type(key) is Key else Key(key)
         names = self._names(key)
         seen = self._wire.look(*names)
         if seen is None:
@@ -253,7 +253,7 @@ def _connected(given: Any) -> Client:
         for name in ("pool_class", "parser_class"):
             if isinstance(options.get(name), str):
                 options[name] = import_string(options[name])
-        make = options.pop("pool_class", redis.ConnectionPool)
+        make = options.pop("pool_class", Pool)
         pool = make.from_url(servers[0], **options)
         # An option that does not exist is not refused before this.
         pool.connection_class(**pool.connection_kwargs)
