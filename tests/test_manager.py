@@ -105,6 +105,21 @@ def test_token_of_one_kind_is_worth_nothing_as_another(client):
     assert stored(client.cookies["sessionid"].value) == {}
 
 
+@pytest.mark.parametrize("hashing", tokens.HASHING)
+@pytest.mark.parametrize("codec", ["json.JSONCodec", "encrypted.EncryptedCodec"])
+def test_store_key_of_one_kind_is_no_token_of_another(client, settings, hashing, codec):
+    settings.SCS_HASH_TOKENS = hashing
+    settings.SCS_CODEC = f"django_scs.codecs.{codec}"
+    settings.SCS_SESSIONS = {"preferences": {**PREFERENCES, "CODEC": settings.SCS_CODEC}}
+    client.get("/?put=preferences.theme.dark")
+    key = session_class("preferences").store_key(client.cookies["prefs"].value)
+    assert Session.objects.get().token == key
+    assert stored(key) == {}
+    client.cookies["sessionid"] = key
+    client.get("/?put=default.a.1")
+    assert client.get("/?get=preferences").content == b"{'preferences': {'theme': 'dark'}}"
+
+
 def test_kinds_are_saved_in_async_views(client):
     client.get("/async/")
     assert client.get("/?get=preferences").content == b"{'preferences': {'theme': 'dark'}}"
@@ -168,8 +183,8 @@ def test_cookies_of_other_kinds_are_as_safe_as_the_first(settings):
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ([], "SCS_SESSIONS is []"),
-        ({"preferences": None}, "SCS_SESSIONS is"),
+        ([], "SCS_SESSIONS has 'list'"),
+        ({"preferences": None}, "SCS_SESSIONS has ['preferences']"),
         ({"default": PREFERENCES}, "no entry 'default'"),
         ({"preferences": {}}, "['COOKIE_NAME'] is None"),
         ({"preferences": {"COOKIE_NAME": "sessionid"}}, "another cookie"),
@@ -189,6 +204,13 @@ def test_wrong_entry_is_refused_by_name_with_the_choices(settings, value, messag
     assert any(message in each.msg for each in checks.check_settings())
     with pytest.raises(CommandError, match=r"django_scs\.E002"):
         call_command("check")
+
+
+@pytest.mark.parametrize("entries", [{"no name": {"COOKIE_KEYS": ["s3cret"]}}, [{"a": "s3cret"}]])
+def test_what_is_said_of_wrong_entries_shows_no_key(settings, entries):
+    settings.SCS_SESSIONS = entries
+    (message,) = conf.problems()
+    assert "s3cret" not in message
 
 
 def test_manager_opens_commits_and_tells():

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from django.contrib import messages
-from django.contrib.auth import get_user_model, login, logout
+from django.contrib.auth import SESSION_KEY, get_user_model, login, logout
 from django.db import connection, transaction
 from django.http import HttpRequest, HttpResponse
 from django.test import Client
@@ -195,6 +195,23 @@ def test_what_was_put_meanwhile_is_not_replaced_by_what_is_given_back(visit, cli
 
     found = stored(token_of(client))
     assert (found["flash"], found["color"], "mine" in found) == ("Newer", "red", False)
+
+
+@pytest.mark.parametrize("end", ["flush", "login of a session that was lost"])
+def test_nothing_is_given_back_to_a_session_that_began_after_it(visit, client, alice, end):
+    visit("put flash", "put other")
+    session = SessionStore(token_of(client))
+    assert session.take("flash", give_back=True) == "Saved!"
+    if end == "flush":
+        session.flush()
+    else:
+        SessionStore(token_of(client)).flush()
+        session.cycle_key()
+    session[SESSION_KEY] = str(alice.pk)
+    session.save()
+    session.commit(failed=True)
+
+    assert "flash" not in stored(session.session_key)
 
 
 def test_give_back_that_the_database_refuses_is_logged(visit, client, caplog):

@@ -211,6 +211,16 @@ def test_key_with_a_newline_forges_no_line(token, caplog):
     assert "forged" in record.getMessage()
 
 
+def test_user_with_a_newline_forges_no_line(token, caplog):
+    caplog.set_level(logging.INFO, "django_scs")
+    session = SessionStore(token)
+    session["_auth_user_id"] = "1\nERROR django_scs: forged"
+    session.flush()
+    users = [record.user for record in caplog.records]
+    assert any("forged" in (user or "") for user in users)
+    assert not any("\n" in (user or "") for user in users)
+
+
 def test_receiver_that_fails_harms_nobody(client, caplog):
     def fail(**kwargs):
         raise RuntimeError("a receiver of the site's own")

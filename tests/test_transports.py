@@ -1,6 +1,7 @@
 """How a token travels: two cookies of one name, a header for API clients, and what caches may keep."""
 
 import pytest
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory
 from django.utils.cache import get_max_age
@@ -91,6 +92,35 @@ def test_new_session_after_two_dead_cookies_is_one(client):
     response = client.get("/put/?color=blue", headers={"Cookie": cookie})
     assert stored(response.cookies["sessionid"].value) == {"color": "blue"}
     assert Session.objects.count() == 1
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("path", ["/log_out/", "/destroy/", "/adestroy/"])
+def test_logout_ends_each_session_that_was_sent(client, token, path, order):
+    other = SessionStore()
+    other["color"] = "blue"
+    other.save()
+    cookie = "; ".join(f"sessionid={each}" for each in [token, other.session_key][::order])
+    client.get(path, headers={"Cookie": cookie})
+    assert client.get("/read/", headers={"Cookie": cookie}).json() == {}
+    assert not Session.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_logout_of_two_sessions_that_is_rolled_back_is_repeated(token):
+    session = SessionStore.for_request([token, tokens.new(), _another()])
+    with transaction.atomic():
+        session.flush()
+        transaction.set_rollback(True)
+    assert Session.objects.count() == 2
+    assert session.commit(failed=True).forget
+    assert not Session.objects.exists()
+
+
+def _another():
+    session = SessionStore()
+    session.create()
+    return session.session_key
 
 
 # A header

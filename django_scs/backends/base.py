@@ -179,12 +179,17 @@ class SessionStore(AllSessions, Logins, TakeOver):
     def flush(self) -> bool:  # type: ignore[override]
         """Destroy the session: its row, its values and its token; tell whether there was a row.
 
-        Source: scs Destroy.
+        What the browser sent under the same name beside it ends too, or it would be the session of the
+        next request. Source: scs Destroy.
         """
         if self._candidates:
             # The live session may be that of another of the tokens.
             self._get_session()
-        removed = self._life.destroy(self._key())
+        own, removed = self.token(), self._life.destroy(self._key())
+        self._beside = [type(self)(token) for token in self._candidates if token != own]
+        self._candidates = ()
+        for session in self._beside:
+            session.flush()
         self._session_key = self._deadline = None
         self._session_cache = {}
         self.accessed = self.modified = True

@@ -323,6 +323,8 @@ class Lifecycle:
             return False
         removed = key is not None and self._store.delete(key)
         self._become(Destroyed(key))
+        # What begins after it may be another user's.
+        self._taken = {}
         if key is not None and removed:
             self._host._tell("destroyed", key, reason="flush")
         return removed
@@ -347,6 +349,7 @@ class Lifecycle:
 
     def begin(self) -> None:
         """Let go of the session that there is: what follows is a new one."""
+        self._taken = {}
         if not isinstance(self.state, Destroyed):
             self._state = New()
             self._history.clear()

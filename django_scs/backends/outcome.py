@@ -2,6 +2,7 @@
 
 import weakref
 from abc import abstractmethod
+from collections.abc import Sequence
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -47,6 +48,8 @@ class Ending(Expiry):
     _is_told = True
     # Whether the token came with the request. A view may put a session of another one in its place.
     _is_presented = False
+    # What the browser sent beside it, and ended with it.
+    _beside: "Sequence[Ending]" = ()
 
     def commit(self, failed: bool = False) -> Outcome:
         """Save the session where that is due, and return what the browser has to know.
@@ -57,7 +60,8 @@ class Ending(Expiry):
         event. Raises what ``save`` raises, but not for a session that was only read: its expiry stays
         as it is, with an event. Source: scs Commit.
         """
-        self._life.repeat()
+        for session in (self, *self._beside):
+            session._life.repeat()
         if isinstance(self._life.state, Destroyed) and (failed or self.is_empty()):
             return Outcome(forget=True)
         if not failed and self._is_renewal_due():

@@ -1,5 +1,6 @@
 """What becomes of one old cookie: "move"."""
 
+import hashlib
 import logging
 from datetime import UTC, datetime, timedelta
 
@@ -129,6 +130,21 @@ def test_the_mark_does_not_depend_on_the_secret(from_engine, log_in, settings, n
     _, token = visit(key)
     visit(token, "/log_out/")
     settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "second", ["first"]
+    assert visit(key)[0].json() == {}
+
+
+@pytest.mark.parametrize("hashed", [False, True])
+@pytest.mark.parametrize("name", ["cache", "signed_cookies"])
+def test_nobody_can_end_the_mark_as_a_session(from_engine, log_in, settings, name, hashed):
+    settings.SCS_HASH_TOKENS = hashed
+    key = log_in(from_engine(name))
+    _, token = visit(key)
+    visit(token, "/log_out/")
+    digest = hashlib.sha256(f"django_scs.migrate_from mark {key}".encode()).digest()
+    for mark in (tokens.encode(digest), migrate_from._mark_token(key)):
+        response, _ = visit(mark, "/log_out/")
+        assert response.status_code == 200
+        assert visit(mark, "/put/")[1] != mark
     assert visit(key)[0].json() == {}
 
 
