@@ -14,11 +14,11 @@ from django.db import connection
 from django.test import TransactionTestCase
 from hypothesis import settings
 
+from tests.servers import NotInstalled
+
 # On a busy machine an example may take any time.
 settings.register_profile("tests", deadline=None)
 settings.load_profile("tests")
-
-from tests.servers import NotInstalled
 
 FOLDER = Path(__file__).parent
 # Django's own runner collects the first; the second runs other projects' tests.
