@@ -41,7 +41,7 @@ def with_session(view: View) -> View:
         if hasattr(request, "session"):
             return await view(request, *args, **kwargs)
         manager = SessionManager()
-        request.session = await manager.aopen(request)
+        request.session = await sync_to_async(manager.open)(request)
         return await _aclose(manager, request, view(request, *args, **kwargs))
 
     return cast(View, async_view if iscoroutinefunction(view) else sync_view)
@@ -90,7 +90,7 @@ def _is_recent(request: HttpRequest, seconds: float) -> bool:
 
 def _close(manager: SessionManager, request: HttpRequest, response: Any) -> Any:
     # A template may change the session, for example pop a flash: save after it is rendered.
-    if hasattr(response, "render") and not response.is_rendered:
+    if hasattr(response, "render"):
         response = response.render()
     session: Any = getattr(request, "session", None)
     # The view may have replaced the session. If it returned no response, Django says so.
