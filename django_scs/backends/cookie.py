@@ -5,12 +5,14 @@ each save writes another cookie. What that cannot do is the first thing that doc
 """
 
 import math
+import weakref
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, Final, Self
 
 from django.core.cache import caches
 from django.http import HttpRequest
+from django.utils.functional import cached_property
 from django.views.decorators.debug import sensitive_variables
 
 from .. import conf, tokens
@@ -39,8 +41,8 @@ class Jar:
     max_ttl = _LONGEST
 
     def __init__(self, fmt: CookieFormat, name: str, denied_in: str | None) -> None:
-        self._format = fmt
-        self._name = name
+        self.format = fmt
+        self.name = name
         self._denied_in = denied_in
         self._record: Record | None = None
         self._sealed: str | None = None
@@ -49,7 +51,7 @@ class Jar:
 
     @property
     def max_data(self) -> int | None:
-        return self._format.max_data(self._name)
+        return self.format.max_data(self.name)
 
     def refuses(self, size: int) -> int | None:
         limit = self.max_data
@@ -64,7 +66,7 @@ class Jar:
         if self._record is None:
             return ""
         if self._sealed is None:
-            self._sealed = self._format.seal(self._name, self._record.key, self._record.data)
+            self._sealed = self.format.seal(self.name, self._record.key, self._record.data)
         return self._sealed
 
     def is_denied(self, key: str) -> bool:
@@ -137,7 +139,7 @@ class Jar:
 
     def _deny(self, record: Record) -> None:
         if self._denied_in is not None:
-            deadline, _ = self._format.codec.decode(record.data, record.key)
+            deadline, _ = self.format.codec.decode(record.data, record.key)
             left = (deadline - expiry._now()).total_seconds()
             timeout = math.ceil(min(max(left, record.ttl), _LONGEST))
             caches[self._denied_in].set(_denied(record.key), True, max(timeout, 1))
@@ -159,12 +161,17 @@ class SessionStore(base.SessionStore):
     _found: tuple[Record, Content, bool] | None = None
 
     def __init__(self, session_key: str | None = None) -> None:
-        is_id = self._validate_session_key(session_key)
-        # Past that of the base, which would make a lifecycle over a store that all sessions share.
-        super(base.SessionStore, self).__init__(session_key if is_id else None)
-        self._sent = (session_key,) if session_key and not is_id else ()
-        self._jar = self.get_store()
-        self._life = Lifecycle(self._jar, self._format().codec, self)
+        super().__init__()
+        if session_key:
+            self._sent = (tokens.Key(session_key),)
+
+    @cached_property
+    def _jar(self) -> Jar:
+        return self.get_store()
+
+    @cached_property
+    def _life(self) -> Lifecycle:
+        return Lifecycle(self._jar, self._jar.format.codec, weakref.proxy(self))
 
     @classmethod
     def for_request(cls, candidates: Iterable[str], request: HttpRequest | None = None) -> Self:
@@ -175,7 +182,7 @@ class SessionStore(base.SessionStore):
     @classmethod
     def get_store(cls) -> Jar:
         """Return a jar without a cookie: one session has it for itself."""
-        options = cls._options()
+        options = conf.options(cls._kind)
         return Jar(cls._format(), options.cookie.name, options.cookie_denylist)
 
     @classmethod
@@ -210,11 +217,7 @@ class SessionStore(base.SessionStore):
         return tokens.Key(token)
 
     def _validate_session_key(self, key: Any) -> bool:
-        return (
-            isinstance(key, str)
-            and len(key) == cookie_format.ID_LENGTH
-            and cookie_format.is_id(key)
-        )
+        return isinstance(key, str) and cookie_format.is_id(key)
 
     def _get_new_session_key(self) -> str:
         return cookie_format.new_id()
@@ -225,25 +228,25 @@ class SessionStore(base.SessionStore):
     def _open(self) -> None:
         """Look into the cookies that were sent, once: the first that is good and live counts."""
         sent, self._sent = self._sent, ()
-        event = "malformed"
+        jar, event = self._jar, "malformed"
         for value in sent:
             try:
-                found = self._format().open(self._options().cookie.name, value)
+                found = jar.format.open(jar.name, value)
             except CookieError as exc:
                 event = "expired" if isinstance(exc, Expired) else event
                 continue
             known = cookie_format.is_id(found.id)
             key = tokens.Key(found.id if known else cookie_format.new_id())
             content = Content(found.deadline or self._deadline_of(found.written_at), found.values)
-            now = expiry._now()
-            left = (self._end(content, found.written_at) - now).total_seconds()
-            if left <= 0 or self._jar.is_denied(key):
+            now = expiry._clock()
+            left = self._end(content, found.written_at) - now
+            if left <= 0 or jar.is_denied(key):
                 self._tell("expired" if left <= 0 else "unknown", key)
                 continue
-            record = Record(key, found.data, left, now.timestamp())
-            self._jar.receive(record, value)
+            record = Record(key, found.data, left, now)
+            jar.receive(record, value)
             self._found = record, content, found.rewrite or not known
-            self._session_key = str(key)
+            self._session_key = key
             return
         if any(sent):
             self._tell(event, "")
@@ -263,16 +266,18 @@ class SessionStore(base.SessionStore):
             self.modified = True
         return values
 
-    def _deadline_of(self, written_at: datetime) -> datetime:
+    def _deadline_of(self, written_at: float) -> datetime:
         """Return the deadline of a session that a Go application has begun."""
-        return expiry._later(written_at, self.get_session_cookie_age())
+        begun = cookie_format.from_microseconds(int(written_at * 1_000_000))
+        return expiry._later(begun, self.get_session_cookie_age())
 
-    def _end(self, content: Content, written_at: datetime) -> datetime:
-        """Return when a session ends that is not used again."""
+    def _end(self, content: Content, written_at: float) -> float:
+        """Return when a session ends that is not used again, in Unix seconds."""
+        end = content.deadline.timestamp()
         idle = self._options().idle_timeout
         if idle is None or content.values.get(CUSTOM_EXPIRY):
-            return content.deadline
-        return min(content.deadline, expiry._later(written_at, idle))
+            return end
+        return min(end, written_at + idle)
 
     def exists(self, session_key: str | None) -> bool:
         """Tell whether ``session_key`` is a cookie that holds a live session; an id never is."""

@@ -420,7 +420,7 @@ def test_wrong_settings(
         (problem,) = conf.problems()
         assert message in problem
         with pytest.raises(ImproperlyConfigured):
-            SessionStore()
+            SessionStore("a cookie").load()
 
 
 def test_settings_in_the_whole(monkeypatch: pytest.MonkeyPatch, client: Client) -> None:
