@@ -19,7 +19,7 @@ from .. import conf, tokens
 from ..codecs import cookie_format
 from ..codecs.cookie_format import CookieFormat
 from ..codecs.securecookie import CookieError, Expired
-from ..stores.base import Record
+from ..stores.base import GRACE, Record
 from . import base, expiry
 from .base import CreateError, Outcome, UpdateError
 from .expiry import CUSTOM_EXPIRY
@@ -37,7 +37,7 @@ class Jar:
     alias of the cache that remembers which sessions have ended, or None.
     """
 
-    keeps_expired = False
+    keeps_expired = True
     max_ttl = _LONGEST
 
     def __init__(self, fmt: CookieFormat, name: str, denied_in: str | None) -> None:
@@ -74,10 +74,11 @@ class Jar:
         return self._denied_in is not None and bool(caches[self._denied_in].get(_denied(key)))
 
     def find(self, key: str) -> Record | None:
-        return self._record if self._record and self._record.key == key else None
+        record = self._held(key)
+        return record if record and record.is_live else None
 
     def find_latest(self, key: str) -> Record | None:
-        return self.find(key)
+        return self._held(key)
 
     def insert(self, key: str, data: bytes, ttl: float) -> bool:
         self._put(key, data, ttl)
@@ -97,7 +98,7 @@ class Jar:
         data: bytes | None = None,
         expected: bytes | None = None,
     ) -> bool:
-        before = self.find(key)
+        before = self._held(key)
         if before is None:
             return False
         swapped = self._swap(
@@ -108,7 +109,7 @@ class Jar:
         return swapped
 
     def delete(self, key: str) -> bool:
-        before = self.find(key)
+        before = self._held(key)
         self._record = self._sealed = None
         self.written = False
         if before is None:
@@ -126,15 +127,22 @@ class Jar:
         # Whatever becomes of a transaction, the cookie is sent.
         return None
 
+    def _held(self, key: str) -> Record | None:
+        record, now = self._record, expiry._clock()
+        if record is None or record.key != key:
+            return None
+        # An object may be held for long.
+        return record._replace(ttl=record.ttl - (now - record.now), now=now)
+
     def _swap(self, key: str, new_key: str, data: bytes, ttl: float, expected: bytes) -> bool:
-        before = self.find(key)
-        if before is None or before.data != expected:
+        before = self._held(key)
+        if before is None or before.data != expected or before.ttl <= -GRACE:
             return False
         self._put(new_key, data, ttl)
         return True
 
     def _put(self, key: str, data: bytes, ttl: float) -> None:
-        self._record = Record(key, data, ttl, expiry._now().timestamp())
+        self._record = Record(key, data, ttl, expiry._clock())
         self._sealed, self.written = None, True
 
     def _deny(self, record: Record) -> None:

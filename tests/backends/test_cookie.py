@@ -15,7 +15,7 @@ from django.test import Client, override_settings
 from django_scs import conf
 from django_scs.backends import expiry
 from django_scs.backends.cookie import SessionStore
-from django_scs.codecs.cookie_format import CookieFormat, is_id
+from django_scs.codecs.cookie_format import CookieFormat, is_id, new_id
 from django_scs.codecs.gorilla import NO_DEADLINE, GoKey, GorillaCookie
 from django_scs.codecs.json import JSONCodec
 from django_scs.codecs.sealed_cookie import SealedCookie
@@ -276,6 +276,17 @@ def test_set_expiry_ends_it_inside_the_cookie(client: Client, clock: Clock) -> N
     assert client.get("/read/").json()["color"] == "red"
     clock.now += timedelta(seconds=2)
     assert client.get("/read/").json() == {}
+
+
+def test_a_jar_knows_what_has_expired_meanwhile(clock: Clock) -> None:
+    jar, key = SessionStore.get_store(), new_id()
+    assert jar.insert(key, b"data", 3600)
+    clock.now += HOUR
+    assert jar.find(key) is None
+    latest = jar.find_latest(key)
+    assert latest
+    assert latest.ttl == 0
+    assert not jar.replace("another", b"data", 60, b"data")
 
 
 # Login and logout
