@@ -101,21 +101,14 @@ class Jar:
         before = self._held(key)
         if before is None:
             return False
-        swapped = self._swap(
-            key, new_key, before.data if data is None else data, ttl, expected or before.data
-        )
-        if swapped:
-            self._deny(before)
-        return swapped
+        data = before.data if data is None else data
+        return self._swap(key, new_key, data, ttl, expected or before.data)
 
     def delete(self, key: str) -> bool:
         before = self._held(key)
         self._record = self._sealed = None
         self.written = False
-        if before is None:
-            return False
-        self._deny(before)
-        return True
+        return before is not None and self._deny(before)
 
     def delete_expired(self, limit: int) -> int:
         return 0
@@ -138,6 +131,10 @@ class Jar:
         before = self._held(key)
         if before is None or before.data != expected or before.ttl <= -GRACE:
             return False
+        if new_key != key and not self._deny(before):
+            # Renewed or ended elsewhere: there is nothing to write to any more.
+            self._record = self._sealed = None
+            return False
         self._put(new_key, data, ttl)
         return True
 
@@ -145,12 +142,14 @@ class Jar:
         self._record = Record(key, data, ttl, expiry._clock())
         self._sealed, self.written = None, True
 
-    def _deny(self, record: Record) -> None:
-        if self._denied_in is not None:
-            deadline, _ = self.format.codec.decode(record.data, record.key)
-            left = (deadline - expiry._now()).total_seconds()
-            timeout = math.ceil(min(max(left, record.ttl), _LONGEST))
-            caches[self._denied_in].set(_denied(record.key), True, max(timeout, 1))
+    def _deny(self, record: Record) -> bool:
+        """Remember that a session has ended; False if that is known already."""
+        if self._denied_in is None:
+            return True
+        deadline, _ = self.format.codec.decode(record.data, record.key)
+        left = (deadline - expiry._now()).total_seconds()
+        timeout = math.ceil(min(max(left, record.ttl), _LONGEST))
+        return caches[self._denied_in].add(_denied(record.key), True, max(timeout, 1))
 
 
 def _denied(key: str) -> str:
@@ -236,12 +235,12 @@ class SessionStore(base.SessionStore):
     def _open(self) -> None:
         """Look into the cookies that were sent, once: the first that is good and live counts."""
         sent, self._sent = self._sent, ()
-        jar, event = self._jar, "malformed"
+        jar, event = self._jar, "malformed" if any(sent) else ""
         for value in sent:
             try:
                 found = jar.format.open(jar.name, value)
             except CookieError as exc:
-                event = "expired" if isinstance(exc, Expired) else event
+                event = "expired" if event and isinstance(exc, Expired) else event
                 continue
             known = cookie_format.is_id(found.id)
             key = tokens.Key(found.id if known else cookie_format.new_id())
@@ -250,13 +249,14 @@ class SessionStore(base.SessionStore):
             left = self._end(content, found.written_at) - now
             if left <= 0 or jar.is_denied(key):
                 self._tell("expired" if left <= 0 else "unknown", key)
+                event = ""
                 continue
             record = Record(key, found.data, left, now)
             jar.receive(record, value)
             self._found = record, content, found.rewrite or not known
             self._session_key = key
             return
-        if any(sent):
+        if event:
             self._tell(event, "")
 
     def load(self) -> dict[str, Any]:

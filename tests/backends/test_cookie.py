@@ -14,7 +14,7 @@ from django.test import Client, override_settings
 
 from django_scs import conf
 from django_scs.backends import expiry
-from django_scs.backends.cookie import SessionStore
+from django_scs.backends.cookie import SessionStore, UpdateError
 from django_scs.codecs.cookie_format import CookieFormat, is_id, new_id
 from django_scs.codecs.gorilla import NO_DEADLINE, GoKey, GorillaCookie
 from django_scs.codecs.json import JSONCodec
@@ -355,9 +355,53 @@ def test_the_cookie_before_a_renewal_is_denied(client: Client) -> None:
     assert client.get("/read/").json() == {}
 
 
+@pytest.mark.usefixtures("denylist")
+@pytest.mark.parametrize("end", ["flush", "cycle_key"])
+def test_with_a_denylist_no_renewal_outlives_what_ended_meanwhile(end: str, client: Client) -> None:
+    client.get("/put/")
+    late, first = opened(client), opened(client)
+    assert late["color"] == "red"
+    getattr(first, end)()
+    late.cycle_key()
+    assert late.token() == ""
+    with pytest.raises(UpdateError):
+        late.save()
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("denylist")
+def test_two_logins_at_a_time_get_a_session_each(client: Client) -> None:
+    client.get("/put/")
+    both = [opened(client) for _ in range(2)]
+    assert [session["color"] for session in both] == ["red"] * 2
+    for user, session in enumerate(both):
+        session["_auth_user_id"] = str(user)
+        session.save()
+    assert [SessionStore(each.token())["_auth_user_id"] for each in both] == ["0", "1"]
+    assert both[0].session_key != both[1].session_key
+
+
+@pytest.mark.usefixtures("denylist")
+def test_one_event_tells_of_a_cookie_that_is_refused(
+    client: Client, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    client.get("/put/")
+    before = token_of(client)
+    client.get("/log_out/")
+    caplog.set_level("INFO", "django_scs")
+    events = []
+    for ahead, cookie in ((0, before), (0, "garbage"), (15 * 24, before), (0, "")):
+        caplog.clear()
+        clock.now += ahead * HOUR
+        client.cookies[NAME] = cookie
+        client.get("/read/")
+        events.append([vars(record)["event"] for record in caplog.records])
+    assert events == [["unknown"], ["malformed"], ["expired"], []]
+
+
 def test_denial_lasts_until_the_deadline(denylist: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
-    monkeypatch.setattr(type(denylist), "set", lambda self, *args: found.append(args))
+    monkeypatch.setattr(type(denylist), "add", lambda self, *args: found.append(args))
     with override_settings(SCS_LIFETIME=10 * HOUR, SCS_IDLE_TIMEOUT=HOUR):
         session = SessionStore()
         session.create()
