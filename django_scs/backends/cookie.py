@@ -240,7 +240,7 @@ class SessionStore(base.SessionStore):
             try:
                 found = jar.format.open(jar.name, value)
             except CookieError as exc:
-                event = "expired" if event and isinstance(exc, Expired) else event
+                event = "expired" if isinstance(exc, Expired) else event
                 continue
             known = cookie_format.is_id(found.id)
             key = tokens.Key(found.id if known else cookie_format.new_id())
