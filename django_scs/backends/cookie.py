@@ -282,7 +282,7 @@ class SessionStore(base.SessionStore):
     def _end(self, content: Content, written_at: float) -> float:
         """Return when a session ends that is not used again, in Unix seconds."""
         end = content.deadline.timestamp()
-        idle = self._options().idle_timeout
+        idle = conf.options(self._kind).idle_timeout
         if idle is None or content.values.get(CUSTOM_EXPIRY):
             return end
         return min(end, written_at + idle)

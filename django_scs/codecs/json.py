@@ -57,14 +57,13 @@ class JSONCodec:
         """Implement Codec.decode."""
         try:
             loads = _decode_marked if b'"$' in data else _decode_unmarked
-            text = data.decode()
-            envelope, end = loads(text)
+            envelope = loads(data.decode())
             deadline = _read_datetime(envelope["deadline"]).astimezone(UTC)
             values = envelope["values"]
         except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as exc:
             raise DecodeError(f"Not written by the JSON codec: {type(exc).__name__}") from exc
-        if end != len(text) or not isinstance(values, dict):
-            raise DecodeError("Not written by the JSON codec: no values, or more than them")
+        if not isinstance(values, dict):
+            raise DecodeError("Not written by the JSON codec: no values")
         return deadline, values
 
 
@@ -252,5 +251,5 @@ def _unmark(value: dict[str, Any]) -> Any:
 
 
 _dumps = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False).encode
-_decode_unmarked = json.JSONDecoder().raw_decode
-_decode_marked = json.JSONDecoder(object_hook=_unmark).raw_decode
+_decode_unmarked = json.JSONDecoder().decode
+_decode_marked = json.JSONDecoder(object_hook=_unmark).decode
