@@ -6,7 +6,7 @@ each save writes another cookie. What that cannot do is the first thing that doc
 
 import math
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, Final, Self
 
@@ -33,21 +33,28 @@ _LONGEST: Final = timedelta(days=36_525).total_seconds()
 class Jar:
     """The one cookie of a session, as a store: what is written to it is sent with the response.
 
-    Implements Store. A write always succeeds, for nobody else writes to it. ``denied_in`` is the
+    Implements Store. A write always succeeds, for nobody else writes to it. ``find_format`` returns
+    the format, which has the keys and so has no place in a copy of a session; ``denied_in`` is the
     alias of the cache that remembers which sessions have ended, or None.
     """
 
     keeps_expired = True
     max_ttl = _LONGEST
 
-    def __init__(self, fmt: CookieFormat, name: str, denied_in: str | None) -> None:
-        self.format = fmt
+    def __init__(
+        self, find_format: Callable[[], CookieFormat], name: str, denied_in: str | None
+    ) -> None:
+        self._find_format = find_format
         self.name = name
         self._denied_in = denied_in
         self._record: Record | None = None
         self._sealed: str | None = None
         #: Whether the browser has yet to be sent what the jar holds.
         self.written = False
+
+    @property
+    def format(self) -> CookieFormat:
+        return self._find_format()
 
     @property
     def max_data(self) -> int | None:
@@ -190,7 +197,7 @@ class SessionStore(base.SessionStore):
     def get_store(cls) -> Jar:
         """Return a jar without a cookie: one session has it for itself."""
         options = conf.options(cls._kind)
-        return Jar(cls._format(), options.cookie.name, options.cookie_denylist)
+        return Jar(cls._format, options.cookie.name, options.cookie_denylist)
 
     @classmethod
     def _format(cls) -> CookieFormat:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -478,11 +480,33 @@ def test_wrong_settings(
             SessionStore("a cookie").load()
 
 
-def test_settings_in_the_whole(monkeypatch: pytest.MonkeyPatch, client: Client) -> None:
+@pytest.fixture
+def with_settings(name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.undo()
-    key = "k" * 32
-    for chosen in ({}, {"SCS_COOKIE_FORMAT": "gorilla", "SCS_COOKIE_KEYS": [(key, key)]}):
-        with override_settings(SESSION_ENGINE=ENGINE, **chosen):
-            assert conf.problems() == []
-            client.get("/put/")
-            assert client.get("/read/").json() == {"color": "red"}
+    chosen: dict[str, Any] = {"SCS_COOKIE_FORMAT": name}
+    if name == "gorilla":
+        chosen["SCS_COOKIE_KEYS"] = [("k" * 32, "k" * 32)]
+    with override_settings(SESSION_ENGINE=ENGINE, **chosen):
+        yield
+
+
+@pytest.mark.usefixtures("with_settings")
+def test_settings_in_the_whole(client: Client) -> None:
+    assert conf.problems() == []
+    client.get("/put/")
+    assert client.get("/read/").json() == {"color": "red"}
+
+
+@pytest.mark.usefixtures("with_settings")
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))])
+def test_a_copy_of_a_session_works(again: Callable[[SessionStore], SessionStore]) -> None:
+    first = SessionStore()
+    first["color"] = "red"
+    first.save()
+    session = SessionStore(first.token())
+    session["size"] = 1
+    copied = again(session)
+    copied["shape"] = "round"
+    copied.save()
+    assert SessionStore(copied.token()).load() == {"color": "red", "size": 1, "shape": "round"}
+    assert b"k" * 32 not in pickle.dumps(session)

@@ -65,7 +65,7 @@ class Browser(cookie.SessionStore):
 
     @classmethod
     def get_store(cls) -> Kept:
-        return Kept(_FORMAT, NAME, None)
+        return Kept(cls._format, NAME, None)
 
     def token(self) -> str:
         return self.session_key or ""
