@@ -307,9 +307,11 @@ class SessionStore(base.SessionStore):
 
     # Writing
 
-    def create(self) -> None:
-        self._open()
-        super().create()
+    def save(self, must_create: bool = False) -> None:
+        if must_create:
+            # It begins anew, whatever was sent.
+            self._sent = ()
+        super().save(must_create)
 
     def _insert(self) -> None:
         if self._session_key is None:

@@ -245,11 +245,13 @@ class TestCookieSession(SessionContract):
         assert mine.is_stored() is False
 
     def test_save_must_create_of_a_taken_token_is_refused(self, session: Any, saved: Any) -> None:
-        """No id is taken, for there is no store: the session begins anew in the same cookie."""
+        """No id is taken, for there is no store: another session begins, with an id of its own."""
         token = saved(a=1)
         new = session(token)
         new.save(must_create=True)
-        assert session(token).load() == {}
+        assert new.token() not in ("", token)
+        assert session(new.token()).load() == {}
+        assert session(token).load() == {"a": 1}
 
     def test_save_of_a_session_that_expired_on_the_way_works(
         self, session: Any, saved: Any, settings: Any, clock: Clock
