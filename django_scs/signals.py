@@ -57,7 +57,12 @@ EVENTS: Final = {
         "Session %(session)s has a new token, and was %(old_key)s",
         ("old_key",),
     ),
-    "destroyed": Event(session_destroyed, logging.INFO, "Session %(session)s was destroyed"),
+    "destroyed": Event(
+        session_destroyed,
+        logging.INFO,
+        "Session %(session)s was destroyed: %(reason)s",
+        ("reason",),
+    ),
     # These happen in nearly every request, so they are not logged.
     "loaded": Event(session_loaded, logging.NOTSET, "Session %(session)s was read"),
     "saved": Event(session_saved, logging.NOTSET, "Session %(session)s was saved"),
@@ -113,7 +118,8 @@ EVENTS: Final = {
     "expired": Event(
         expired_token,
         logging.INFO,
-        "The token of session %(session)s, which has expired, was presented",
+        "The token of session %(session)s, which has expired, was presented: %(reason)s",
+        ("reason",),
     ),
     "malformed": Event(malformed_token, logging.INFO, "A malformed token was presented"),
     "swept": Event(

@@ -169,6 +169,19 @@ def test_scs_sessions_ends_those_of_a_user(users):
     assert [each.is_stored() for each in (*theirs, other)] == [False, False, True]
 
 
+def test_scs_sessions_knows_whom_a_go_application_has_signed_in(users, settings):
+    settings.SCS_AUTH_USER_ID_KEY = "authenticatedUserID"
+    data = (
+        SessionStore()
+        ._options()
+        .codec.encode(datetime.now(UTC) + timedelta(hours=1), {"authenticatedUserID": users[0].pk})
+    )
+    SessionStore.get_store().insert("w" * 43, data, 3600)
+    assert json.loads(sessions("--json"))["by_user"] == {"ada": 1}
+    assert sessions("--revoke-user=bob") == "ended: 0\n"
+    assert sessions("--revoke-user=ada") == "ended: 1\n"
+
+
 def test_scs_sessions_ends_one(users):
     session, other = signed_in(users[0]), signed_in(users[0])
     assert sessions("--revoke", session.fingerprint()) == "ended: 1\n"

@@ -4,6 +4,7 @@ import logging
 from collections import Counter
 
 import pytest
+from django.contrib.auth import SESSION_KEY
 from django.http import HttpRequest
 
 from django_scs import backoff, signals, tokens
@@ -68,6 +69,7 @@ def test_life_of_a_session_is_told(client, told, caplog):
     created, renewed, destroyed = (info for _, info in told)
     assert created["key"] == renewed["old_key"] == first
     assert renewed["key"] == destroyed["key"] == second
+    assert destroyed["reason"] == "flush"
     assert renewed["fingerprint"] == tokens.fingerprint(second)
     assert all(isinstance(info["request"], HttpRequest) for _, info in told)
     assert all(isinstance(info["session"], SessionStore) for _, info in told)
@@ -122,6 +124,28 @@ def test_dead_token_is_told_by_its_kind_with_the_request(client, told, token, co
     assert len(found) == (0 if event == "malformed" else 1)
 
 
+@pytest.mark.parametrize(("seconds", "reason"), [(90, "idle"), (10**7, "deadline")])
+def test_what_ended_an_expired_session_is_told(told, settings, seconds, reason, caplog):
+    settings.SCS_IDLE_TIMEOUT = 60
+    session = SessionStore()
+    session[SESSION_KEY] = "7"
+    session.save()
+    age(seconds, session.session_key)
+    told.clear()
+    SessionStore(session.session_key).load()
+    assert [(name, info["user"], info["reason"]) for name, info in told] == [
+        ("expired", "7", reason)
+    ]
+    assert caplog.records[-1].getMessage().endswith(f": {reason!r}")
+
+
+def test_an_expired_session_that_cannot_be_read_is_told_once(told, token):
+    age(10**7, token)
+    Session.objects.update(data=b"\x00")
+    SessionStore(token).load()
+    assert [(name, info["reason"]) for name, info in told] == [("expired", "unreadable")]
+
+
 def test_merge_drop_corruption_and_sweep_are_told(told, token, caplog):
     mine, other = SessionStore(token), SessionStore(token)
     mine["a"], other["b"] = 1, 2
@@ -151,11 +175,11 @@ def test_destruction_of_another_session_is_told(told, token):
     assert session.delete()
     assert not session.delete(token)
     key = session.session_key
-    assert [(name, info["key"]) for name, info in told] == [
-        ("destroyed", token),
-        ("created", key),
-        ("destroyed", key),
-        ("lost", key),
+    assert [(name, info["key"], info.get("reason")) for name, info in told] == [
+        ("destroyed", token, "merge"),
+        ("created", key, None),
+        ("destroyed", key, "delete"),
+        ("lost", key, None),
     ]
 
 

@@ -69,23 +69,26 @@ class AllSessions(Expiry):
         deadline = max(content.deadline, other.deadline)
         # What cannot be saved in this session must not be destroyed in the other.
         self._life.encode(Content(deadline, merged), self._key() or record.key)
-        if self._life.remove(record.key):
+        if self._life.remove(record.key, "merge"):
             self._session_cache, self._deadline = merged, deadline
             self.modified = True
 
     amerge_session = in_thread(merge_session)
 
     @classmethod
-    def destroy_keys(cls, keys: Collection[str], *, dead: Collection[str] = ()) -> int:
+    def destroy_keys(
+        cls, keys: Collection[str], *, dead: Collection[str] = (), user: str | None = None
+    ) -> int:
         """Destroy the sessions under some store keys; return how many there were.
 
-        Each is told as destroyed, but for those of which the caller knows that they are ``dead``.
+        Each is told as destroyed, with the id of its user if the caller knows it, but for those of
+        which the caller knows that they are ``dead``.
         """
         store = cls.get_store()
         delete_many = getattr(store, "delete_many", None)
         removed: int = delete_many(keys) if delete_many else sum(map(store.delete, keys))
         for key in set(keys) - set(dead):
-            signals.tell("destroyed", cls, key)
+            signals.tell("destroyed", cls, key, user=user, reason="revoked")
         return removed
 
     @classmethod

@@ -64,13 +64,14 @@ class SessionStore(AllSessions, Logins, TakeOver):
 
     def _tell(self, event: str, key: str, **info: Any) -> None:
         request = None if self._request is None else self._request()
+        values = info.pop("values", None) or vars(self).get("_session_cache", {})
         signals.tell(
             event,
             type(self),
             key,
             session=self,
             request=request,
-            user=vars(self).get("_session_cache", {}).get(SESSION_KEY),
+            user=values.get(SESSION_KEY),
             **info,
         )
 

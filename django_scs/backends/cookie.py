@@ -23,7 +23,7 @@ from ..stores.base import GRACE, Record
 from . import base, expiry
 from .base import CreateError, Outcome, UpdateError
 from .expiry import CUSTOM_EXPIRY
-from .lifecycle import Content, Lifecycle, Stored
+from .lifecycle import Content, Lifecycle, Stored, ended_by
 
 __all__ = ["CreateError", "SessionStore", "UpdateError"]
 
@@ -242,29 +242,36 @@ class SessionStore(base.SessionStore):
     def _open(self) -> None:
         """Look into the cookies that were sent, once: the first that is good and live counts."""
         sent, self._sent = self._sent, ()
-        jar, event = self._jar, "malformed" if any(sent) else ""
+        jar, is_old, is_told = self._jar, False, not any(sent)
         for value in sent:
             try:
                 found = jar.format.open(jar.name, value)
             except CookieError as exc:
-                event = "expired" if isinstance(exc, Expired) else event
+                is_old = is_old or isinstance(exc, Expired)
                 continue
             known = cookie_format.is_id(found.id)
             key = tokens.Key(found.id if known else cookie_format.new_id())
             content = Content(found.deadline or self._deadline_of(found.written_at), found.values)
             now = expiry._clock()
             left = self._end(content, found.written_at) - now
-            if left <= 0 or jar.is_denied(key):
-                self._tell("expired" if left <= 0 else "unknown", key)
-                event = ""
+            if left <= 0:
+                reason = ended_by(content.deadline, now)
+                self._tell("expired", key, reason=reason, values=content.values)
+                is_told = True
+                continue
+            if jar.is_denied(key):
+                self._tell("unknown", key)
+                is_told = True
                 continue
             record = Record(key, found.data, left, now)
             jar.receive(record, value)
             self._found = record, content, found.rewrite or not known
             self._session_key = key
             return
-        if event:
-            self._tell(event, "")
+        if is_old:
+            self._tell("expired", "", reason="idle")
+        elif not is_told:
+            self._tell("malformed", "")
 
     def load(self) -> dict[str, Any]:
         """Return the values of the cookie; none, and no id, if it is no good one of ours."""

@@ -157,8 +157,11 @@ class Lifecycle:
     def load(self, key: str) -> tuple[Record, Content] | None:
         """Read the session under ``key``; None, with an event, if there is no live and sound one."""
         record = self._store.find(key)
-        if record is None or not record.is_live:
-            self._host._tell("unknown" if record is None else "expired", key)
+        if record is None:
+            self._host._tell("unknown", key)
+            return None
+        if not record.is_live:
+            self._tell_expired(record)
             return None
         content = self.read(record)
         if content is None:
@@ -314,14 +317,14 @@ class Lifecycle:
         removed = key is not None and self._store.delete(key)
         self._become(Destroyed(key))
         if key is not None and removed:
-            self._host._tell("destroyed", key)
+            self._host._tell("destroyed", key, reason="flush")
         return removed
 
-    def remove(self, key: str) -> bool:
+    def remove(self, key: str, reason: str) -> bool:
         """Remove another session, or this one without its values, from the store."""
         removed = self._store.delete(key)
         if removed:
-            self._host._tell("destroyed", key)
+            self._host._tell("destroyed", key, reason=reason)
         return removed
 
     def repeat(self) -> None:
@@ -342,6 +345,15 @@ class Lifecycle:
             self._history.clear()
 
     # What these are made of
+
+    def _tell_expired(self, record: Record) -> None:
+        try:
+            deadline, values = self._codec.decode(record.data, record.key)
+        except DecodeError:
+            reason, values = "unreadable", {}
+        else:
+            reason = ended_by(deadline, record.now)
+        self._host._tell("expired", record.key, reason=reason, values=values)
 
     def _become(self, state: State) -> None:
         fate = self._store.fate()
@@ -436,6 +448,11 @@ class Lifecycle:
     def _busy(self, key: str) -> SessionBusy:
         self._host._tell("busy", key)
         return SessionBusy(tokens.fingerprint(key), LIMIT)
+
+
+def ended_by(deadline: datetime, now: float) -> str:
+    """Tell what ended a session that has expired: its ``deadline``, or that it was ``idle``."""
+    return "deadline" if deadline.timestamp() <= now else "idle"
 
 
 def _after_rollback(before: State, now: State) -> State:

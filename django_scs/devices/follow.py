@@ -27,6 +27,8 @@ from . import clients, insertion, rows
 from .models import Device
 from .signals import signed_in
 
+#: In seconds: for how long somebody may have been signed in if nobody knows since when.
+_ALWAYS: Final = 10 * 365 * 24 * 3600.0
 #: Under which key a session names its device.
 MARKER: Final = "_scs_device"
 
@@ -122,26 +124,30 @@ def _on_saved(
         Device.objects.filter(pk=owner.device_id, revoked_at=None).delete()
         del _owners[session]
     if sign_in is not None and sign_in.is_due and user is not None:
-        _insert(session, sign_in, key, user)
+        _insert(session, sign_in, key, user, time.monotonic() - session._opened)
 
 
-def _insert(session: Any, sign_in: _SignIn, key: str, user: str) -> None:
+def _insert(session: Any, sign_in: _SignIn, key: str, user: str, seconds: float) -> bool:
+    """Write the row of a sign-in that began at most ``seconds`` ago.
+
+    False, and the session is destroyed, if all sessions of its user were ended since.
+    """
     device = sign_in.device
     device.key, device.fingerprint = key, tokens.fingerprint(key)
     device.ends = session.deadline()
     try:
-        written = insertion.insert(device, time.monotonic() - session._opened)
+        written = insertion.insert(device, seconds)
     except Exception:
         # A session that is not listed could not be revoked.
-        session_class().destroy_keys([key])
+        session_class().destroy_keys([key], user=user)
         raise
     if not written:
-        # All sessions of the user were ended since this request began.
-        session_class().destroy_keys([key])
-        return
+        session_class().destroy_keys([key], user=user)
+        return False
     sign_in.written, sign_in.fate = True, session.get_store().fate()
     _owners[session] = _Owner(device.pk, user)
     signed_in.send_robust(Device, device=device, request=sign_in.request)
+    return True
 
 
 def _new_device(session: Any, user_id: Any, request: HttpRequest | None) -> Device:
@@ -213,14 +219,25 @@ def _find(
 
 
 def _make(session: Any, key: str, user: str, request: HttpRequest | None) -> uuid.UUID | None:
-    """Make the row of a session that another application opened; None if there is no such user."""
+    """Make the row of a session that has none; None if there is no such user.
+
+    Another application opened it, or it is older than the rows. Where all sessions of the user were
+    ended since the sign-in, it ends here.
+    """
     model = get_user_model()
     if not model._base_manager.filter(pk=user).exists():
         return None
     device = _new_device(session, model._meta.pk.to_python(user), request)
-    _insert(session, _SignIn(device, request), key, user)
+    if not _insert(session, _SignIn(device, request), key, user, _seconds_since_login(session)):
+        session.flush()
+        return None
     session[MARKER] = _mark(device.pk, key, user)
     return device.pk
+
+
+def _seconds_since_login(session: Any) -> float:
+    begun = session.authenticated_at()
+    return _ALWAYS if begun is None else (session._store_now() - begun).total_seconds()
 
 
 def _candidates(named: uuid.UUID | None, key: str) -> list[Device]:

@@ -295,13 +295,14 @@ class SessionContract:
 
     def test_login_notes_its_time(self, session: Any, saved: Any, aged: Any) -> None:
         new = session(saved(a=1))
-        assert new.authenticated_at() is None
+        assert (new.authenticated_at(), new.user_id()) == (None, None)
         new.update({"_auth_user_id": "1"})
         new.save()
         again = session(new.token())
         assert abs(again.authenticated_at() - now()) < A_MOMENT
+        assert again.user_id() == "1"
         again.flush()
-        assert again.authenticated_at() is None
+        assert (again.authenticated_at(), again.user_id()) == (None, None)
 
     def test_second_login_notes_its_time_anew(self, session: Any, aged: Any) -> None:
         again = session(aged(HOUR, _auth_user_id="1"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from django_scs import devices, testing, tokens
 from django_scs.backends.db import SessionStore
+from django_scs.backends.expiry import AUTHENTICATED_AT
 from django_scs.devices import follow, insertion, rows
 from django_scs.devices.models import Device
 from django_scs.manager import SessionManager
@@ -251,6 +252,37 @@ def test_scan_ends_what_go_renewed_at_once(sign_in: Any, ada: User) -> None:
     request = type("Request", (), {"session": SessionStore(token_of(kept))})()
     assert devices.revoke_user(ada, keep=request, scan=True) == 1
     assert [is_alive(each) for each in (client, kept, other)] == [False, True, True]
+
+
+def test_scan_ends_what_only_go_has_signed_in(sign_in: Any, ada: User, settings: Any) -> None:
+    settings.SCS_AUTH_USER_ID_KEY = "authenticatedUserID"
+    bob = User.objects.create_user("bob")
+    hers, his = (opened_by_go({"authenticatedUserID": user.pk}) for user in (ada, bob))
+    assert devices.revoke_user(ada, scan=True) == 1
+    assert [is_alive(hers), is_alive(his)] == [False, True]
+
+
+def test_a_session_without_a_row_that_is_older_than_the_revocation_ends_when_it_comes(
+    sign_in: Any, ada: User, settings: Any
+) -> None:
+    settings.SCS_AUTH_USER_ID_KEY = "authenticatedUserID"
+    follow.disconnect()
+    clients = [sign_in(), opened_by_go({"authenticatedUserID": ada.pk})]
+    follow.connect()
+    testing.age(10)
+    assert devices.revoke_user(ada) == 0
+    assert [is_alive(client) for client in clients] == [False] * 2
+    assert list(SessionStore.iterate()) == []
+
+
+def test_a_session_without_a_row_that_is_younger_than_the_revocation_stays(ada: User) -> None:
+    devices.revoke_user(ada)
+    later = datetime.now(UTC) + timedelta(seconds=2)
+    client = opened_by_go({**login_of(ada), AUTHENTICATED_AT: int(later.timestamp())})
+    assert is_alive(client)
+    unknown = opened_by_go(login_of(ada))
+    assert not is_alive(unknown)
+    assert len(devices.of(ada)) == 1
 
 
 def test_a_merged_session_takes_the_device_of_the_other(sign_in: Any, ada: User) -> None:

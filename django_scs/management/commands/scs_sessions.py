@@ -6,10 +6,10 @@ from collections import Counter
 from typing import Any, Final
 
 from django.apps import apps
-from django.contrib.auth import SESSION_KEY, get_user_model
+from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
 
-from ... import conf, overview
+from ... import conf, go_login, overview
 from ...codecs.base import Codec
 from ...exceptions import DecodeError
 from ...manager import session_class
@@ -53,8 +53,7 @@ class Command(BaseCommand):
 
             return devices.revoke_user(user, scan=True)
         user_id = model._meta.pk.value_to_string(user)
-        sessions = session_class().iterate()
-        return sum(each.flush() for each in sessions if each.get(SESSION_KEY) == user_id)
+        return session_class().destroy_where(lambda each: each.user_id() == user_id)
 
     def _revoke(self, fingerprint: str) -> int:
         model = model_of_sessions()
@@ -117,7 +116,7 @@ class _Seen:
             except DecodeError:
                 continue
             self.codecs[type(codec).__name__] += 1
-            self._add_user(values.get(SESSION_KEY))
+            self._add_user(go_login.user_of(values))
             return
         self.codecs["unreadable"] += 1
 
