@@ -171,7 +171,7 @@ def tell(
             message,
             {"session": fingerprint, **texts},
             exc_info=info.get("exc_info"),
-            extra={"event": event, "session": fingerprint, "user": user},
+            extra={"event": event, "session": fingerprint, "user": _printable(user)},
         )
     if event == "corrupt":
         _django_log.warning("Session data corrupted: %s", tokens.fingerprint(key))
@@ -181,6 +181,11 @@ def tell(
         known = {"key": key, "fingerprint": fingerprint, "session": session}
         # Django logs a receiver that fails.
         signal.send_robust(sender, **known, request=request, user=user, **info)
+
+
+def _printable(user: Any) -> Any:
+    # A project may let its users choose their primary keys.
+    return user if user is None or str(user).isprintable() else repr(user)
 
 
 def _text(name: str, value: Any) -> str:

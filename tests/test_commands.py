@@ -158,6 +158,13 @@ def test_scs_sessions_prints_for_people(users):
     assert "oldest sign in: -\n" in text
 
 
+def test_scs_sessions_shows_no_name_that_commands_the_terminal(django_user_model):
+    signed_in(django_user_model.objects.create(username="\x1b[2Jada\nlive: 0"))
+    text = sessions()
+    assert "\x1b" not in text
+    assert "\nlive: 0" not in text
+
+
 def test_scs_sessions_of_an_empty_table():
     assert json.loads(sessions("--json"))["bytes"] == {"median": 0, "largest": 0}
 

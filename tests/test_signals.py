@@ -104,11 +104,13 @@ def test_each_load_and_each_save_is_told_and_not_logged(client, token, caplog):
     assert caplog.records == []
 
 
-def test_user_is_told(client, told, django_user_model):
+def test_user_is_told(client, told, caplog, django_user_model):
     user = django_user_model.objects.create_user("alice")
     client.get("/log_in/")
     client.get("/renew/")
     assert [info["user"] for name, info in told if name == "renewed"] == [str(user.pk)]
+    (record,) = [record for record in caplog.records if getattr(record, "event", "") == "renewed"]
+    assert record.user == str(user.pk)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +167,7 @@ def test_merge_drop_corruption_and_sweep_are_told(told, token, caplog):
     SessionStore(corrupt.session_key).load()
     SessionStore.clear_expired()
     assert names(told) == ["created", "corrupt", "swept"]
-    assert told[-1][1]["count"] == 0
+    assert (told[-1][1]["count"], told[-1][1]["fingerprint"]) == (0, "")
 
 
 def test_destruction_of_another_session_is_told(told, token):
@@ -207,6 +209,16 @@ def test_key_with_a_newline_forges_no_line(token, caplog):
     (record,) = [each for each in caplog.records if each.event == "dropped"]
     assert "\n" not in record.getMessage()
     assert "forged" in record.getMessage()
+
+
+def test_user_with_a_newline_forges_no_line(token, caplog):
+    caplog.set_level(logging.INFO, "django_scs")
+    session = SessionStore(token)
+    session["_auth_user_id"] = "1\nERROR django_scs: forged"
+    session.flush()
+    users = [record.user for record in caplog.records]
+    assert any("forged" in (user or "") for user in users)
+    assert not any("\n" in (user or "") for user in users)
 
 
 def test_receiver_that_fails_harms_nobody(client, caplog):

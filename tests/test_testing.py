@@ -12,6 +12,7 @@ from freezegun import freeze_time
 
 from django_scs.backends import cookie, redis
 from django_scs.backends.db import SessionStore
+from django_scs.manager import session_class
 from django_scs.models import Session
 from django_scs.testing import age, apart_in_redis
 from example_project.snippets import signals
@@ -132,6 +133,16 @@ def test_age_finds_hashed_tokens(client, alice, settings):
     assert age(timedelta(days=15), token_of(client)) == 1
 
     assert not is_logged_in(client)
+
+
+def test_age_finds_sessions_of_another_kind(settings):
+    settings.SCS_SESSIONS = {"preferences": {"COOKIE_NAME": "prefs"}}
+    preferences = session_class("preferences")
+    session = preferences()
+    session.save()
+    assert age(60, session.session_key) == 0
+    assert age(timedelta(days=15), session.session_key, engine=preferences) == 1
+    assert not preferences().exists(session.session_key)
 
 
 PROJECT = """

@@ -36,7 +36,7 @@ class AllSessions(Expiry):
         Unreadable ones are logged and left out. Source: scs Iterate.
         """
         for record in cls.get_store().all():
-            plain = tokens.well_formed(record.key) and cls.store_keys(record.key)[0] == record.key
+            plain = cls.store_keys(record.key)[0] == record.key
             session = cls(record.key if plain else None)
             content = session._life.read(record)
             if content is not None:
@@ -102,13 +102,16 @@ class AllSessions(Expiry):
         count = rounds_without = 0
         again = pauses()
         while rounds_without < 2:
-            found = [session for session in cls.iterate() if matches(session)]
-            removed = sum(session.flush() for session in found)
-            if found and not removed and not next(again, False):
-                raise SessionBusy(found[0].fingerprint(), LIMIT)
+            found, removed = None, 0
+            for session in filter(matches, cls.iterate()):
+                found = session.fingerprint()
+                # At once: until all have been looked at it might get a new token.
+                removed += session.flush()
+            if found is not None and not removed and not next(again, False):
+                raise SessionBusy(found, LIMIT)
             again = pauses() if removed else again
             count += removed
-            rounds_without = 0 if found else rounds_without + 1
+            rounds_without = rounds_without + 1 if found is None else 0
         return count
 
     @classmethod

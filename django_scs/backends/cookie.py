@@ -35,18 +35,24 @@ class Jar:
 
     Implements Store. A write always succeeds, for nobody else writes to it. ``find_format`` returns
     the format, which has the keys and so has no place in a copy of a session; ``denied_in`` is the
-    alias of the cache that remembers which sessions have ended, or None.
+    alias of the cache that remembers which sessions have ended, or None; ``lifetime`` is for how many
+    seconds at least, for an older cookie of a session may be good for longer than its last.
     """
 
     keeps_expired = True
     max_ttl = _LONGEST
 
     def __init__(
-        self, find_format: Callable[[], CookieFormat], name: str, denied_in: str | None
+        self,
+        find_format: Callable[[], CookieFormat],
+        name: str,
+        denied_in: str | None,
+        lifetime: float = 0,
     ) -> None:
         self._find_format = find_format
         self.name = name
         self._denied_in = denied_in
+        self._lifetime = lifetime
         self._record: Record | None = None
         self._sealed: str | None = None
         #: Whether the browser has yet to be sent what the jar holds.
@@ -92,10 +98,10 @@ class Jar:
         return True
 
     def replace(self, key: str, data: bytes, ttl: float, expected: bytes) -> bool:
-        return self._swap(key, key, data, ttl, expected)
+        return self._swap(key, data, ttl, expected)
 
     def touch(self, key: str, ttl: float, expected: bytes) -> bool:
-        return self._swap(key, key, expected, ttl, expected)
+        return self._swap(key, expected, ttl, expected)
 
     def rename(
         self,
@@ -106,15 +112,18 @@ class Jar:
         expected: bytes | None = None,
     ) -> bool:
         before = self._held(key)
-        if before is None:
+        if before is None or before.data != (expected or before.data) or before.ttl <= -GRACE:
             return False
-        data = before.data if data is None else data
-        return self._swap(key, new_key, data, ttl, expected or before.data)
+        if not self._deny(before):
+            # Another request has ended it, or given it another id.
+            self._empty()
+            return False
+        self._put(new_key, before.data if data is None else data, ttl)
+        return True
 
     def delete(self, key: str) -> bool:
         before = self._held(key)
-        self._record = self._sealed = None
-        self.written = False
+        self._empty()
         return before is not None and self._deny(before)
 
     def delete_expired(self, limit: int) -> int:
@@ -134,20 +143,20 @@ class Jar:
         # An object may be held for long.
         return record._replace(ttl=record.ttl - (now - record.now), now=now)
 
-    def _swap(self, key: str, new_key: str, data: bytes, ttl: float, expected: bytes) -> bool:
+    def _swap(self, key: str, data: bytes, ttl: float, expected: bytes) -> bool:
         before = self._held(key)
         if before is None or before.data != expected or before.ttl <= -GRACE:
             return False
-        if new_key != key and not self._deny(before):
-            # Renewed or ended elsewhere: there is nothing to write to any more.
-            self._record = self._sealed = None
-            return False
-        self._put(new_key, data, ttl)
+        self._put(key, data, ttl)
         return True
 
     def _put(self, key: str, data: bytes, ttl: float) -> None:
         self._record = Record(key, data, ttl, expiry._clock())
         self._sealed, self.written = None, True
+
+    def _empty(self) -> None:
+        self._record = self._sealed = None
+        self.written = False
 
     def _deny(self, record: Record) -> bool:
         """Remember that a session has ended; False if that is known already."""
@@ -155,8 +164,8 @@ class Jar:
             return True
         deadline, _ = self.format.codec.decode(record.data, record.key)
         left = (deadline - expiry._now()).total_seconds()
-        timeout = math.ceil(min(max(left, record.ttl), _LONGEST))
-        return caches[self._denied_in].add(_denied(record.key), True, max(timeout, 1))
+        timeout = math.ceil(min(max(left, record.ttl, self._lifetime, 1), _LONGEST))
+        return bool(caches[self._denied_in].add(_denied(record.key), True, timeout))
 
 
 def _denied(key: str) -> str:
@@ -197,7 +206,7 @@ class SessionStore(base.SessionStore):
     def get_store(cls) -> Jar:
         """Return a jar without a cookie: one session has it for itself."""
         options = conf.options(cls._kind)
-        return Jar(cls._format, options.cookie.name, options.cookie_denylist)
+        return Jar(cls._format, options.cookie.name, options.cookie_denylist, options.lifetime)
 
     @classmethod
     def _format(cls) -> CookieFormat:
@@ -243,14 +252,14 @@ class SessionStore(base.SessionStore):
         """Look into the cookies that were sent, once: the first that is good and live counts."""
         sent, self._sent = self._sent, ()
         jar, is_old, is_told = self._jar, False, not any(sent)
-        for value in sent:
+        for place, value in enumerate(sent, start=1):
             try:
                 found = jar.format.open(jar.name, value)
             except CookieError as exc:
                 is_old = is_old or isinstance(exc, Expired)
                 continue
             known = cookie_format.is_id(found.id)
-            key = tokens.Key(found.id if known else cookie_format.new_id())
+            key = tokens.Key(found.id if known else cookie_format.id_of(value))
             content = Content(found.deadline or self._deadline_of(found.written_at), found.values)
             now = expiry._clock()
             left = self._end(content, found.written_at) - now
@@ -267,6 +276,7 @@ class SessionStore(base.SessionStore):
             jar.receive(record, value)
             self._found = record, content, found.rewrite or not known
             self._session_key = key
+            self._candidates = sent[place:][: base._MOST_CANDIDATES]
             return
         if is_old:
             self._tell("expired", "", reason="idle")

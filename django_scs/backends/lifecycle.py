@@ -102,6 +102,13 @@ class Host(Protocol):
         """Return how many bytes a content may take if ``size`` is more than that, else None."""
         ...
 
+    def _hold(self, content: Content) -> None:
+        """Make the session's content this one, which has what others wrote.
+
+        An operation may still fail after it: the next then compares with what others wrote.
+        """
+        ...
+
     def _tell(self, event: str, key: str, **info: Any) -> None:
         """Make an event known, with the store key of the session."""
         ...
@@ -231,7 +238,7 @@ class Lifecycle:
             rebased = self._rebase(state, content)
             if rebased is None:
                 return None
-            content = rebased
+            self._host._hold(content := rebased)
             if not next(again, False):
                 raise self._busy(state.key)
         return None
@@ -262,7 +269,7 @@ class Lifecycle:
             rebased = self._rebase(state, content)
             if rebased is None:
                 return None
-            content = rebased
+            self._host._hold(content := rebased)
             if not next(again, False):
                 raise self._busy(state.key)
         return None
@@ -284,7 +291,7 @@ class Lifecycle:
             }
             done, rebased = (True, None) if not stored else self._remove(stored, base, content)
             if rebased is not None:
-                content = rebased
+                self._host._hold(content := rebased)
                 if not next(again, False):
                     raise self._busy(self.last_key)
                 continue
@@ -316,6 +323,8 @@ class Lifecycle:
             return False
         removed = key is not None and self._store.delete(key)
         self._become(Destroyed(key))
+        # What begins after it may be another user's.
+        self._taken = {}
         if key is not None and removed:
             self._host._tell("destroyed", key, reason="flush")
         return removed
@@ -340,6 +349,7 @@ class Lifecycle:
 
     def begin(self) -> None:
         """Let go of the session that there is: what follows is a new one."""
+        self._taken = {}
         if not isinstance(self.state, Destroyed):
             self._state = New()
             self._history.clear()

@@ -20,7 +20,6 @@ import time
 from base64 import urlsafe_b64encode
 from binascii import a2b_base64
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from ..exceptions import DecodeError
 from .base import Codec, ReadSetting
@@ -38,7 +37,6 @@ _TAG_SIZE = 16
 _DATA = ID_LENGTH + _TIME_SIZE
 _COOKIE = _LABEL + b"cookie"
 _HASH = "sha512"
-_DERIVED = ((b"key id", 4), (b"master", 64))
 # By how many characters there are past fours: what the last may be for its unused bits to be zero, and
 # the padding that is left out.
 _ENDS = {
@@ -48,9 +46,15 @@ _ENDS = {
 }
 
 
-class _Key(NamedTuple):
-    id: bytes
-    master: Mac
+class _Key:
+    """A master key and its id. No report of an error shows them, as it would those of a tuple."""
+
+    __slots__ = ("id", "master")
+
+    def __init__(self, secret: str | bytes) -> None:
+        extracted = extract(secret, _HASH)
+        self.id = expand(extracted, _LABEL + b"key id", 4, _HASH)
+        self.master = Mac(expand(extracted, _LABEL + b"master", 64, _HASH), _HASH)
 
 
 class SealedCookie:
@@ -65,7 +69,7 @@ class SealedCookie:
     ) -> None:
         if not keys or not all(keys):
             raise ValueError("There must be one key at least, and none may be empty.")
-        self._keys = [_derive(extract(key, _HASH)) for key in keys]
+        self._keys = [_Key(key) for key in keys]
         self.codec = codec
         self._clock = clock
 
@@ -121,11 +125,6 @@ class SealedCookie:
                     except InvalidTag:
                         continue
         raise BadMac("The cookie was not sealed under this name by any of the keys.")
-
-
-def _derive(pseudorandom: bytes) -> _Key:
-    key_id, master = (expand(pseudorandom, _LABEL + what, size, _HASH) for what, size in _DERIVED)
-    return _Key(key_id, Mac(master, _HASH))
 
 
 def _cipher(key: _Key, header: bytes) -> tuple[AESGCM, bytes]:

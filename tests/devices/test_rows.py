@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,8 +19,10 @@ from django_scs.backends.db import SessionStore
 from django_scs.backends.expiry import AUTHENTICATED_AT
 from django_scs.devices import follow, insertion, rows
 from django_scs.devices.models import Device
+from django_scs.devices.signals import signed_in
 from django_scs.manager import SessionManager
 
+from ..contracts.tools import in_parallel
 from ..support import in_event_loop
 from .conftest import (
     CHROME,
@@ -296,6 +299,45 @@ def test_a_merged_session_takes_the_device_of_the_other(sign_in: Any, ada: User)
     assert is_alive(client)
     (device,) = devices.of(ada)
     assert device.key == SessionStore.store_key(visitor.token())
+
+
+@pytest.mark.parametrize("end", ["merge_session", "delete"])
+def test_a_session_that_ends_another_keeps_its_device(sign_in: Any, ada: User, end: str) -> None:
+    client, visitor, other = sign_in(), SessionStore(), sign_in()
+    visitor["color"] = "red"
+    visitor.save()
+    for token in (visitor.session_key, token_of(other)):
+        session = SessionStore(token_of(client))
+        assert session["_auth_user_id"] == str(ada.pk)
+        getattr(session, end)(token)
+        session.commit()
+        assert is_alive(client)
+        assert not SessionStore().exists(token)
+        assert SessionStore.store_key(token_of(client)) in [row.key for row in devices.of(ada)]
+    assert devices.revoke_user(ada) == 1
+    assert not is_alive(client)
+
+
+def test_parallel_first_requests_of_a_session_that_go_opened_make_one_row(
+    ada: User, caplog: pytest.LogCaptureFixture
+) -> None:
+    told = []
+
+    def tell(device: Device, **kwargs: Any) -> None:
+        told.append(device.pk)
+
+    signed_in.connect(tell)
+    for _ in range(5):
+        client = opened_by_go(login_of(ada))
+        browsers = [Client() for _ in range(6)]
+        for browser in browsers:
+            browser.cookies["sessionid"] = token_of(client)
+        assert all(in_parallel(*(partial(is_alive, browser) for browser in browsers)))
+        assert is_alive(client)
+        assert row_of(client).pk == told[-1]
+        assert token_of(client) not in caplog.text
+    signed_in.disconnect(tell)
+    assert len(told) == Device.objects.count() == 5
 
 
 @in_event_loop

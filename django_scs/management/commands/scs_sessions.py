@@ -84,7 +84,9 @@ class Command(BaseCommand):
             model._meta.pk.value_to_string(user): user.get_username()
             for user in model._base_manager.filter(pk__in=list(most))
         }
-        return {names.get(user_id, f"#{user_id}"): count for user_id, count in most.items()}
+        found = {names.get(user_id, f"#{user_id}"): count for user_id, count in most.items()}
+        # What is shown on a terminal must not command it.
+        return {name if name.isprintable() else repr(name): n for name, n in found.items()}
 
     def _print(self, result: dict[str, Any], indent: str = "") -> None:
         for name, value in result.items():
