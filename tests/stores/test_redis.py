@@ -911,3 +911,25 @@ def test_ttl_is_cut_to_milliseconds(store: RedisStore, client: redis.Redis, key:
     store.insert(key, b"data", 5.9999)
     assert 5000 < client.pttl(name_of(key)) <= 5999
     assert math.isclose(RedisStore.max_ttl, 250e9)
+
+
+def test_all_finds_a_session_that_gets_new_keys_without_a_pause(
+    store: RedisStore, redis_server: Redis, key: str
+) -> None:
+    store.insert(key, b"data", HOUR)
+    over = threading.Event()
+
+    def renew(now: str) -> None:
+        while not over.is_set():
+            new_key = tokens.new()
+            assert store.rename(now, new_key, HOUR)
+            now = new_key
+
+    def look() -> set[int]:
+        with client_of(redis_server) as own:
+            other = RedisStore(own)
+            found = {len(list(other.all())) for _ in range(100)}
+        over.set()
+        return found
+
+    assert in_parallel(lambda: renew(key), look) == [None, {1}]
