@@ -86,7 +86,11 @@ def store_keys(token: str, *, hashed: bool | str, kind: str = "default") -> tupl
     """Return what the ``token`` column may hold for ``token``, in the order in which to look."""
     if kind != "default":
         return (_hash(f"{kind} {token}"),)
-    return tuple(_FORMS[form](token) for form in HASHING[hashed].found)
+    found = HASHING[hashed].found
+    # In one form usually: this runs for each session that is read.
+    if len(found) == 1:
+        return (_FORMS[found[0]](token),)
+    return tuple(_FORMS[form](token) for form in found)
 
 
 def later_keys(key: str, hashed: bool | str) -> tuple[str, ...]:

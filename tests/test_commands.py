@@ -183,7 +183,7 @@ def test_scs_sessions_says_who_is_not_there(arguments):
 
 def test_scs_sessions_forgets_users_with_few_sessions_first(monkeypatch):
     monkeypatch.setattr(scs_sessions, "_USERS", 10)
-    seen = scs_sessions._Seen(SessionStore._options().codec)
+    seen = scs_sessions._Seen(SessionStore()._options.codec)
     for number in range(100):
         seen._add_user("7")
         seen._add_user(f"once {number}")

@@ -175,7 +175,7 @@ class SessionStore(base.SessionStore):
     @classmethod
     def get_store(cls) -> Jar:
         """Return a jar without a cookie: one session has it for itself."""
-        options = cls._options()
+        options = conf.options(cls._kind)
         return Jar(cls._format(), options.cookie.name, options.cookie_denylist)
 
     @classmethod
@@ -209,6 +209,10 @@ class SessionStore(base.SessionStore):
     def store_key(cls, token: str) -> str:
         return tokens.Key(token)
 
+    @classmethod
+    def store_keys(cls, token: str) -> tuple[str, ...]:
+        return (tokens.Key(token),)
+
     def _validate_session_key(self, key: Any) -> bool:
         return (
             isinstance(key, str)
@@ -228,7 +232,7 @@ class SessionStore(base.SessionStore):
         event = "malformed"
         for value in sent:
             try:
-                found = self._format().open(self._options().cookie.name, value)
+                found = self._format().open(self._options.cookie.name, value)
             except CookieError as exc:
                 event = "expired" if isinstance(exc, Expired) else event
                 continue
@@ -269,7 +273,7 @@ class SessionStore(base.SessionStore):
 
     def _end(self, content: Content, written_at: datetime) -> datetime:
         """Return when a session ends that is not used again."""
-        idle = self._options().idle_timeout
+        idle = self._options.idle_timeout
         if idle is None or content.values.get(CUSTOM_EXPIRY):
             return content.deadline
         return min(content.deadline, expiry._later(written_at, idle))
