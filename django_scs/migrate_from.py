@@ -137,7 +137,8 @@ class Migration:
 
     def is_marked(self, session_class: type[SessionStore], key: str) -> bool:
         """Tell whether an old session was moved, or has ended, which only a mark can show."""
-        return session_class().exists(_mark_token(key))
+        record = session_class.get_store().find(session_class.store_keys(_mark_token(key))[0])
+        return record is not None and record.is_live
 
     def close(
         self,
@@ -383,8 +384,12 @@ def _mark(session_class: type[SessionStore], key: str, seconds: float) -> bool:
 
 
 def _mark_token(key: str) -> str:
-    """Return the token of the mark. It does not depend on SECRET_KEY, which may change meanwhile."""
-    return tokens.Key(tokens.encode(hashlib.sha256(f"{_SALT} mark {key}".encode()).digest()))
+    """Return what stands for the token of the mark. It does not depend on SECRET_KEY, which may change.
+
+    Who has the old key can compute it, and must not be able to end the mark as a session.
+    """
+    digest = hashlib.sha256(f"{_SALT} mark {key}".encode()).digest()
+    return tokens.no_token(tokens.encode(digest))
 
 
 def _alias(session_class: Any) -> str | None:

@@ -2,13 +2,13 @@
 
 from abc import abstractmethod
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from django.http import HttpRequest
 
 from ..exceptions import EncodeError, SessionTooLarge
 from ..fields import LAST_EXPIRY
+from .expiry import _later, _now
 from .lifecycle import Content
 from .outcome import Ending
 
@@ -28,7 +28,7 @@ class TakeOver(Ending):
         Returns the names of what was left out, sorted.
         """
         session, kept = cls(token), dict(values)
-        end = min(datetime.now(UTC) + timedelta(seconds=seconds), LAST_EXPIRY)
+        end = _later(_now(), seconds)
         key = cls.store_key(token)
         while True:
             try:

@@ -28,7 +28,7 @@ from django.db.models.signals import post_delete, pre_delete
 from ..backoff import paced, pauses
 from ..fields import MYSQL_LAST
 from ..tokens import Key
-from . import tombstones
+from . import cursors, tombstones
 from .base import Record
 from .dialects import DIALECTS, KEYS, Dialect, compose
 
@@ -428,7 +428,7 @@ def _execute(
     start, undone = time.monotonic(), None
     while True:
         try:
-            with connection.cursor() as cursor:
+            with cursors.Lent(connection) as cursor:
                 cursor.execute(sql, params)
                 return answer(cursor)
         except DatabaseError as exc:
