@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.utils.functional import cached_property
 from django.views.decorators.debug import sensitive_variables
 
-from .. import conf, signals, tokens
+from .. import signals, tokens
 from ..stores.base import Record
 from .all_sessions import AllSessions
 from .lifecycle import ABSENT_STATES, Content, Lifecycle
@@ -62,9 +62,6 @@ class SessionStore(AllSessions, Logins, TakeOver):
         # Neither is the session's own, and a reference to a request cannot be pickled.
         others = ("_request", "_options")
         return {name: value for name, value in vars(self).items() if name not in others}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, _options=conf.options(self._kind))
 
     def _tell(self, event: str, key: str | None = None, **info: Any) -> None:
         # An event that nobody listens to, which is the usual one, must cost next to nothing.

@@ -29,7 +29,6 @@ class Keyed(SessionBase):
 
     def __init__(self, session_key: str | None = None) -> None:
         # Not Django's, which imports the serializer for each session.
-        self._options = conf.options(self._kind)
         self._session_key = session_key
         self.accessed = self.modified = False
         # Devices compare it with the moment when all sessions of a user were ended.
@@ -39,6 +38,11 @@ class Keyed(SessionBase):
     def serializer(self) -> Any:
         """The class that SESSION_SERIALIZER names, which only ``SerializerCodec`` uses."""
         return import_string(settings.SESSION_SERIALIZER)
+
+    @cached_property
+    def _options(self) -> conf.Options:
+        """What the settings said of this kind of session when it was first asked for."""
+        return conf.options(self._kind)
 
     @cached_property
     def _life(self) -> Lifecycle:
