@@ -372,7 +372,7 @@ def _tokens(session_class: type[SessionStore], key: str) -> Iterator[str]:
 
     Keyed, because an old backup full of keys must not be worth a session.
     """
-    size = session_class._options().token_bytes
+    size = conf.options(session_class._kind).token_bytes
     for secret in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS):
         digest = salted_hmac(_SALT, key, secret=secret, algorithm="sha256").digest()
         yield tokens.Key(tokens.encode(digest[:size]))

@@ -239,6 +239,10 @@ class SessionStore(base.SessionStore):
     def store_key(cls, token: str) -> str:
         return tokens.Key(token)
 
+    @classmethod
+    def store_keys(cls, token: str) -> tuple[str, ...]:
+        return (tokens.Key(token),)
+
     def _validate_session_key(self, key: Any) -> bool:
         return isinstance(key, str) and cookie_format.is_id(key)
 
@@ -306,7 +310,7 @@ class SessionStore(base.SessionStore):
     def _end(self, content: Content, written_at: float) -> float:
         """Return when a session ends that is not used again, in Unix seconds."""
         end = content.deadline.timestamp()
-        idle = conf.options(self._kind).idle_timeout
+        idle = self._options.idle_timeout
         if idle is None or content.values.get(CUSTOM_EXPIRY):
             return end
         return min(end, written_at + idle)
