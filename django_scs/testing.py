@@ -21,7 +21,7 @@ def age(by: timedelta | float, *tokens: str, engine: type[SessionStore] | None =
     Returns how many there were. Sessions that this ends are gone for every later request.
     """
     engine = engine or session_class()
-    store = engine.get_store()
+    store = engine._store()
     keys = [engine.store_keys(token)[0] for token in tokens]
     records = [store.find_latest(key) for key in keys] if tokens else list(store.all())
     step = by if isinstance(by, timedelta) else timedelta(seconds=by)

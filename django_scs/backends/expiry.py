@@ -165,7 +165,7 @@ class Expiry(TypedAccess, Keyed):
         return left if idle is None else min(idle, left)
 
     def _longest_ttl(self) -> float:
-        return self.get_store().max_ttl
+        return self._store().max_ttl
 
     def _is_over(self, deadline: datetime) -> bool:
         return self._left(deadline) <= 0

@@ -92,7 +92,7 @@ class Logins(Expiry):
         What a visitor fills leaves room for a login, which must not fail for it.
         """
         room = 0 if SESSION_KEY in content.values else _ROOM_FOR_LOGIN
-        for limit in (self._options().max_bytes, self.get_store().refuses(size + room)):
+        for limit in (self._options().max_bytes, self._store().refuses(size + room)):
             if limit is not None and size > (most := limit - min(room, limit // 4)):
                 return most
         return None

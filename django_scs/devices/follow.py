@@ -139,7 +139,7 @@ def _insert(session: Any, sign_in: _SignIn, key: str, user: str) -> None:
         # All sessions of the user were ended since this request began.
         session_class().destroy_keys([key])
         return
-    sign_in.written, sign_in.fate = True, session.get_store().fate()
+    sign_in.written, sign_in.fate = True, session._store().fate()
     _owners[session] = _Owner(device.pk, user)
     signed_in.send_robust(Device, device=device, request=sign_in.request)
 
@@ -251,7 +251,7 @@ def _on_renewed(sender: Any, session: Any, key: str, user: Any, **kwargs: Any) -
     if owner is not None:
         if not _move(session, owner.device_id, key) and _is_revoked(owner.device_id):
             # Revoked while the token was renewed. Nobody knows the new one yet.
-            session.get_store().delete(key)
+            session._store().delete(key)
             return
         session[MARKER] = _mark(owner.device_id, key, user)
     elif sign_in is not None:

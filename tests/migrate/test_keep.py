@@ -4,10 +4,12 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.test import AsyncClient
 
-from django_scs import migrate_from, tokens
+from django_scs import tokens
 from django_scs.backends.db import SessionStore
 from django_scs.manager import session_class
 from django_scs.models import Session
+from django_scs.moving import kept
+from django_scs.moving.current import current
 from tests.support import in_event_loop, stored, token_of
 
 from .test_migrate_from import COOKIE, live, visit
@@ -19,7 +21,7 @@ every_engine = pytest.mark.parametrize("name", ENGINES)
 
 def move(key):
     """Do what a process does that moves sessions already; return the token."""
-    return migrate_from.current().move(session_class(), key)
+    return current().move(session_class(), key)
 
 
 @every_engine
@@ -84,7 +86,7 @@ def test_the_end_of_an_old_session_is_the_end_of_what_was_moved(
         session["color"] = "red"
         session.save()
         key = session.session_key
-    peek, moved = migrate_from.Kept.peek, []
+    peek, moved = kept.Kept.peek, []
 
     def move_meanwhile(self):
         found = peek(self)
@@ -92,7 +94,7 @@ def test_the_end_of_an_old_session_is_the_end_of_what_was_moved(
         return found
 
     with monkeypatch.context() as patch:
-        patch.setattr(migrate_from.Kept, "peek", move_meanwhile)
+        patch.setattr(kept.Kept, "peek", move_meanwhile)
         visit(key, path)
     assert tokens.well_formed(moved[0])
     assert visit(moved[0])[0].json() == {}
@@ -105,7 +107,7 @@ def test_a_move_that_has_read_before_the_logout_moves_nothing(
 ):
     engine = from_engine(name, "keep")
     key = log_in(engine)
-    source = migrate_from.current().source
+    source = current().source
     old = source.find(key)
     visit(key, "/log_out/")
     with monkeypatch.context() as patch:
@@ -119,7 +121,7 @@ def test_a_change_of_a_session_that_was_moved_meanwhile_comes_along(
     from_engine, log_in, name, monkeypatch
 ):
     key = log_in(from_engine(name, "keep"), cart=["apple"])
-    peek = migrate_from.Kept.peek
+    peek = kept.Kept.peek
 
     def move_meanwhile(self):
         found = peek(self)
@@ -128,7 +130,7 @@ def test_a_change_of_a_session_that_was_moved_meanwhile_comes_along(
         session.save()
         return found
 
-    monkeypatch.setattr(migrate_from.Kept, "peek", move_meanwhile)
+    monkeypatch.setattr(kept.Kept, "peek", move_meanwhile)
     response, cookie = visit(key, "/put/?color=blue")
     assert response.status_code == 200
     assert tokens.well_formed(cookie)
@@ -164,14 +166,14 @@ def test_a_change_of_a_session_that_is_gone_is_refused_as_ever(
 ):
     engine = from_engine(name, "keep")
     key = log_in(engine)
-    peek = migrate_from.Kept.peek
+    peek = kept.Kept.peek
 
     def log_out_meanwhile(self):
         found = peek(self)
         engine(key).delete(key)
         return found
 
-    monkeypatch.setattr(migrate_from.Kept, "peek", log_out_meanwhile)
+    monkeypatch.setattr(kept.Kept, "peek", log_out_meanwhile)
     assert visit(key, "/put/")[0].status_code == 400
 
 

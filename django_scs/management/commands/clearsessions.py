@@ -75,7 +75,7 @@ class Command(clearsessions.Command):
     def _clear(self, stop: threading.Event, options: dict[str, Any]) -> int:
         """Remove batch after batch until nothing is left or ``stop`` is set; return the count."""
         engine = session_class()
-        store = engine.get_store()
+        store = engine._store()
         size, pause = options.get("batch_size") or _BATCH, options.get("pause") or 0
         bar = _Bar(self.stdout, overview.count_expired) if self.stdout.isatty() else None
         total = 0

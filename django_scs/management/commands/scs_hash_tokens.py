@@ -54,12 +54,7 @@ class Command(BaseCommand):
 
     def _kinds_in(self, engine: type[SessionStore]) -> list[str]:
         others = {kind: session_class(kind) for kind in conf.kinds()[1:]}
-        return [
-            kind
-            for kind, other in others.items()
-            if issubclass(other, SessionStore)
-            and other.get_model_class()._meta.db_table == engine.get_model_class()._meta.db_table
-        ]
+        return [kind for kind, other in others.items() if other._place() == engine._place()]
 
     def _convert(self, engine: type[SessionStore], hashing: bool | str) -> tuple[int, Counter[str]]:
         """Change what this step is to change; return how many, and what was left as it was."""
