@@ -43,10 +43,14 @@ class Kept(SessionBase):
     def load(self) -> dict[str, Any]:
         """Load as the engine does, but write nothing for a key that is unknown or has expired."""
         key, values = self.session_key, {}
-        if key is not None and self._source.has(key):
-            values = super().load()
-        else:
+        if key is None or not self._source.has(key):
             self._session_key = None
+        else:
+            values = super().load()
+            if self.session_key not in (key, None):
+                # It has moved since it was seen, and some engines make a new one then.
+                super().delete(self.session_key)
+                self._session_key, values = None, {}
         self._found = deepcopy(values)
         return values
 

@@ -72,6 +72,34 @@ def test_a_key_whose_session_was_moved_finds_it(from_engine, log_in, name):
     assert stored(token)["color"] == "blue"
 
 
+@pytest.mark.parametrize("makes_new", [False, True])
+@every_engine
+def test_a_session_that_moves_while_its_engine_looks_for_it_is_found(
+    from_engine, log_in, name, makes_new, monkeypatch
+):
+    """Some engines make a new session where they find none, such as django-user-sessions."""
+    engine = from_engine(name, "keep")
+    key = log_in(engine, color="red")
+    load, moved = engine.load, []
+
+    def load_late(self):
+        if not isinstance(self, kept.Kept):
+            return load(self)
+        moved.append(move(key))
+        values = load(self)
+        if makes_new and not values:
+            self.create()
+        return values
+
+    monkeypatch.setattr(type(current().source), "has", lambda self, asked: True)
+    monkeypatch.setattr(engine, "load", load_late)
+    response, cookie = visit(key)
+    assert response.json()["color"] == "red"
+    assert [cookie] == moved
+    if name == "db":
+        assert engine.get_model_class().objects.count() == 0
+
+
 @every_engine
 @pytest.mark.parametrize("path", ["/log_out/", "/log_in/", "/destroy/"])
 def test_the_end_of_an_old_session_is_the_end_of_what_was_moved(
