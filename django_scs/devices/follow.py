@@ -258,6 +258,13 @@ def _on_renewed(sender: Any, session: Any, key: str, user: Any, **kwargs: Any) -
         session[MARKER] = _mark(sign_in.device.pk, key, user)
 
 
+def _on_rekeyed(sender: Any, key: str, old_key: str, **kwargs: Any) -> None:
+    """Follow a session whose store key alone is another: a revocation goes by the row's key."""
+    if _is_ours(sender):
+        fingerprint = tokens.fingerprint(key)
+        Device.objects.filter(key=old_key).update(key=key, fingerprint=fingerprint)
+
+
 def _is_revoked(device_id: uuid.UUID) -> bool:
     return Device.objects.filter(pk=device_id).exclude(revoked_at=None).exists()
 
@@ -289,6 +296,7 @@ _RECEIVERS: Final[tuple[tuple[Signal, Any], ...]] = (
     (signals.session_saved, _on_saved),
     (signals.session_loaded, _on_loaded),
     (signals.session_renewed, _on_renewed),
+    (signals.session_rekeyed, _on_rekeyed),
     (signals.session_destroyed, _on_destroyed),
     (signals.sessions_swept, _on_swept),
     (request_finished, _on_request_finished),

@@ -1,14 +1,17 @@
 """Sessions that other tables refer to, and whose deletion somebody listens to."""
 
 from collections.abc import Iterator
+from io import StringIO
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import IntegrityError, OperationalError, connection, models, transaction
 from django.db.models.signals import post_delete, pre_delete
 from django.test.utils import CaptureQueriesContext, isolate_apps
 
 from django_scs import tokens
+from django_scs.backends import db
 from django_scs.models import AbstractSession
 from django_scs.stores.sql import SqlStore
 from tests.contracts.store import HOUR, MINUTE, StoreContract
@@ -54,6 +57,14 @@ with isolate_apps("django_scs"):
         class Meta:
             app_label = "django_scs"
             db_table = "plain_visits"
+
+
+class SessionStore(db.SessionStore):
+    """What SESSION_ENGINE finds in this module."""
+
+    @classmethod
+    def get_model_class(cls) -> type[AbstractSession]:
+        return Visit
 
 
 TABLES = (Visit, Profile, Badge, Note, PlainVisit)
@@ -169,6 +180,32 @@ def test_rename_takes_dependants_along(
     assert {profile.pk for profile in Profile.objects.all()} == {new_key, other}
     assert Badge.objects.get(pk=badge.pk).profile_id == new_key
     assert set(Note.objects.values_list("visit_id", flat=True)) == {new_key, other}
+
+
+@in_autocommit
+def test_hashing_takes_dependants_along(settings: Any) -> None:
+    settings.SESSION_ENGINE = __name__
+    made = []
+    for _ in range(2):
+        session = SessionStore()
+        session["color"] = "red"
+        session.save()
+        refer_to(session.token())
+        made.append(session.token())
+    owners = {badge.pk: badge.profile_id for badge in Badge.objects.all()}
+    for step in tokens.HASHING:
+        settings.SCS_HASH_TOKENS = step
+        call_command("scs_hash_tokens", stdout=StringIO())
+        connection.check_constraints()
+        keys = {token: SessionStore.store_key(token) for token in made}
+        assert set(Visit.objects.values_list("pk", flat=True)) == set(keys.values())
+        assert set(Note.objects.values_list("visit_id", flat=True)) == set(keys.values())
+        assert {badge.pk: badge.profile_id for badge in Badge.objects.all()} == {
+            pk: keys[token] for pk, token in owners.items()
+        }
+    assert SessionStore(made[0]).flush()
+    assert Badge.objects.count() == Profile.objects.count() == 1
+    assert set(Note.objects.values_list("visit_id", flat=True)) == {keys[made[1]], None}
 
 
 @in_autocommit
