@@ -184,6 +184,7 @@ def test_devices_follow_before_their_sessions_are_used_again(settings, django_us
     assert visit(other)[0].json() == {}
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_new_store_key_is_told_in_the_transaction_that_gives_it(new_session, settings):
     token, told = new_session(False), []
 
