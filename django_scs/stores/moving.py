@@ -108,7 +108,7 @@ class MovingStore:
         key, new_key = Key(key), Key(new_key)
         for _ in chain([True], pauses()):
             found = self._look(key, ends=True)
-            if found is None or found.record.ttl <= -GRACE:
+            if found is None or _is_over(found.record):
                 return False
             there = found.record.data
             if expected is not None and expected != there:
@@ -165,8 +165,12 @@ class MovingStore:
         return found is not None and found.store is self._old and self._leave(found.record)
 
     def left(self) -> Iterator[Key]:
-        """Yield the keys of the live sessions that are in ``old``."""
-        return (Key(record.key) for record in self._old.all())
+        """Yield the keys of the live sessions that are in ``old``, and do the rest of moves."""
+        for record in self._old.all():
+            if _is_leaving(record):
+                self._arrive(self._old, record)
+            else:
+                yield Key(record.key)
 
     def _look(self, key: Key, *, ends: bool = False) -> _Found | None:
         """Return where a session is, after the rest of its move if it is on the way.
@@ -181,7 +185,7 @@ class MovingStore:
                 record = store.find_latest(key)
             if record is None:
                 continue
-            if record.ttl > -GRACE:
+            if not _is_over(record):
                 return _Found(store, record)
             expired = _Found(store, record)
         return expired
@@ -227,21 +231,27 @@ class MovingStore:
         return self._inserter(record) if self._inserter and target is self._new else target
 
     def _insert_once(self, source: Store, target: Store, record: Record) -> None:
-        def insert() -> None:
-            if target.insert(record.key, record.data, record.ttl):
-                there = source.find_latest(record.key)
-                if there is None or not _is_leaving(there):
-                    target.delete(record.key)
+        def insert() -> bool:
+            return target.insert(record.key, record.data, record.ttl)
+
+        def insert_if_due() -> None:
+            inserted = insert()
+            if not inserted and _is_over(target.find_latest(record.key)):
+                # A process was killed when it had moved it away from here.
+                inserted = target.delete(record.key) and insert()
+            if inserted and not _is_leaving(source.find_latest(record.key)):
+                target.delete(record.key)
 
         atomically: Any = getattr(target, "atomically", None)
-        if atomically is None:
-            target.insert(record.key, record.data, record.ttl)
-        else:
-            atomically(insert)
+        insert() if atomically is None else atomically(insert_if_due)
 
 
-def _is_leaving(record: Record) -> bool:
-    return record.data.startswith(_LEAVING)
+def _is_leaving(record: Record | None) -> bool:
+    return record is not None and record.data.startswith(_LEAVING)
+
+
+def _is_over(record: Record | None) -> bool:
+    return record is not None and record.ttl <= -GRACE
 
 
 def _is_in_transaction(store: Store) -> bool:

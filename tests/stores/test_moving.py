@@ -76,6 +76,10 @@ class OfOldSessions(MovingStore):
     def keeps_expired(self) -> bool:
         return self._old.keeps_expired
 
+    @property
+    def max_data(self) -> int | None:
+        return self._old.max_data
+
     def insert(self, key: str, data: bytes, ttl: float) -> bool:
         return self._old.insert(key, data, ttl)
 
@@ -167,6 +171,12 @@ def test_a_process_that_is_killed_between_any_two_steps_loses_nothing(
         assert record.data == b"data"
         assert store.replace(key, b"new", HOUR, b"data")
         assert [found.data for found in store.all() if found.key == key] == [b"new"]
+        if not moves:
+            # And back, where something of it may still be.
+            assert MovingStore(*pair, moves=True).find(key) is not None
+            back = MovingStore(*pair[::-1], moves=True).find(key)
+            assert back is not None
+            assert back.data == b"new"
         assert store.delete(key)
         assert MovingStore(*pair, moves=True).find(key) is None
         assert MovingStore(*pair, moves=False).find(key) is None
@@ -235,6 +245,16 @@ def test_what_ends_a_session_during_its_move_ends_it(pair: tuple[Store, Store], 
         for moves in (True, False):
             assert MovingStore(*pair, moves=moves).find(key) is None
             assert (MovingStore(*pair, moves=moves).find(new_key) is None) is (end == "delete")
+
+
+def test_what_a_killed_process_has_left_is_not_counted(pair: tuple[Store, Store], key: str) -> None:
+    pair[0].insert(key, b"data", HOUR)
+    # Before the second operation on the old store: its data is marked.
+    mortal: Any = Mortal(pair[0], 1, count())
+    with pytest.raises(Killed):
+        MovingStore(mortal, pair[1], moves=True)._leave(Record(key, b"data", HOUR, 0))
+    assert list(MovingStore(*pair, moves=True).left()) == []
+    assert places(pair, key) == [False, True]
 
 
 def test_it_may_move_there_and_back(pair: tuple[Store, Store], key: str) -> None:
