@@ -116,12 +116,20 @@ def close(
         # An old token may be dead: the new one must reach the browser with the error page.
         if not any(outcome.token for _, _, outcome in outcomes):
             raise failure
-        response = response_for_exception(request, failure)
+        response = _error_page(request, failure)
     for manager, session, outcome in outcomes:
         manager.tell(session, request, response, outcome)
     for manager, old in kept:
         response = close_kept(old, request, response, partial(_close_one, manager))
     return response
+
+
+def _error_page(request: HttpRequest, failure: Exception) -> HttpResponse:
+    # Django, error reporters and the test client take the error from sys.exc_info().
+    try:
+        raise failure
+    except Exception:
+        return response_for_exception(request, failure)
 
 
 def _close_one(

@@ -64,6 +64,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="leave out the proofs, the tests that drive a browser, and those marked as slow",
     )
+    parser.addoption("--slow", action="store_true", help="run only what --quick leaves out")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -78,11 +79,14 @@ def pytest_collection_modifyitems(
     whole_suite = config.args_source is pytest.Config.ArgsSource.TESTPATHS
     if whole_suite and not session.testsfailed and (forgotten := sorted(find_forgotten(items))):
         raise pytest.UsageError("never collected, so never run:\n  " + "\n  ".join(forgotten))
-    database_only, quick = config.getoption("--database-only"), config.getoption("--quick")
+    database_only = config.getoption("--database-only")
+    quick, slow = config.getoption("--quick"), config.getoption("--slow")
     left_out = {
         item
         for item in items
-        if not belongs_here(item, database_only) or (quick and takes_long(item))
+        if not belongs_here(item, database_only)
+        or (quick and takes_long(item))
+        or (slow and not takes_long(item))
     }
     config.hook.pytest_deselected(items=list(left_out))
     items[:] = [item for item in items if item not in left_out]

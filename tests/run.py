@@ -1,9 +1,11 @@
-"""Run the whole suite: pytest once per database, then Django's own suites, then one total.
+"""Run the whole suite: pytest on each database, then Django's own suites, then one total.
 
     python -m tests.run [--db sqlite,mysql,postgresql] [pytest arguments]
 
-The servers are throw-away ones, and gone at the end, however it comes. With pytest arguments
-Django's suites are left out. The last line is `N passed, N failed, N skipped`.
+The quick tests run in parallel, then the slow ones one after another: those put load on servers, and
+look at the clock. What pytest arguments select runs one after another, without Django's suites.
+The servers are throw-away ones, and gone at the end, however it comes. The last line is
+`N passed, N failed, N skipped`.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DATABASES = ("sqlite", *SERVERS)
 GRACE_SECONDS = 30
 NOTHING_RAN = 5  # pytest.ExitCode.NO_TESTS_COLLECTED
+PASSES = (("--quick", "--numprocesses=auto", "-q"), ("--slow",))
 
 
 @dataclass(frozen=True)
@@ -101,13 +104,17 @@ def database(name: str, folder: Path) -> Iterator[str]:
             yield server.url
 
 
-def run_pytest(url: str, folder: Path, arguments: Sequence[str]) -> Counts:
+def run_pytest(url: str, folder: Path, options: Sequence[str], arguments: Sequence[str]) -> Counts:
     """Run pytest on one database. Finding nothing is fine where arguments select tests."""
-    report = folder / "pytest.xml"
-    pytest = [sys.executable, "-X", "dev", "-m", "pytest"]
-    status = run([*pytest, f"--junit-xml={report}", *arguments], url)
-    selected = any(argument != "--database-only" for argument in arguments)
-    return read_counts(report).with_status(0 if status == NOTHING_RAN and selected else status)
+    total, report = Counts(), folder / "pytest.xml"
+    pytest = [sys.executable, "-X", "dev", "-m", "pytest", f"--junit-xml={report}", *options]
+    for each in [arguments] if arguments else PASSES:
+        report.unlink(missing_ok=True)
+        status = run([*pytest, *each], url)
+        total += read_counts(report).with_status(
+            0 if status == NOTHING_RAN and arguments else status
+        )
+    return total
 
 
 def run_django_suites(url: str, folder: Path, everything: bool) -> Counts:
@@ -132,7 +139,7 @@ def run_on(name: str, first: bool, arguments: Sequence[str]) -> Counts:
     with tempfile.TemporaryDirectory(prefix="django_scs-") as folder:
         try:
             with database(name, Path(folder)) as url:
-                of_pytest = run_pytest(url, Path(folder), [*once_only, *arguments])
+                of_pytest = run_pytest(url, Path(folder), once_only, arguments)
                 if not arguments:
                     of_django = run_django_suites(url, Path(folder), everything=first)
         except ServerError as error:

@@ -23,7 +23,7 @@ from tests.newest import pythons, version
 from tests.proofs.django_suites import adaptations
 from tests.proofs.packages import PACKAGES, explanations
 from tests.proofs.packages.__main__ import Comparison, unneeded
-from tests.run import ROOT, Counts, main, read_counts
+from tests.run import PASSES, ROOT, Counts, main, read_counts
 from tests.servers import SERVERS, Server, ServerError
 from tests.settings import database
 
@@ -179,6 +179,15 @@ def run_a_test(folder: Path, source: str, **environment: str) -> tuple[int, str]
 
 
 SKIPS = "import pytest\ndef test_it(): pytest.skip('no server')\ndef test_that(): pass\n"
+
+
+MARKED = "import pytest\n@pytest.mark.slow\ndef test_a(): pass\ndef test_b(): pass\n"
+
+
+@pytest.mark.slow
+def test_a_quick_run_and_a_slow_one_make_the_whole(tmp_path: Path) -> None:
+    outputs = [run_a_test(tmp_path, MARKED, PYTEST_ADDOPTS=f"-v {p[0]}")[1] for p in PASSES]
+    assert [re.findall(r"::(test_\w)", output) for output in outputs] == [["test_b"], ["test_a"]]
 
 
 @pytest.mark.slow

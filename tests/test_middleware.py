@@ -1,9 +1,11 @@
 """What the middlewares promise for a whole request; first what ours and Django's have in common."""
 
 import re
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.core.signals import got_request_exception
 from django.db import OperationalError, connection
 from django.test import Client
 
@@ -419,6 +421,29 @@ def test_renewed_token_is_delivered_when_the_values_cannot_be_saved(known):
     assert response.status_code == 500
     assert token_of(known) != old
     assert stored(token_of(known)) == {"color": "red"}
+
+
+def test_error_of_a_save_after_a_renewal_is_told_like_any_other(known, settings):
+    settings.DEBUG = True
+    seen = []
+
+    def report(**kwargs):
+        seen.append(sys.exc_info()[1])
+
+    got_request_exception.connect(report)
+    try:
+        response = known.get("/renew_and_put_unstorable/")
+    finally:
+        got_request_exception.disconnect(report)
+
+    assert [type(error) for error in seen] == [EncodeError]
+    assert "EncodeError" in response.content.decode()
+
+
+def test_error_of_a_save_after_a_renewal_is_raised_where_django_raises_errors(known, settings):
+    settings.DEBUG_PROPAGATE_EXCEPTIONS = True
+    with pytest.raises(EncodeError):
+        known.get("/renew_and_put_unstorable/")
 
 
 @FAILURES

@@ -59,14 +59,14 @@ class Visitor:
         if reply.status == 200:
             self.acknowledged.append(str(turn))
         else:
-            self.errors[str(reply.error)] += 1
+            self.errors[reply.error or f"status {reply.status}"] += 1
 
     def renew(self, turn: int) -> None:
         reply = self.browser.get("renew")
         if reply.status == 200:
             self.renewals += 1
         else:
-            self.errors[str(reply.error)] += 1
+            self.errors[reply.error or f"status {reply.status}"] += 1
 
     def is_logged_in(self) -> bool:
         return bool(self.browser.send("show").values.get("user") == str(self.number))
