@@ -125,12 +125,25 @@ class FromEngine:
             return None
         lasts = old.seconds if not self.source.forgets else keys.MARK_LASTS
 
-        def work() -> list[str] | None:
+        def mark_and_insert() -> list[str] | None:
             if not keys.mark(session_class, key, lasts):
                 return None
             return self._insert(session_class, token, old)
 
-        dropped = keys.atomically(session_class, work)
+        def insert_and_mark() -> list[str] | None:
+            # Without transactions, so that a process which is killed between the two loses nothing. A
+            # store without them refuses a token that was destroyed.
+            dropped = self._insert(session_class, token, old)
+            if dropped is not None and not keys.mark(session_class, key, lasts):
+                # The old session has ended meanwhile.
+                session_class().delete(token)
+                return None
+            return dropped
+
+        if keys.alias(session_class) is None and self.source.forgets:
+            dropped = insert_and_mark()
+        else:
+            dropped = keys.atomically(session_class, mark_and_insert)
         if dropped is None:
             # The process that moved it may have ended before it deleted the old one.
             self.source.delete(key)
