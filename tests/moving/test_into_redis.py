@@ -11,7 +11,7 @@ from django_scs.moving.current import current
 from tests.contracts.tools import in_parallel
 from tests.redis_servers import client_of, redis_server
 
-from .test_migrate_from import ENGINES, visit
+from .test_engines import ENGINES, visit
 
 __all__ = ["redis_server"]
 

@@ -12,7 +12,7 @@ from django_scs.moving import kept
 from django_scs.moving.current import current
 from tests.support import in_event_loop, stored, token_of
 
-from .test_migrate_from import COOKIE, live, visit
+from .test_engines import COOKIE, live, visit
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.urls")]
 ENGINES = ["db", "cached_db", "cache", "file"]

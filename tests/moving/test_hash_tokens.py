@@ -18,7 +18,7 @@ from django_scs.moving.current import current
 from django_scs.stores import tombstones
 from tests.support import statements, token_of, verbs
 
-from .test_migrate_from import visit
+from .test_engines import visit
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.urls")]
 STEPS = list(tokens.HASHING)

@@ -24,7 +24,7 @@ from tests.contracts.tools import in_parallel
 from tests.redis_servers import client_of, redis_server
 from tests.support import OURS, in_event_loop, token_of, with_middleware
 
-from .test_migrate_from import COOKIE, events, visit
+from .test_engines import COOKIE, events, visit
 
 __all__ = ["redis_server"]
 

@@ -155,7 +155,7 @@ async def test_async_requests_move_too(from_engine, log_in, name):
 
 @pytest.mark.parametrize("name", ENGINES)
 def test_values_that_the_codec_refuses_stay_behind(from_engine, log_in, settings, name, caplog):
-    settings.SESSION_SERIALIZER = "tests.migrate.pickling.PickleSerializer"
+    settings.SESSION_SERIALIZER = "tests.moving.pickling.PickleSerializer"
     key = log_in(from_engine(name), bad=object, worse={1, 2}, color="red")
     response, _ = visit(key)
     assert response.json()["color"] == "red"
