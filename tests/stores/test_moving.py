@@ -8,10 +8,11 @@ from itertools import count
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
+from django.test.utils import isolate_apps
 
 from django_scs import tokens
-from django_scs.models import Session
+from django_scs.models import AbstractSession, Session
 from django_scs.stores.base import Record, Store
 from django_scs.stores.moving import MovingStore
 from django_scs.stores.redis import RedisStore
@@ -23,6 +24,15 @@ from tests.redis_servers import client_of
 from tests.servers import Redis
 
 pytestmark = in_autocommit
+
+
+# In a registry of its own: a table that exists in these tests alone.
+with isolate_apps("django_scs"):
+
+    class OtherSession(AbstractSession):
+        class Meta:
+            app_label = "django_scs"
+            db_table = "other_sessions"
 
 
 class Killed(BaseException):
@@ -57,10 +67,21 @@ def redis_store(redis_server: Redis) -> Iterator[RedisStore]:
         yield RedisStore(own)
 
 
-@pytest.fixture(params=["to redis", "to db"])
+@pytest.fixture
+def other_table(transactional_db: None) -> Iterator[SqlStore]:
+    with connection.schema_editor() as editor:
+        editor.create_model(OtherSession)
+    yield SqlStore(OtherSession)
+    with connection.schema_editor() as editor:
+        editor.delete_model(OtherSession)
+
+
+@pytest.fixture(params=["to redis", "to db", "to another table"])
 def pair(request: pytest.FixtureRequest, redis_store: RedisStore) -> tuple[Store, Store]:
     """Return the old store and the new one."""
     table = SqlStore(Session)
+    if request.param == "to another table":
+        return table, request.getfixturevalue("other_table")
     return (table, redis_store) if request.param == "to redis" else (redis_store, table)
 
 
@@ -314,7 +335,7 @@ def test_what_is_on_the_way_survives_a_rollback(pair: tuple[Store, Store], key: 
 def test_what_the_new_store_has_no_room_for_stays_and_is_served(
     pair: tuple[Store, Store], key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(type(pair[1]), "refuses", lambda self, size: 9 if size > 9 else None)
+    monkeypatch.setattr(pair[1], "refuses", lambda size: 9 if size > 9 else None)
     pair[0].insert(key, b"too large", HOUR)
     store = MovingStore(*pair, moves=True)
     record = store.find(key)
