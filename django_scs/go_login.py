@@ -52,6 +52,20 @@ def reconcile(values: dict[str, Any]) -> str | None:
     return "" if before else None
 
 
+def user_of(values: dict[str, Any]) -> str | None:
+    """Return the id of the user whom a session's values sign in, as Django keeps it; None if nobody.
+
+    It is what the next request will make of them: a Go application's word holds.
+    """
+    key = user_id_key()
+    if key is None:
+        return values.get(SESSION_KEY)
+    found = values.get(key)
+    user_id = _primary_key(found) if _is_of_declared_type(found) else None
+    model = get_user_model()
+    return None if user_id is None else model._meta.pk.value_to_string(model(pk=user_id))
+
+
 def as_go_has_it(user_id: str) -> dict[str, Any]:
     """Return what a login of a user puts into a session for the Go application; {} if nothing."""
     key = user_id_key()

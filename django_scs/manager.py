@@ -6,7 +6,6 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from asgiref.sync import sync_to_async
 from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.exception import response_for_exception
@@ -45,12 +44,6 @@ class SessionManager:
             return self.session_class.for_request(tokens, request)
         session: SessionStore = move.open(self.session_class, tokens, request)
         return session
-
-    async def aopen(self, request: HttpRequest) -> SessionStore:
-        """Do what ``open`` does, in a thread where it may read."""
-        if self.kind != conf.DEFAULT or current() is None:
-            return self.open(request)
-        return await sync_to_async(self.open)(request)
 
     def commit(self, session: SessionStore, response: HttpResponse) -> Outcome:
         """Save the session, unless the view failed, and return what the client has to know."""

@@ -1,6 +1,6 @@
 """``pytest_plugins = ["django_scs.pytest_plugin"]`` in a project's conftest.py: see docs/testing.md."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -11,3 +11,12 @@ def age_sessions() -> Callable[..., int]:
     from .testing import age
 
     return age
+
+
+@pytest.fixture(autouse=True, scope="session")
+def sessions_apart_in_redis() -> Iterator[None]:
+    """Run all tests in ``django_scs.testing.apart_in_redis``."""
+    from .testing import apart_in_redis
+
+    with apart_in_redis():
+        yield

@@ -58,7 +58,12 @@ EVENTS: Final = {
         "Session %(session)s has a new token, and was %(old_key)s",
         ("old_key",),
     ),
-    "destroyed": Event(session_destroyed, logging.INFO, "Session %(session)s was destroyed"),
+    "destroyed": Event(
+        session_destroyed,
+        logging.INFO,
+        "Session %(session)s was destroyed: %(reason)s",
+        ("reason",),
+    ),
     # These happen in nearly every request, so they are not logged.
     "loaded": Event(session_loaded, logging.NOTSET, "Session %(session)s was read"),
     "saved": Event(session_saved, logging.NOTSET, "Session %(session)s was saved"),
@@ -114,7 +119,8 @@ EVENTS: Final = {
     "expired": Event(
         expired_token,
         logging.INFO,
-        "The token of session %(session)s, which has expired, was presented",
+        "The token of session %(session)s, which has expired, was presented: %(reason)s",
+        ("reason",),
     ),
     "malformed": Event(malformed_token, logging.INFO, "A malformed token was presented"),
     "swept": Event(
@@ -173,7 +179,7 @@ def tell(
             message,
             {"session": fingerprint, **texts},
             exc_info=info.get("exc_info"),
-            extra={"event": event, "session": fingerprint, "user": user},
+            extra={"event": event, "session": fingerprint, "user": _printable(user)},
         )
     if event == "corrupt":
         _django_log.warning("Session data corrupted: %s", tokens.fingerprint(key))
@@ -183,6 +189,11 @@ def tell(
         known = {"key": key, "fingerprint": fingerprint, "session": session}
         # Django logs a receiver that fails.
         signal.send_robust(sender, **known, request=request, user=user, **info)
+
+
+def _printable(user: Any) -> Any:
+    # A project may let its users choose their primary keys.
+    return user if user is None or str(user).isprintable() else repr(user)
 
 
 def _text(name: str, value: Any) -> str:

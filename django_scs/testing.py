@@ -4,11 +4,19 @@ The store's clock decides whether a session is alive, so freezing Python's clock
 nor keeps one from ending. To see what a session does after a while, let it grow older.
 """
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
+from django.test import override_settings
+
 from .backends.base import SessionStore
+from .backends.cookie import Jar
 from .backends.expiry import AUTHENTICATED_AT, CUSTOM_EXPIRY, RENEWED_AT
+from .exceptions import DecodeError
 from .manager import session_class
 from .stores.base import Record
 
@@ -18,10 +26,16 @@ def age(by: timedelta | float, *tokens: str, engine: type[SessionStore] | None =
     and their login, if there was one, is that much longer ago.
 
     Those of the given tokens, or all that are live; of ``SESSION_ENGINE``, or of another ``engine``.
-    Returns how many there were. Sessions that this ends are gone for every later request.
+    Returns how many there were. Sessions that this ends are gone for every later request. One whose
+    data cannot be read is left out. Raises TypeError for sessions in cookies, which no store has.
     """
     engine = engine or session_class()
     store = engine._store()
+    if isinstance(store, Jar):
+        raise TypeError(
+            f"The sessions of {engine.__module__} are in no store, so they cannot be aged. The clock of"
+            " this process decides when they end: freeze it."
+        )
     keys = [engine.store_keys(token)[0] for token in tokens]
     records = [store.find_latest(key) for key in keys] if tokens else list(store.all())
     step = by if isinstance(by, timedelta) else timedelta(seconds=by)
@@ -30,7 +44,10 @@ def age(by: timedelta | float, *tokens: str, engine: type[SessionStore] | None =
 
 def _age(engine: type[SessionStore], record: Record, by: timedelta) -> bool:
     codec = engine._options().codec
-    deadline, values = codec.decode(record.data, record.key)
+    try:
+        deadline, values = codec.decode(record.data, record.key)
+    except DecodeError:
+        return False
     if isinstance(custom := values.get(CUSTOM_EXPIRY), str):
         values[CUSTOM_EXPIRY] = (datetime.fromisoformat(custom) - by).isoformat()
     for name in (AUTHENTICATED_AT, RENEWED_AT):
@@ -40,3 +57,25 @@ def _age(engine: type[SessionStore], record: Record, by: timedelta) -> bool:
     writer: Any = engine()._store_for(values, False)
     done: bool = writer.replace(record.key, data, record.ttl - by.total_seconds(), record.data)
     return done
+
+
+@contextmanager
+def apart_in_redis() -> Iterator[None]:
+    """Keep sessions apart from others in the same Redis meanwhile, and remove them in the end.
+
+    They get a prefix of their own. Nothing happens unless ``SCS_REDIS`` is set.
+    """
+    if getattr(settings, "SCS_REDIS", None) is None:
+        yield
+        return
+    from .backends.redis import SessionStore
+    from .stores.redis import PREFIX
+
+    prefix = getattr(settings, "SCS_REDIS_PREFIX", PREFIX)
+    with override_settings(SCS_REDIS_PREFIX=f"test:{os.getpid()}:{prefix}"):
+        yield
+        store = SessionStore.get_store()
+        # What uses no session needs no server.
+        with suppress(Exception):
+            for record in list(store.all()):
+                store.delete(record.key)

@@ -74,18 +74,18 @@ def store_key(token: str, *, hashed: bool | str, kind: str = "default") -> Key:
 
     That is the token itself or, when ``hashed``, its SHA-256: who reads the table can then not use
     what is found there. Source: scs data.go hashToken (``HashTokenInStore``). The token of another
-    ``kind`` of session is always hashed, with the kind, so that it is worth nothing as one of the
-    default kind.
+    ``kind`` of session is always hashed, with the kind, and what comes of it is no token: neither is
+    worth anything as one of the default kind.
     """
     if kind != "default":
-        return _hash(f"{kind} {token}")
+        return no_token(_hash(f"{kind} {token}"))
     return _FORMS[HASHING[hashed].written](token)
 
 
 def store_keys(token: str, *, hashed: bool | str, kind: str = "default") -> tuple[Key, ...]:
     """Return what the ``token`` column may hold for ``token``, in the order in which to look."""
     if kind != "default":
-        return (_hash(f"{kind} {token}"),)
+        return (store_key(token, hashed=hashed, kind=kind),)
     return tuple(_FORMS[form](token) for form in HASHING[hashed].found)
 
 
@@ -97,6 +97,11 @@ def later_keys(key: str, hashed: bool | str) -> tuple[str, ...]:
     if found == ("marked", "hashed") and is_marked(key):
         return key, unmark(key)
     return (key,)
+
+
+def no_token(key: str) -> Key:
+    """Return a hash as a key that nobody can present: a dot is in no token and in no other hash."""
+    return Key(f".{key[1:]}")
 
 
 def mark(key: str) -> Key:

@@ -1,13 +1,11 @@
 """How a token travels between a browser, or an API client, and the site: in a cookie or in a header."""
 
-import time
 from collections.abc import Iterable
 from typing import Final, Protocol
 
 from django.http import HttpRequest, HttpResponse
 from django.http.cookie import parse_cookie
 from django.utils.cache import patch_cache_control, patch_vary_headers
-from django.utils.http import http_date
 
 from .conf import CookieOptions, Options
 from .tokens import Key
@@ -45,7 +43,7 @@ class Cookie:
         name = self._options.name
         value = request.COOKIES.get(name)
         header = request.META.get("HTTP_COOKIE", "")
-        if value is None or header.count(f"{name}=") < 2:
+        if header.count(f"{name}=") < 2:
             return [] if value is None else [Key(value)]
         # Of several cookies of one name Django keeps the last.
         sent = [parse_cookie(part).get(name) for part in header.split(";")]
@@ -58,7 +56,6 @@ class Cookie:
             options.name,
             token,
             max_age=max_age,
-            expires=None if max_age is None else http_date(time.time() + max_age),
             domain=options.domain,
             path=options.path,
             secure=options.secure,
@@ -121,19 +118,17 @@ _FOR_SHARED_CACHES: Final = ("cdn-cache-control", "surrogate-control", "edge-con
 
 def _keep_private(response: HttpResponse) -> None:
     """Keep a response with a token out of shared caches, whatever the view has said."""
-    silent = "Cache-Control" not in response.headers
-    directives = [
-        part.strip()
-        for part in response.headers.get("Cache-Control", "").split(",")
-        if part.strip() and not part.strip().lower().startswith(("public", "s-maxage"))
-    ]
-    response.headers["Cache-Control"] = ", ".join(directives)
+    said = response.headers.get("Cache-Control", "")
+    directives = map(str.strip, said.split(","))
+    response.headers["Cache-Control"] = ", ".join(
+        each for each in directives if not each.lower().startswith("s-maxage")
+    )
     # What a content delivery network heeds before Cache-Control. Source: RFC 9213.
     for name in list(response.headers):
         if name.lower().endswith(_FOR_SHARED_CACHES):
             del response.headers[name]
-    # Django's page cache heeds "private"; up to 5.2.14 it does not heed "no-store" alone.
-    if silent:
-        patch_cache_control(response, private=True, no_store=True)
-    else:
-        patch_cache_control(response, private=True)
+    # Takes "public" away. Django's page cache heeds "private"; up to 5.2.14 it does not heed
+    # "no-store" alone.
+    patch_cache_control(response, private=True)
+    if not said:
+        patch_cache_control(response, no_store=True)

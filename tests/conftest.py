@@ -12,6 +12,13 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test import TransactionTestCase
+from hypothesis import settings
+
+from tests.servers import NotInstalled
+
+# On a busy machine an example may take any time.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
 
 FOLDER = Path(__file__).parent
 # Django's own runner collects the first; the second runs other projects' tests.
@@ -147,6 +154,14 @@ def find_in(body: Iterable[ast.stmt], prefix: str) -> Iterator[str]:
             yield from find_in(node.body, f"{prefix}.{node.name}")
         elif isinstance(node, FUNCTIONS) and node.name.startswith("test"):
             yield f"{prefix}.{node.name}"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+    """Count a test whose server or other program is missing as skipped, whoever started it."""
+    if call.excinfo is not None and isinstance(call.excinfo.value, NotInstalled):
+        reason = f"{call.excinfo.value}: what needs it was not tested"
+        call.excinfo = pytest.CallInfo.from_call(lambda: pytest.skip(reason), call.when).excinfo
 
 
 def must_not_skip() -> bool:

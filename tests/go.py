@@ -5,31 +5,22 @@ from __future__ import annotations
 import json
 import os
 import select
-import shutil
 import subprocess
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import pytest
-
-from tests.conftest import must_not_skip
+from tests.servers import require_program
 
 SECONDS_TO_ANSWER = 20
 
 
-def require_go() -> str:
-    """Return the path of Go. Skip the test without it; in continuous integration fail."""
-    go = shutil.which("go")
-    if go is None:
-        message = "NO GO: what shares sessions with Go was not tested; install Go 1.21 or newer"
-        (pytest.fail if must_not_skip() else pytest.skip)(message)
-    return go
-
-
 def build(module: Path, program: Path, **environment: str) -> Path:
-    """Build the Go module in a folder as ``program``, and return that."""
-    command = ["go", "build", "-mod=readonly", "-o", str(program), "."]
+    """Build the Go module in a folder as ``program``, and return that.
+
+    Raise NotInstalled without Go.
+    """
+    command = [require_program("go"), "build", "-mod=readonly", "-o", str(program), "."]
     done = subprocess.run(
         command,
         cwd=module,

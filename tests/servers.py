@@ -34,6 +34,10 @@ class ServerError(Exception):
     """A program is missing, or a server did not start or stop; the message says which."""
 
 
+class NotInstalled(ServerError):
+    """A program is missing. A test that needs it is skipped, which is a failure where CI is set."""
+
+
 def find_program(*names: str) -> str | None:
     """Return the path of the first of `names` that is installed, of several versions the newest."""
     for name in names:
@@ -48,10 +52,10 @@ def find_program(*names: str) -> str | None:
 
 
 def require_program(*names: str) -> str:
-    """Return the path of a program. Raise ServerError if none of `names` is installed."""
+    """Return the path of a program. Raise NotInstalled if none of `names` is there."""
     if program := find_program(*names):
         return program
-    raise ServerError(f"{' or '.join(names)} is not installed")
+    raise NotInstalled(f"{' or '.join(names)} is not installed")
 
 
 def free_port() -> int:
@@ -76,11 +80,13 @@ class Server:
 
     def __init__(self, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
         self.arguments = arguments
-        self.environment = {**os.environ, **(environment or {})}
         self.user = self.system_user if os.geteuid() == 0 else None
         self.port = free_port()
         self.password = secrets.token_urlsafe(18)
         self.folder = Path(tempfile.mkdtemp(prefix=f"{NAME}-{self.vendor}-"))
+        # A MariaDB that starts deletes the temporary tables that others have in the same folder.
+        own = {"TMPDIR": str(self.folder)}
+        self.environment = {**os.environ, **own, **(environment or {})}
         self.log = self.folder / "log"
         self._process: subprocess.Popen[bytes] | None = None
         self._still_open: int | None = None

@@ -104,7 +104,19 @@ def test_list_is_by_expiry_in_pages(admin: Client) -> None:
     assert seen == [tokens.fingerprint(key) for key in expected]
 
 
-@pytest.mark.parametrize("query", ["?after=x", "?after=2026-01-01", "?after=,"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "?after=x",
+        "?after=2026-01-01",
+        "?after=,",
+        # Naive, past all that can be added to, past what an OFFSET takes.
+        "?after=2026-01-01T00:00:00,1",
+        "?after=9999-12-31T23:59:59.999999%2B00:00,1",
+        "?after=0001-01-01T00:00:00%2B14:00,1",
+        f"?after=2026-01-01T00:00:00%2B00:00,{10**20}",
+    ],
+)
 def test_a_position_that_cannot_be_read_is_the_first_page(admin: Client, query: str) -> None:
     session = stored()
     assert session.fingerprint() in listed(admin, query)

@@ -116,6 +116,16 @@ async def test_renewed_token_is_delivered_when_the_view_fails(client):
 
 
 @only_ours
+@pytest.mark.django_db(transaction=True)
+@in_event_loop
+async def test_what_a_page_that_failed_has_taken_is_shown_by_the_next(client):
+    await client.get("/aput_flash/")
+    assert (await client.get("/apop_flash_and_fail/")).status_code == 500
+
+    assert (await client.get("/apop_flash/")).content == b"Saved!"
+
+
+@only_ours
 @in_event_loop
 async def test_unknown_token_leaves_the_cookie_alone(client):
     client.cookies["sessionid"] = tokens.new()

@@ -25,7 +25,14 @@ SAID = {
     "immutable": {"Cache-Control": "public,max-age=31536000,immutable"},
     "network": {"CDN-Cache-Control": "max-age=600", "Surrogate-Control": "max-age=600"},
     "vendor": {"Cloudflare-CDN-Cache-Control": "public, max-age=600", "Cache-Control": "max-age=1"},
+    "edge": {"Edge-Control": "cache-maxage=10m"},
     "quoted": {"Cache-Control": 'no-cache="Set-Cookie", public, max-age=600'},
+}
+NETWORKS = {
+    "CDN-Cache-Control",
+    "Cloudflare-CDN-Cache-Control",
+    "Surrogate-Control",
+    "Edge-Control",
 }
 
 
@@ -88,9 +95,8 @@ class SharedCache:
     @staticmethod
     def may_store(response: Any) -> bool:
         """Tell what RFC 9111, 3, says. One that heeds Vary: Cookie could store less."""
-        for name in ("CDN-Cache-Control", "Cloudflare-CDN-Cache-Control", "Surrogate-Control"):
-            if name in response.headers:
-                return True
+        if not NETWORKS.isdisjoint(response.headers):
+            return True
         said = re.split(r"\s*,\s*", response.get("Cache-Control", "").lower())
         return not {"private", "no-store"}.intersection(said)
 

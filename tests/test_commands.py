@@ -158,6 +158,13 @@ def test_scs_sessions_prints_for_people(users):
     assert "oldest sign in: -\n" in text
 
 
+def test_scs_sessions_shows_no_name_that_commands_the_terminal(django_user_model):
+    signed_in(django_user_model.objects.create(username="\x1b[2Jada\nlive: 0"))
+    text = sessions()
+    assert "\x1b" not in text
+    assert "\nlive: 0" not in text
+
+
 def test_scs_sessions_of_an_empty_table():
     assert json.loads(sessions("--json"))["bytes"] == {"median": 0, "largest": 0}
 
@@ -167,6 +174,19 @@ def test_scs_sessions_ends_those_of_a_user(users):
     theirs, other = [signed_in(ada), signed_in(ada)], signed_in(bob)
     assert sessions("--revoke-user=ada") == "ended: 2\n"
     assert [each.is_stored() for each in (*theirs, other)] == [False, False, True]
+
+
+def test_scs_sessions_knows_whom_a_go_application_has_signed_in(users, settings):
+    settings.SCS_AUTH_USER_ID_KEY = "authenticatedUserID"
+    data = (
+        SessionStore()
+        ._options()
+        .codec.encode(datetime.now(UTC) + timedelta(hours=1), {"authenticatedUserID": users[0].pk})
+    )
+    SessionStore.get_store().insert("w" * 43, data, 3600)
+    assert json.loads(sessions("--json"))["by_user"] == {"ada": 1}
+    assert sessions("--revoke-user=bob") == "ended: 0\n"
+    assert sessions("--revoke-user=ada") == "ended: 1\n"
 
 
 def test_scs_sessions_ends_one(users):

@@ -1,5 +1,6 @@
 import pytest
-from django.http import HttpResponse
+from asgiref.sync import async_to_sync
+from django.http import HttpRequest, HttpResponse
 from django.template import engines
 from django.template.response import TemplateResponse
 from django.test import AsyncClient, Client
@@ -8,6 +9,7 @@ from django.utils.decorators import method_decorator
 from django.views import View
 
 from django_scs import flash
+from django_scs.backends.db import SessionStore
 from django_scs.decorators import with_session
 from tests.support import DJANGOS, OURS, in_event_loop, statements, stored, token_of, verbs
 
@@ -155,3 +157,18 @@ def test_session_of_djangos_middleware_is_left_to_it(client, settings):
     with statements() as found:
         client.get("/count/")
     assert verbs(found) == ["INSERT"]
+
+
+def test_session_that_is_there_stays():
+    @with_session
+    def view(request):
+        return request.session
+
+    @with_session
+    async def aview(request):
+        return request.session
+
+    request = HttpRequest()
+    request.session = own = SessionStore()
+    assert view(request) is own
+    assert async_to_sync(aview)(request) is own

@@ -157,6 +157,7 @@ UNSEEN = [
     {"headers": {"Sec-Purpose": "prefetch"}},
     {"headers": {"Sec-Purpose": "prefetch;prerender"}},
     {"headers": {"Purpose": "prefetch"}},
+    {"headers": {"X-Purpose": "Prefetch"}},
     {"headers": {"X-Moz": "prefetch"}},
 ]
 

@@ -7,6 +7,7 @@ lists, tuples and dicts, without asking sensitive_variables().
 import sys
 import traceback
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
@@ -20,12 +21,16 @@ from django.test import AsyncClient, Client
 import django_scs
 from django_scs import tokens
 from django_scs.backends.db import SessionStore
+from django_scs.codecs.cookie_format import new_id
+from django_scs.codecs.json import JSONCodec
+from django_scs.codecs.sealed_cookie import SealedCookie
 from django_scs.models import Session
 from django_scs.testing import age
 from tests.support import token_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.urls")]
 PACKAGE = str(Path(django_scs.__file__).parent)
+SECRET = "a secret of thirty-two characters"
 STATEMENTS = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
 
@@ -236,3 +241,20 @@ def test_token_is_text_all_the_same() -> None:
     assert isinstance(key, str)
     assert f"{key}" == "".join(key) == str(key) == "%s" % key  # noqa: UP031
     assert tokens.well_formed(key)
+
+
+def test_frames_of_a_cookie_hold_no_key(reporter: Reporter) -> None:
+    sealed_by = SealedCookie([SECRET], JSONCodec())
+    (key,) = sealed_by._keys
+    good = sealed_by.seal("sessionid", new_id(), JSONCodec().encode(datetime.now(UTC), {}))
+    attempts: list[Callable[[], Any]] = [
+        lambda: sealed_by.seal("sessionid", "no id", b""),
+        lambda: sealed_by.open("other", good),
+        lambda: sealed_by.open("sessionid", good[:-8] + "AAAAAAAA"),
+    ]
+    for attempt in attempts:
+        with pytest.raises(ValueError, match=r".") as caught:
+            attempt()
+        reporter.error(caught.value)
+    assert reporter.frames
+    assert reporter.leaks({SECRET, repr(key.master)[2:-1]}) == []

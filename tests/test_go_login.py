@@ -28,6 +28,16 @@ def test_same_user_stays_logged_in(login):
     assert values == {**login, GO_KEY: 1}
 
 
+def test_user_of_is_whom_the_next_request_will_find(login, settings):
+    assert go_login.user_of({GO_KEY: 1}) == "1"
+    assert go_login.user_of({**login, GO_KEY: 2}) == "2"
+    assert go_login.user_of({GO_KEY: True}) is None
+    assert go_login.user_of(login) is None
+    settings.SCS_AUTH_USER_ID_KEY = None
+    assert go_login.user_of(login) == "1"
+    assert go_login.user_of({}) is None
+
+
 @pytest.mark.parametrize("user_id", [True, 1.0, None, "x", [1]])
 def test_what_is_no_user_id_is_nobody(login, user_id):
     values = {**login, GO_KEY: user_id}

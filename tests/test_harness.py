@@ -22,7 +22,15 @@ from tests.machine import PURPOSES
 from tests.newest import pythons, version
 from tests.proofs.django_suites import adaptations
 from tests.proofs.packages import PACKAGES, explanations
-from tests.proofs.packages.__main__ import Comparison, unneeded
+from tests.proofs.packages.__main__ import (
+    BEGIN,
+    END,
+    Comparison,
+    documented,
+    rows_of,
+    table,
+    unneeded,
+)
 from tests.run import PASSES, ROOT, Counts, main, read_counts
 from tests.servers import SERVERS, Server, ServerError
 from tests.settings import database
@@ -56,6 +64,12 @@ def test_server_keeps_its_data_when_it_is_killed(server: Server, django_db_block
         server.kill()
         server.start()
         assert execute(server, "SELECT n FROM numbers") == 7
+
+
+@pytest.mark.vendors("mysql")
+def test_servers_keep_their_temporary_files_apart(server: Server, django_db_blocker: Any) -> None:
+    with django_db_blocker.unblock():
+        assert Path(execute(server, "SELECT @@tmpdir")) == server.folder
 
 
 @needs_a_server
@@ -202,6 +216,34 @@ def test_a_skipped_test_fails_continuous_integration(tmp_path: Path) -> None:
     assert (status, "WHICH FAILS THIS RUN" in output) == (1, True)
 
 
+NEEDS_A_PROGRAM = """
+import pytest
+from tests.servers import Redis
+@pytest.fixture(scope="session")
+def server():
+    with Redis() as running: yield running
+def test_one(server): pass
+def test_another(server): pass
+def test_that_starts_its_own():
+    with Redis(): pass
+def test_that_needs_none(): pass
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("environment", "outcome"), [({}, (0, "SKIPPED TESTS")), ({"CI": "true"}, (1, "FAILS THIS"))]
+)
+def test_a_test_whose_server_is_missing_is_skipped(
+    tmp_path: Path, environment: dict[str, str], outcome: tuple[int, str]
+) -> None:
+    status, output = run_a_test(tmp_path, NEEDS_A_PROGRAM, PATH=str(tmp_path), **environment)
+    assert "1 passed, 3 skipped" in output
+    assert "3 x Skipped: redis-server is not installed: what needs it was not tested" in output
+    assert status == outcome[0]
+    assert outcome[1] in output
+
+
 def test_run_refuses_an_unknown_database(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--db", "oracle"])
@@ -280,6 +322,18 @@ def test_packages_that_differ_are_named_unless_there_is_a_reason(
     assert both.differences["e.t"] == "absent -> passed"
     assert both.row()[2:] == ("3", "3", "2", "1", "2")
     assert unneeded([both]) == [f"{PACKAGES[0].name}: c.*"]
+
+
+def test_a_run_replaces_its_own_lines_of_the_table_alone() -> None:
+    name = f"{PACKAGES[0].name} {PACKAGES[0].version}"
+    old = [(name, "sqlite", *"11100"), (name, "mysql", *"22200"), ("gone 1.0", "sqlite", *"11100")]
+    both = compared({"a.t": "passed"}, {"a.t": "passed", "b.t": "passed"})
+    page = f"above\n{BEGIN}\n\n{table(old)}\n\n{END}\nbelow\n"
+    new = documented(page, [both])
+    assert list(rows_of(new).values()) == [(name, "sqlite", *"11201"), (name, "mysql", *"22200")]
+    assert new.startswith("above\n")
+    assert new.endswith("below\n")
+    assert documented(new, []) == new
 
 
 def test_explanations_are_about_packages_that_run() -> None:

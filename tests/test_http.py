@@ -59,14 +59,15 @@ class Server:
 
 
 @contextmanager
-def serving(url: str, log: Path) -> Iterator[Server]:
-    """Run gunicorn with the tests' views on a database."""
+def serving(url: str, log: Path, **environment: str) -> Iterator[Server]:
+    """Run gunicorn with the tests' views on a database, or by settings that the environment names."""
+    names = {"DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "tests.settings", **environment}
     command = [sys.executable, "-m", "gunicorn", "--threads=4", "--graceful-timeout=1"]
     with socket.create_server(("127.0.0.1", 0)) as listener, log.open("wb") as output:
         process = subprocess.Popen(
             [*command, f"--bind=fd://{listener.fileno()}", "tests.wsgi:application"],
             cwd=ROOT,
-            env={**os.environ, "DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "tests.settings"},
+            env={**os.environ, **names},
             pass_fds=[listener.fileno()],
             stdout=output,
             stderr=output,

@@ -6,16 +6,17 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 from django.http import HttpResponse
-from django.test import Client, RequestFactory
+from django.test import AsyncClient, Client, RequestFactory
 from django.urls import path
 
 from django_scs import conf, tokens
 from django_scs.backends.base import Outcome
 from django_scs.backends.db import SessionStore
 from django_scs.checks import settings as checks
-from django_scs.manager import SessionManager, session_class
+from django_scs.exceptions import EncodeError
+from django_scs.manager import SessionManager, close, session_class
 from django_scs.models import Session
-from tests.support import statements, stored, verbs
+from tests.support import in_event_loop, statements, stored, verbs
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
 PREFERENCES = {"COOKIE_NAME": "prefs", "LIFETIME": timedelta(days=365)}
@@ -29,6 +30,10 @@ def use(request):
         (request.session if kind == "default" else request.sessions[kind]).flush()
     for kind in request.GET.getlist("renew"):
         request.sessions[kind].cycle_key()
+    for kind in request.GET.getlist("take_away"):
+        del request.sessions[kind]
+    for kind in request.GET.getlist("replace"):
+        request.sessions[kind] = {}
     found = {kind: dict(request.sessions[kind].items()) for kind in request.GET.getlist("get")}
     if "unstorable" in request.GET:
         request.session.cycle_key()
@@ -82,6 +87,14 @@ def test_kinds_are_lazy_and_independent(client):
     assert Session.objects.count() == 0
 
 
+@pytest.mark.parametrize("how", ["take_away", "replace"])
+def test_session_of_a_kind_that_the_view_took_away_is_left_alone(client, how):
+    client.get("/?put=preferences.theme.dark")
+    response = client.get(f"/?put=preferences.theme.light&{how}=preferences")
+    assert (response.status_code, dict(response.cookies)) == (200, {})
+    assert client.get("/?get=preferences").content == b"{'preferences': {'theme': 'dark'}}"
+
+
 def test_token_of_one_kind_is_worth_nothing_as_another(client):
     client.get("/?put=preferences.theme.dark&put=default.a.1")
     client.cookies["prefs"], client.cookies["sessionid"] = (
@@ -92,9 +105,31 @@ def test_token_of_one_kind_is_worth_nothing_as_another(client):
     assert stored(client.cookies["sessionid"].value) == {}
 
 
+@pytest.mark.parametrize("hashing", tokens.HASHING)
+@pytest.mark.parametrize("codec", ["json.JSONCodec", "encrypted.EncryptedCodec"])
+def test_store_key_of_one_kind_is_no_token_of_another(client, settings, hashing, codec):
+    settings.SCS_HASH_TOKENS = hashing
+    settings.SCS_CODEC = f"django_scs.codecs.{codec}"
+    settings.SCS_SESSIONS = {"preferences": {**PREFERENCES, "CODEC": settings.SCS_CODEC}}
+    client.get("/?put=preferences.theme.dark")
+    key = session_class("preferences").store_key(client.cookies["prefs"].value)
+    assert Session.objects.get().token == key
+    assert stored(key) == {}
+    client.cookies["sessionid"] = key
+    client.get("/?put=default.a.1")
+    assert client.get("/?get=preferences").content == b"{'preferences': {'theme': 'dark'}}"
+
+
 def test_kinds_are_saved_in_async_views(client):
     client.get("/async/")
     assert client.get("/?get=preferences").content == b"{'preferences': {'theme': 'dark'}}"
+
+
+@in_event_loop
+async def test_kinds_are_saved_under_asgi():
+    response = await AsyncClient().get("/async/")
+    assert set(response.cookies) == {"prefs"}
+    assert await Session.objects.acount() == 1
 
 
 def test_renewed_token_of_another_kind_reaches_the_browser_when_the_view_fails(client):
@@ -148,8 +183,8 @@ def test_cookies_of_other_kinds_are_as_safe_as_the_first(settings):
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ([], "SCS_SESSIONS is []"),
-        ({"preferences": None}, "SCS_SESSIONS is"),
+        ([], "SCS_SESSIONS has 'list'"),
+        ({"preferences": None}, "SCS_SESSIONS has ['preferences']"),
         ({"default": PREFERENCES}, "no entry 'default'"),
         ({"preferences": {}}, "['COOKIE_NAME'] is None"),
         ({"preferences": {"COOKIE_NAME": "sessionid"}}, "another cookie"),
@@ -171,6 +206,13 @@ def test_wrong_entry_is_refused_by_name_with_the_choices(settings, value, messag
         call_command("check")
 
 
+@pytest.mark.parametrize("entries", [{"no name": {"COOKIE_KEYS": ["s3cret"]}}, [{"a": "s3cret"}]])
+def test_what_is_said_of_wrong_entries_shows_no_key(settings, entries):
+    settings.SCS_SESSIONS = entries
+    (message,) = conf.problems()
+    assert "s3cret" not in message
+
+
 def test_manager_opens_commits_and_tells():
     request = RequestFactory().get("/")
     manager, response = SessionManager("preferences"), HttpResponse()
@@ -183,9 +225,20 @@ def test_manager_opens_commits_and_tells():
     assert response.cookies["prefs"].value == outcome.token == session.session_key
 
 
+def test_of_two_sessions_that_cannot_be_saved_the_first_says_why():
+    request, opened = RequestFactory().get("/"), []
+    for kind in ("preferences", "default"):
+        manager = SessionManager(kind)
+        session = manager.open(request)
+        session[f"in {kind}"] = set()
+        opened.append((manager, session))
+    with pytest.raises(EncodeError, match="'in preferences'"):
+        close(opened, request, HttpResponse())
+
+
 def test_engine_that_is_not_ours_makes_no_manager(settings):
     settings.SESSION_ENGINE = "django.contrib.sessions.backends.cache"
-    with pytest.raises(ImproperlyConfigured, match=r"backends\.cache.*django_scs\.backends\.db"):
+    with pytest.raises(ImproperlyConfigured, match=r"^SESSION_ENGINE .*cache.*django_scs.*db"):
         SessionManager()
 
 
@@ -195,3 +248,11 @@ def test_session_class_of_the_default_kind_is_the_engines_own():
     assert issubclass(preferences, SessionStore)
     token = tokens.new()
     assert preferences.store_key(token) != token == SessionStore.store_key(token)
+
+
+@pytest.mark.parametrize("hashing", [False, "convert", True])
+def test_store_has_the_session_of_another_kind_under_one_key(settings, hashing):
+    settings.SCS_HASH_TOKENS = hashing
+    preferences, token = session_class("preferences"), tokens.new()
+    assert preferences.store_keys(token) == (preferences.store_key(token),)
+    assert preferences.store_key(token) not in SessionStore.store_keys(token)

@@ -270,8 +270,10 @@ def test_save_every_request_sends_the_cookie_of_a_known_session(known, settings)
 @either_middleware
 def test_save_every_request_makes_no_session_for_a_visitor_without_one(client, settings):
     settings.SESSION_SAVE_EVERY_REQUEST = True
+    response = client.get("/untouched/")
 
-    assert not client.get("/untouched/").cookies
+    assert not response.cookies
+    assert "Vary" not in response
     assert not Session.objects.exists()
 
 

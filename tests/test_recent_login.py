@@ -51,6 +51,10 @@ def client(django_user_model: Any) -> Client:
     return client
 
 
+def test_view_keeps_its_name() -> None:
+    assert [view.__name__ for view in (pay, apay)] == ["pay", "apay"]
+
+
 @pytest.mark.parametrize("view", ["pay", "apay"])
 def test_recent_login_is_let_in(client: Client, view: str) -> None:
     assert client.get(f"/{view}/tea/").content == b"paid for tea"

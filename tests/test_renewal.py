@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.test import AsyncClient, Client
 from django.urls import path
 
+from django_scs import tokens
 from django_scs.backends.db import SessionStore
 from django_scs.models import Session
 from django_scs.testing import age
@@ -146,6 +147,13 @@ def test_page_that_does_not_load_the_session_renews_nothing(client: Client) -> N
     assert found == []
 
 
+def test_session_that_no_request_opened_is_not_renewed(client: Client) -> None:
+    session = SessionStore(token_of(client))
+    session["color"] = "blue"
+    session.commit()
+    assert SessionStore(token_of(client))["color"] == "blue"
+
+
 def test_page_that_fails_renews_nothing(client: Client) -> None:
     before = token_of(client)
     client.get("/fail/", **NAVIGATION)
@@ -174,7 +182,9 @@ def test_renewal_that_fails_does_not_fail_the_page(
         response = client.get("/read/", **NAVIGATION)
     assert response.json() == {"color": "red"}
     assert not response.cookies
-    assert any("could not be given a new token" in line for line in caplog.messages)
+    record = next(each for each in caplog.records if each.name == "django_scs")
+    assert (record.event, record.session) == ("renewal_failed", tokens.fingerprint(before))
+    assert "read only" in str(record.exc_info)
     assert SessionStore(before)["color"] == "red"
 
 

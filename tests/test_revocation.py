@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from django_scs import tokens
+from django_scs import backoff, tokens
 from django_scs.backends.db import SessionStore
 from django_scs.exceptions import SessionBusy
 from django_scs.models import Session
@@ -52,6 +52,27 @@ def test_session_renewed_between_read_and_flush_is_found_again(
     monkeypatch.setattr(SessionStore, "flush", late)
     assert SessionStore.destroy_where(is_alices) == 1
     assert len(renewed) == 3
+    assert not Session.objects.exists()
+
+
+def test_session_renewed_while_others_are_looked_at_is_destroyed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(backoff, "LIMIT", 0.05)
+    tokens_of_alice, seen = [create(user="alice"), create(user="alice")], []
+
+    def matches(session: SessionStore) -> bool:
+        # Each look at one renews the other.
+        seen.append(session.session_key)
+        for place, token in enumerate(tokens_of_alice):
+            other = SessionStore(token)
+            if token != session.session_key and other.exists(token):
+                other.cycle_key()
+                tokens_of_alice[place] = other.token()
+        return is_alices(session)
+
+    assert SessionStore.destroy_where(matches) == 2
+    assert len(seen) <= 4
     assert not Session.objects.exists()
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from django.contrib import messages
-from django.contrib.auth import get_user_model, login, logout
+from django.contrib.auth import SESSION_KEY, get_user_model, login, logout
 from django.db import connection, transaction
 from django.http import HttpRequest, HttpResponse
 from django.test import Client
@@ -197,6 +197,23 @@ def test_what_was_put_meanwhile_is_not_replaced_by_what_is_given_back(visit, cli
     assert (found["flash"], found["color"], "mine" in found) == ("Newer", "red", False)
 
 
+@pytest.mark.parametrize("end", ["flush", "login of a session that was lost"])
+def test_nothing_is_given_back_to_a_session_that_began_after_it(visit, client, alice, end):
+    visit("put flash", "put other")
+    session = SessionStore(token_of(client))
+    assert session.take("flash", give_back=True) == "Saved!"
+    if end == "flush":
+        session.flush()
+    else:
+        SessionStore(token_of(client)).flush()
+        session.cycle_key()
+    session[SESSION_KEY] = str(alice.pk)
+    session.save()
+    session.commit(failed=True)
+
+    assert "flash" not in stored(session.session_key)
+
+
 def test_give_back_that_the_database_refuses_is_logged(visit, client, caplog):
     visit("put flash", "put other")
     session = SessionStore(token_of(client))
@@ -207,7 +224,9 @@ def test_give_back_that_the_database_refuses_is_logged(visit, client, caplog):
 
     with connection.execute_wrapper(refuse):
         session.commit(failed=True)
-    assert "could not be put back" in caplog.text
+    (record,) = [each for each in caplog.records if each.name == "django_scs"]
+    assert (record.event, record.session) == ("give_back_failed", session.fingerprint())
+    assert "the server has gone away" in caplog.text
 
 
 def test_what_take_removed_is_gone_even_if_the_view_fails(visit):

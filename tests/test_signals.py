@@ -4,6 +4,7 @@ import logging
 from collections import Counter
 
 import pytest
+from django.contrib.auth import SESSION_KEY
 from django.http import HttpRequest
 
 from django_scs import backoff, signals, tokens
@@ -68,6 +69,7 @@ def test_life_of_a_session_is_told(client, told, caplog):
     created, renewed, destroyed = (info for _, info in told)
     assert created["key"] == renewed["old_key"] == first
     assert renewed["key"] == destroyed["key"] == second
+    assert destroyed["reason"] == "flush"
     assert renewed["fingerprint"] == tokens.fingerprint(second)
     assert all(isinstance(info["request"], HttpRequest) for _, info in told)
     assert all(isinstance(info["session"], SessionStore) for _, info in told)
@@ -102,11 +104,13 @@ def test_each_load_and_each_save_is_told_and_not_logged(client, token, caplog):
     assert caplog.records == []
 
 
-def test_user_is_told(client, told, django_user_model):
+def test_user_is_told(client, told, caplog, django_user_model):
     user = django_user_model.objects.create_user("alice")
     client.get("/log_in/")
     client.get("/renew/")
     assert [info["user"] for name, info in told if name == "renewed"] == [str(user.pk)]
+    (record,) = [record for record in caplog.records if getattr(record, "event", "") == "renewed"]
+    assert record.user == str(user.pk)
 
 
 @pytest.mark.parametrize(
@@ -120,6 +124,28 @@ def test_dead_token_is_told_by_its_kind_with_the_request(client, told, token, co
     assert names(told) == [event]
     assert told[0][1]["request"].META["REMOTE_ADDR"] == "192.0.2.1"
     assert len(found) == (0 if event == "malformed" else 1)
+
+
+@pytest.mark.parametrize(("seconds", "reason"), [(90, "idle"), (10**7, "deadline")])
+def test_what_ended_an_expired_session_is_told(told, settings, seconds, reason, caplog):
+    settings.SCS_IDLE_TIMEOUT = 60
+    session = SessionStore()
+    session[SESSION_KEY] = "7"
+    session.save()
+    age(seconds, session.session_key)
+    told.clear()
+    SessionStore(session.session_key).load()
+    assert [(name, info["user"], info["reason"]) for name, info in told] == [
+        ("expired", "7", reason)
+    ]
+    assert caplog.records[-1].getMessage().endswith(f": {reason!r}")
+
+
+def test_an_expired_session_that_cannot_be_read_is_told_once(told, token):
+    age(10**7, token)
+    Session.objects.update(data=b"\x00")
+    SessionStore(token).load()
+    assert [(name, info["reason"]) for name, info in told] == [("expired", "unreadable")]
 
 
 def test_merge_drop_corruption_and_sweep_are_told(told, token, caplog):
@@ -141,7 +167,7 @@ def test_merge_drop_corruption_and_sweep_are_told(told, token, caplog):
     SessionStore(corrupt.session_key).load()
     SessionStore.clear_expired()
     assert names(told) == ["created", "corrupt", "swept"]
-    assert told[-1][1]["count"] == 0
+    assert (told[-1][1]["count"], told[-1][1]["fingerprint"]) == (0, "")
 
 
 def test_destruction_of_another_session_is_told(told, token):
@@ -151,11 +177,11 @@ def test_destruction_of_another_session_is_told(told, token):
     assert session.delete()
     assert not session.delete(token)
     key = session.session_key
-    assert [(name, info["key"]) for name, info in told] == [
-        ("destroyed", token),
-        ("created", key),
-        ("destroyed", key),
-        ("lost", key),
+    assert [(name, info["key"], info.get("reason")) for name, info in told] == [
+        ("destroyed", token, "merge"),
+        ("created", key, None),
+        ("destroyed", key, "delete"),
+        ("lost", key, None),
     ]
 
 
@@ -183,6 +209,16 @@ def test_key_with_a_newline_forges_no_line(token, caplog):
     (record,) = [each for each in caplog.records if each.event == "dropped"]
     assert "\n" not in record.getMessage()
     assert "forged" in record.getMessage()
+
+
+def test_user_with_a_newline_forges_no_line(token, caplog):
+    caplog.set_level(logging.INFO, "django_scs")
+    session = SessionStore(token)
+    session["_auth_user_id"] = "1\nERROR django_scs: forged"
+    session.flush()
+    users = [record.user for record in caplog.records]
+    assert any("forged" in (user or "") for user in users)
+    assert not any("\n" in (user or "") for user in users)
 
 
 def test_receiver_that_fails_harms_nobody(client, caplog):

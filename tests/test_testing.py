@@ -10,12 +10,16 @@ from django.contrib.auth.signals import user_logged_in
 from django.test import Client
 from freezegun import freeze_time
 
+from django_scs.backends import cookie, redis
 from django_scs.backends.db import SessionStore
+from django_scs.manager import session_class
 from django_scs.models import Session
-from django_scs.testing import age
+from django_scs.testing import age, apart_in_redis
 from example_project.snippets import signals
+from tests.redis_servers import client_of, redis_server
 from tests.support import DJANGOS, OURS, stored, token_of, with_middleware
 
+__all__ = ["redis_server"]
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.urls")]
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -131,6 +135,16 @@ def test_age_finds_hashed_tokens(client, alice, settings):
     assert not is_logged_in(client)
 
 
+def test_age_finds_sessions_of_another_kind(settings):
+    settings.SCS_SESSIONS = {"preferences": {"COOKIE_NAME": "prefs"}}
+    preferences = session_class("preferences")
+    session = preferences()
+    session.save()
+    assert age(60, session.session_key) == 0
+    assert age(timedelta(days=15), session.session_key, engine=preferences) == 1
+    assert not preferences().exists(session.session_key)
+
+
 PROJECT = """
 import pytest
 pytest_plugins = ["django_scs.pytest_plugin"]
@@ -210,3 +224,35 @@ def test_the_engine_is_ours_again_afterwards(client, settings):
     client.get("/put/")
 
     assert stored(token_of(client)) == {"color": "red"}
+
+
+def test_sessions_in_cookies_cannot_be_aged():
+    with pytest.raises(TypeError, match=r"backends\.cookie are in no store.*freeze it"):
+        age(60, engine=cookie.SessionStore)
+
+
+def test_what_another_codec_wrote_is_not_aged():
+    SessionStore.get_store().insert("w" * 43, b"\x00", 60)
+    SessionStore().save()
+    assert age(30) == 1
+
+
+def keys_in(server):
+    """Return the keys of sessions, without the tombstones, which go by themselves."""
+    with client_of(server) as client:
+        return {key for key in client.keys("*") if not key.startswith(b"dead:")}
+
+
+def test_tests_on_redis_have_keys_of_their_own(settings, redis_server):
+    settings.SCS_REDIS = {"LOCATION": redis_server.url}
+    in_use = redis.SessionStore()
+    in_use.save()
+    before = keys_in(redis_server)
+    with apart_in_redis():
+        assert list(redis.SessionStore.iterate()) == []
+        redis.SessionStore().save()
+        assert age(10**7, engine=redis.SessionStore) == 1
+        redis.SessionStore().save()
+        assert keys_in(redis_server) != before
+    assert keys_in(redis_server) == before
+    assert in_use.is_stored()

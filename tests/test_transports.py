@@ -1,6 +1,7 @@
 """How a token travels: two cookies of one name, a header for API clients, and what caches may keep."""
 
 import pytest
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory
 from django.utils.cache import get_max_age
@@ -32,7 +33,9 @@ def token():
 
 def sent(header):
     request = RequestFactory().get("/", headers={"Cookie": header})
-    return list(transports.Cookie(conf.options().cookie).read(request))
+    found = list(transports.Cookie(conf.options().cookie).read(request))
+    assert all(isinstance(each, tokens.Key) for each in found)
+    return found
 
 
 @pytest.mark.parametrize(
@@ -44,6 +47,7 @@ def sent(header):
         ("sessionid=a; other=1; sessionid=b", ["b", "a"]),
         ("sessionid=a; sessionid=a", ["a"]),
         ("xsessionid=a; sessionid=b", ["b"]),
+        ("xsessionid=a; ysessionid=b", []),
         ('sessionid="a"; sessionid=b; sessionid=c', ["c", "a", "b"]),
     ],
 )
@@ -76,11 +80,47 @@ def test_change_with_two_cookies_is_kept_and_sends_none(client, token):
     assert stored(token) == {"color": "blue"}
 
 
+def test_of_many_cookies_five_are_tried(client):
+    cookie = "; ".join(f"sessionid={tokens.new()}" for _ in range(7))
+    with statements() as found:
+        client.get("/read/", headers={"Cookie": cookie})
+    assert verbs(found) == ["SELECT"] * 5
+
+
 def test_new_session_after_two_dead_cookies_is_one(client):
     cookie = f"sessionid={tokens.new()}; sessionid={tokens.new()}"
     response = client.get("/put/?color=blue", headers={"Cookie": cookie})
     assert stored(response.cookies["sessionid"].value) == {"color": "blue"}
     assert Session.objects.count() == 1
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("path", ["/log_out/", "/destroy/", "/adestroy/"])
+def test_logout_ends_each_session_that_was_sent(client, token, path, order):
+    other = SessionStore()
+    other["color"] = "blue"
+    other.save()
+    cookie = "; ".join(f"sessionid={each}" for each in [token, other.session_key][::order])
+    client.get(path, headers={"Cookie": cookie})
+    assert client.get("/read/", headers={"Cookie": cookie}).json() == {}
+    assert not Session.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_logout_of_two_sessions_that_is_rolled_back_is_repeated(token):
+    session = SessionStore.for_request([token, tokens.new(), _another()])
+    with transaction.atomic():
+        session.flush()
+        transaction.set_rollback(True)
+    assert Session.objects.count() == 2
+    assert session.commit(failed=True).forget
+    assert not Session.objects.exists()
+
+
+def _another():
+    session = SessionStore()
+    session.create()
+    return session.session_key
 
 
 # A header
@@ -100,6 +140,14 @@ def test_header_carries_the_token_both_ways_and_no_cookie(header):
     response = client.get("/destroy/", headers={HEADER: response[HEADER]})
     assert response[HEADER] == ""
     assert not Session.objects.exists()
+
+
+@pytest.mark.parametrize(("sent", "expected"), [("a", ["a"]), ("", []), (None, [])])
+def test_header_gives_its_value(sent, expected):
+    request = RequestFactory().get("/", headers={} if sent is None else {HEADER: sent})
+    found = transports.Header(HEADER).read(request)
+    assert found == expected
+    assert all(isinstance(each, tokens.Key) for each in found)
 
 
 def test_request_with_the_header_reads_no_cookie(header, client, token):
@@ -143,6 +191,7 @@ def test_malformed_token_in_the_header_is_no_session(header, client):
         ("no-cache", {"private", "no-cache"}),
         ("private, max-age=60", {"private", "max-age=60"}),
         ("Public", {"private"}),
+        ("S-MaxAge=600, max-age=60", {"private", "max-age=60"}),
     ],
 )
 @pytest.mark.parametrize("transport", ["cookie", "header"])

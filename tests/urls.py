@@ -11,6 +11,7 @@ VIEWS = [
     views.alog_in,
     views.apage,
     views.apop_flash,
+    views.apop_flash_and_fail,
     views.aput,
     views.aput_flash,
     views.aput_while_destroyed,

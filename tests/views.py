@@ -204,6 +204,11 @@ async def apop_flash(request: HttpRequest) -> HttpResponse:
     return HttpResponse(await flash.apop(request))
 
 
+async def apop_flash_and_fail(request: HttpRequest) -> HttpResponse:
+    await flash.apop(request)
+    raise RuntimeError("the view fails")
+
+
 def page(request: HttpRequest) -> HttpResponse:
     template = engines["django"].from_string(request.GET["template"])
     return HttpResponse(template.render({}, request))

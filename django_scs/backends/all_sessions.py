@@ -36,7 +36,7 @@ class AllSessions(Expiry):
         Unreadable ones are logged and left out. Source: scs Iterate.
         """
         for record in cls._store().all():
-            plain = tokens.well_formed(record.key) and cls.store_keys(record.key)[0] == record.key
+            plain = cls.store_keys(record.key)[0] == record.key
             session = cls(record.key if plain else None)
             content = session._life.read(record)
             if content is not None:
@@ -69,23 +69,26 @@ class AllSessions(Expiry):
         deadline = max(content.deadline, other.deadline)
         # What cannot be saved in this session must not be destroyed in the other.
         self._life.encode(Content(deadline, merged), self._key() or record.key)
-        if self._life.remove(record.key):
+        if self._life.remove(record.key, "merge"):
             self._session_cache, self._deadline = merged, deadline
             self.modified = True
 
     amerge_session = in_thread(merge_session)
 
     @classmethod
-    def destroy_keys(cls, keys: Collection[str], *, dead: Collection[str] = ()) -> int:
+    def destroy_keys(
+        cls, keys: Collection[str], *, dead: Collection[str] = (), user: str | None = None
+    ) -> int:
         """Destroy the sessions under some store keys; return how many there were.
 
-        Each is told as destroyed, but for those of which the caller knows that they are ``dead``.
+        Each is told as destroyed, with the id of its user if the caller knows it, but for those of
+        which the caller knows that they are ``dead``.
         """
         store = cls._store()
         delete_many = getattr(store, "delete_many", None)
         removed: int = delete_many(keys) if delete_many else sum(map(store.delete, keys))
         for key in set(keys) - set(dead):
-            signals.tell("destroyed", cls, key)
+            signals.tell("destroyed", cls, key, user=user, reason="revoked")
         return removed
 
     @classmethod
@@ -99,13 +102,16 @@ class AllSessions(Expiry):
         count = rounds_without = 0
         again = pauses()
         while rounds_without < 2:
-            found = [session for session in cls.iterate() if matches(session)]
-            removed = sum(session.flush() for session in found)
-            if found and not removed and not next(again, False):
-                raise SessionBusy(found[0].fingerprint(), LIMIT)
+            found, removed = None, 0
+            for session in filter(matches, cls.iterate()):
+                found = session.fingerprint()
+                # At once: until all have been looked at it might get a new token.
+                removed += session.flush()
+            if found is not None and not removed and not next(again, False):
+                raise SessionBusy(found, LIMIT)
             again = pauses() if removed else again
             count += removed
-            rounds_without = 0 if found else rounds_without + 1
+            rounds_without = rounds_without + 1 if found is None else 0
         return count
 
     @classmethod

@@ -61,13 +61,14 @@ class SessionStore(AllSessions, Logins, TakeOver):
 
     def _tell(self, event: str, key: str, **info: Any) -> None:
         request = None if self._request is None else self._request()
+        values = info.pop("values", None) or vars(self).get("_session_cache", {})
         signals.tell(
             event,
             type(self),
             key,
             session=self,
             request=request,
-            user=vars(self).get("_session_cache", {}).get(SESSION_KEY),
+            user=values.get(SESSION_KEY),
             **info,
         )
 
@@ -165,19 +166,27 @@ class SessionStore(AllSessions, Logins, TakeOver):
     def _update(self) -> bool:
         saved = self._life.save(self._key() or "", self._content())
         if saved is not None:
-            self._deadline, self._session_cache = saved
+            self._hold(saved)
             self._tell("saved", self._life.last_key)
         return saved is not None
+
+    def _hold(self, content: Content) -> None:
+        self._deadline, self._session_cache = content
 
     def flush(self) -> bool:  # type: ignore[override]
         """Destroy the session: its row, its values and its token; tell whether there was a row.
 
-        Source: scs Destroy.
+        What the browser sent under the same name beside it ends too, or it would be the session of the
+        next request. Source: scs Destroy.
         """
         if self._candidates:
             # The live session may be that of another of the tokens.
             self._get_session()
-        removed = self._life.destroy(self._key())
+        own, removed = self.token(), self._life.destroy(self._key())
+        self._beside = [type(self)(token) for token in self._candidates if token != own]
+        self._candidates = ()
+        for session in self._beside:
+            session.flush()
         self._session_key = self._deadline = None
         self._session_cache = {}
         self.accessed = self.modified = True
@@ -211,7 +220,8 @@ class SessionStore(AllSessions, Logins, TakeOver):
         if renewed is None:
             self._session_key, self._deadline = None, before
         else:
-            self._session_key, (self._deadline, self._session_cache) = token, renewed
+            self._session_key = token
+            self._hold(renewed)
 
     def take(self, key: str, default: Any = None, *, give_back: bool = False) -> Any:
         """Remove a value from the store, then return it; ``default`` if it is not there.
@@ -229,7 +239,7 @@ class SessionStore(AllSessions, Logins, TakeOver):
         if not names:
             return {}
         taken, content = self._life.take(names, self._content(), give_back=give_back)
-        self._deadline, self._session_cache = content
+        self._hold(content)
         if self._life.is_provisional:
             # So that it is removed again after a rollback, whichever middleware is in use.
             self.modified = True

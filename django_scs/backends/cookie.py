@@ -21,7 +21,8 @@ from ..stores.base import Record
 from . import base, expiry
 from .base import CreateError, Outcome, UpdateError
 from .expiry import CUSTOM_EXPIRY
-from .lifecycle import Content, Lifecycle, Stored
+from .lifecycle import Content, Lifecycle, Stored, ended_by
+from .takeover import MOST_CANDIDATES
 
 __all__ = ["CreateError", "SessionStore", "UpdateError"]
 
@@ -32,16 +33,20 @@ class Jar:
     """The one cookie of a session, as a store: what is written to it is sent with the response.
 
     Implements Store. A write always succeeds, for nobody else writes to it. ``denied_in`` is the
-    alias of the cache that remembers which sessions have ended, or None.
+    alias of the cache that remembers which sessions have ended, or None; ``lifetime`` is for how many
+    seconds at least, for an older cookie of a session may be good for longer than its last.
     """
 
     keeps_expired = False
     max_ttl = _LONGEST
 
-    def __init__(self, fmt: CookieFormat, name: str, denied_in: str | None) -> None:
+    def __init__(
+        self, fmt: CookieFormat, name: str, denied_in: str | None, lifetime: float = 0
+    ) -> None:
         self._format = fmt
         self._name = name
         self._denied_in = denied_in
+        self._lifetime = lifetime
         self._record: Record | None = None
         self._sealed: str | None = None
         #: Whether the browser has yet to be sent what the jar holds.
@@ -82,10 +87,10 @@ class Jar:
         return True
 
     def replace(self, key: str, data: bytes, ttl: float, expected: bytes) -> bool:
-        return self._swap(key, key, data, ttl, expected)
+        return self._swap(key, data, ttl, expected)
 
     def touch(self, key: str, ttl: float, expected: bytes) -> bool:
-        return self._swap(key, key, expected, ttl, expected)
+        return self._swap(key, expected, ttl, expected)
 
     def rename(
         self,
@@ -96,23 +101,19 @@ class Jar:
         expected: bytes | None = None,
     ) -> bool:
         before = self.find(key)
-        if before is None:
+        if before is None or before.data != (expected or before.data):
             return False
-        swapped = self._swap(
-            key, new_key, before.data if data is None else data, ttl, expected or before.data
-        )
-        if swapped:
-            self._deny(before)
-        return swapped
+        if not self._deny(before):
+            # Another request has ended it, or given it another id.
+            self._empty()
+            return False
+        self._put(new_key, before.data if data is None else data, ttl)
+        return True
 
     def delete(self, key: str) -> bool:
         before = self.find(key)
-        self._record = self._sealed = None
-        self.written = False
-        if before is None:
-            return False
-        self._deny(before)
-        return True
+        self._empty()
+        return before is not None and self._deny(before)
 
     def delete_expired(self, limit: int) -> int:
         return 0
@@ -124,23 +125,29 @@ class Jar:
         # Whatever becomes of a transaction, the cookie is sent.
         return None
 
-    def _swap(self, key: str, new_key: str, data: bytes, ttl: float, expected: bytes) -> bool:
+    def _swap(self, key: str, data: bytes, ttl: float, expected: bytes) -> bool:
         before = self.find(key)
         if before is None or before.data != expected:
             return False
-        self._put(new_key, data, ttl)
+        self._put(key, data, ttl)
         return True
 
     def _put(self, key: str, data: bytes, ttl: float) -> None:
         self._record = Record(key, data, ttl, expiry._now().timestamp())
         self._sealed, self.written = None, True
 
-    def _deny(self, record: Record) -> None:
-        if self._denied_in is not None:
-            deadline, _ = self._format.codec.decode(record.data, record.key)
-            left = (deadline - expiry._now()).total_seconds()
-            timeout = math.ceil(min(max(left, record.ttl), _LONGEST))
-            caches[self._denied_in].set(_denied(record.key), True, max(timeout, 1))
+    def _empty(self) -> None:
+        self._record = self._sealed = None
+        self.written = False
+
+    def _deny(self, record: Record) -> bool:
+        """Remember that a session has ended; False if that is known already."""
+        if self._denied_in is None:
+            return True
+        deadline, _ = self._format.codec.decode(record.data, record.key)
+        left = (deadline - expiry._now()).total_seconds()
+        timeout = math.ceil(min(max(left, record.ttl, self._lifetime, 1), _LONGEST))
+        return bool(caches[self._denied_in].add(_denied(record.key), True, timeout))
 
 
 def _denied(key: str) -> str:
@@ -176,7 +183,7 @@ class SessionStore(base.SessionStore):
     def get_store(cls) -> Jar:
         """Return a jar without a cookie: one session has it for itself."""
         options = cls._options()
-        return Jar(cls._format(), options.cookie.name, options.cookie_denylist)
+        return Jar(cls._format(), options.cookie.name, options.cookie_denylist, options.lifetime)
 
     @classmethod
     def _format(cls) -> CookieFormat:
@@ -225,28 +232,35 @@ class SessionStore(base.SessionStore):
     def _open(self) -> None:
         """Look into the cookies that were sent, once: the first that is good and live counts."""
         sent, self._sent = self._sent, ()
-        event = "malformed"
-        for value in sent:
+        is_old = False
+        for place, value in enumerate(sent, start=1):
             try:
                 found = self._format().open(self._options().cookie.name, value)
             except CookieError as exc:
-                event = "expired" if isinstance(exc, Expired) else event
+                is_old = is_old or isinstance(exc, Expired)
                 continue
             known = cookie_format.is_id(found.id)
-            key = tokens.Key(found.id if known else cookie_format.new_id())
+            key = tokens.Key(found.id if known else cookie_format.id_of(value))
             content = Content(found.deadline or self._deadline_of(found.written_at), found.values)
             now = expiry._now()
             left = (self._end(content, found.written_at) - now).total_seconds()
-            if left <= 0 or self._jar.is_denied(key):
-                self._tell("expired" if left <= 0 else "unknown", key)
+            if left <= 0:
+                reason = ended_by(content.deadline, now.timestamp())
+                self._tell("expired", key, reason=reason, values=content.values)
+                continue
+            if self._jar.is_denied(key):
+                self._tell("unknown", key)
                 continue
             record = Record(key, found.data, left, now.timestamp())
             self._jar.receive(record, value)
             self._found = record, content, found.rewrite or not known
             self._session_key = str(key)
+            self._candidates = sent[place:][:MOST_CANDIDATES]
             return
-        if any(sent):
-            self._tell(event, "")
+        if is_old:
+            self._tell("expired", "", reason="idle")
+        elif any(sent):
+            self._tell("malformed", "")
 
     def load(self) -> dict[str, Any]:
         """Return the values of the cookie; none, and no id, if it is no good one of ours."""

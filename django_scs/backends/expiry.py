@@ -220,7 +220,7 @@ class Expiry(TypedAccess, Keyed):
             return None
         content = self._content()
         custom = content.values.get(CUSTOM_EXPIRY)
-        is_number = isinstance(custom, int | float) and bool(custom)
+        is_number = isinstance(custom, int | float)
         return math.ceil(self._ttl(content) if is_number else self._left(content.deadline))
 
     aget_expiry_age = once_loaded(get_expiry_age)  # type: ignore[arg-type]

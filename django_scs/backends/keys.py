@@ -158,7 +158,7 @@ class Keyed(SessionBase):
         if key is None:
             return False
         own = key == self._life.key
-        removed = self._life.remove(key)
+        removed = self._life.remove(key, "delete")
         if own:
             self._life.lose()
         return removed

@@ -102,6 +102,13 @@ class Host(Protocol):
         """Return how many bytes a content may take if ``size`` is more than that, else None."""
         ...
 
+    def _hold(self, content: Content) -> None:
+        """Make the session's content this one, which has what others wrote.
+
+        An operation may still fail after it: the next then compares with what others wrote.
+        """
+        ...
+
     def _tell(self, event: str, key: str, **info: Any) -> None:
         """Make an event known, with the store key of the session."""
         ...
@@ -157,8 +164,11 @@ class Lifecycle:
     def load(self, key: str) -> tuple[Record, Content] | None:
         """Read the session under ``key``; None, with an event, if there is no live and sound one."""
         record = self._store.find(key)
-        if record is None or not record.is_live:
-            self._host._tell("unknown" if record is None else "expired", key)
+        if record is None:
+            self._host._tell("unknown", key)
+            return None
+        if not record.is_live:
+            self._tell_expired(record)
             return None
         content = self.read(record)
         if content is None:
@@ -228,7 +238,7 @@ class Lifecycle:
             rebased = self._rebase(state, content)
             if rebased is None:
                 return None
-            content = rebased
+            self._host._hold(content := rebased)
             if not next(again, False):
                 raise self._busy(state.key)
         return None
@@ -259,7 +269,7 @@ class Lifecycle:
             rebased = self._rebase(state, content)
             if rebased is None:
                 return None
-            content = rebased
+            self._host._hold(content := rebased)
             if not next(again, False):
                 raise self._busy(state.key)
         return None
@@ -281,7 +291,7 @@ class Lifecycle:
             }
             done, rebased = (True, None) if not stored else self._remove(stored, base, content)
             if rebased is not None:
-                content = rebased
+                self._host._hold(content := rebased)
                 if not next(again, False):
                     raise self._busy(self.last_key)
                 continue
@@ -313,15 +323,17 @@ class Lifecycle:
             return False
         removed = key is not None and self._store.delete(key)
         self._become(Destroyed(key))
+        # What begins after it may be another user's.
+        self._taken = {}
         if key is not None and removed:
-            self._host._tell("destroyed", key)
+            self._host._tell("destroyed", key, reason="flush")
         return removed
 
-    def remove(self, key: str) -> bool:
+    def remove(self, key: str, reason: str) -> bool:
         """Remove another session, or this one without its values, from the store."""
         removed = self._store.delete(key)
         if removed:
-            self._host._tell("destroyed", key)
+            self._host._tell("destroyed", key, reason=reason)
         return removed
 
     def repeat(self) -> None:
@@ -337,11 +349,21 @@ class Lifecycle:
 
     def begin(self) -> None:
         """Let go of the session that there is: what follows is a new one."""
+        self._taken = {}
         if not isinstance(self.state, Destroyed):
             self._state = New()
             self._history.clear()
 
     # What these are made of
+
+    def _tell_expired(self, record: Record) -> None:
+        try:
+            deadline, values = self._codec.decode(record.data, record.key)
+        except DecodeError:
+            reason, values = "unreadable", {}
+        else:
+            reason = ended_by(deadline, record.now)
+        self._host._tell("expired", record.key, reason=reason, values=values)
 
     def _become(self, state: State) -> None:
         fate = self._store.fate()
@@ -436,6 +458,11 @@ class Lifecycle:
     def _busy(self, key: str) -> SessionBusy:
         self._host._tell("busy", key)
         return SessionBusy(tokens.fingerprint(key), LIMIT)
+
+
+def ended_by(deadline: datetime, now: float) -> str:
+    """Tell what ended a session that has expired: its ``deadline``, or that it was ``idle``."""
+    return "deadline" if deadline.timestamp() <= now else "idle"
 
 
 def _after_rollback(before: State, now: State) -> State:

@@ -8,7 +8,7 @@ from django.contrib.auth import SESSION_KEY
 from .. import conf, go_login
 from .expiry import AUTHENTICATED_AT, Expiry
 from .lifecycle import Content, Destroyed, Lost, Stored
-from .twins import in_thread
+from .twins import in_thread, once_loaded
 
 # In bytes: what Django, a Go application and receivers of user_logged_in put into a session.
 _ROOM_FOR_LOGIN: Final = 1024
@@ -43,6 +43,16 @@ class Logins(Expiry):
 
     # A login writes to the store.
     asetdefault = in_thread(setdefault)
+
+    def user_id(self) -> str | None:
+        """Return the id of the user who is signed in, as Django keeps it; None if nobody is.
+
+        In a session that ``iterate`` yields it is also whom a Go application has signed in.
+        """
+        values = self._get_session()
+        return go_login.user_of(values) if self._kind == conf.DEFAULT else values.get(SESSION_KEY)
+
+    auser_id = once_loaded(user_id)
 
     def _begin_login(self) -> None:
         """Give the login that is about to be put into the session a token of its own.

@@ -2,6 +2,7 @@
 
 import weakref
 from abc import abstractmethod
+from collections.abc import Sequence
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -47,6 +48,8 @@ class Ending(Expiry):
     _is_told = True
     # Whether the token came with the request. A view may put a session of another one in its place.
     _is_presented = False
+    # What the browser sent beside it, and ended with it.
+    _beside: "Sequence[Ending]" = ()
 
     def commit(self, failed: bool = False) -> Outcome:
         """Save the session where that is due, and return what the browser has to know.
@@ -57,7 +60,8 @@ class Ending(Expiry):
         event. Raises what ``save`` raises, but not for a session that was only read: its expiry stays
         as it is, with an event. Source: scs Commit.
         """
-        self._life.repeat()
+        for session in (self, *self._beside):
+            session._life.repeat()
         if isinstance(self._life.state, Destroyed) and (failed or self.is_empty()):
             return Outcome(forget=True)
         if not failed and self._is_renewal_due():
@@ -70,7 +74,7 @@ class Ending(Expiry):
             except Exception:
                 if self._is_changed():
                     raise
-                self._tell("touch_failed", self._key() or "", exc_info=True)
+                self._tell("touch_failed", self._life.last_key, exc_info=True)
         return self._outcome(failed)
 
     def is_commit_due(self) -> bool:
@@ -114,7 +118,7 @@ class Ending(Expiry):
             self._life.give_back()
         except Exception:
             # The page has failed already; a new token must reach the browser all the same.
-            self._tell("give_back_failed", self._key() or "", exc_info=True)
+            self._tell("give_back_failed", self._life.last_key, exc_info=True)
 
     def _is_save_due(self) -> bool:
         due = self.modified or self._options().save_every_request
@@ -156,7 +160,7 @@ class Ending(Expiry):
         except Exception:
             # The token is as good as before; the next request tries again.
             values[RENEWED_AT] = before
-            self._tell("renewal_failed", self._key() or "", exc_info=True)
+            self._tell("renewal_failed", self._life.last_key, exc_info=True)
 
     def _is_empty_now(self) -> bool:
         if self.session_key:
@@ -165,7 +169,6 @@ class Ending(Expiry):
         return self.is_empty()
 
     def _commit_changes(self) -> None:
-        self._get_session()
         if isinstance(self._life.state, New | Destroyed):
             self._insert()
             return

@@ -2,7 +2,6 @@
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Self
 
 from django.http import HttpRequest
@@ -12,6 +11,7 @@ from .. import signals, tokens
 from ..exceptions import EncodeError, SessionTooLarge
 from ..fields import LAST_EXPIRY
 from ..stores.moving import MovingStore
+from .expiry import _later, _now
 from .lifecycle import Content
 from .outcome import Ending
 
@@ -34,7 +34,7 @@ class TakeOver(Ending):
         Returns the names of what was left out, sorted.
         """
         session, kept = cls(token), dict(values)
-        end = min(datetime.now(UTC) + timedelta(seconds=seconds), LAST_EXPIRY)
+        end = _later(_now(), seconds)
         key = cls.store_key(token)
         while True:
             try:

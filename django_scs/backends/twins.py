@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.contrib.sessions.backends.base import SessionBase
@@ -73,14 +73,29 @@ def from_anywhere(function: Callable[[], R]) -> R:
         call.close()
 
 
+# Of Django's methods those that need no argument and write, or read anew.
+_WRITING: Final = {
+    "clear",
+    "clear_expired",
+    "create",
+    "cycle_key",
+    "delete",
+    "flush",
+    "load",
+    "save",
+}
+
+
 def hide_from_templates(cls: type[SessionBase]) -> None:
     """Let ``{{ request.session.name }}`` be a value of the session, or nothing, but no method of ours.
 
-    Also where a project's class overrides it. Django's own methods can be called as ever.
+    Also where a project's class overrides it. Of Django's own methods those can be called that write
+    nothing.
     """
     ours = [each for each in cls.__mro__ if each.__module__.startswith("django_scs.")]
     names = {name for each in ours for name in vars(each) if not hasattr(SessionBase, name)}
-    for each in cls.__mro__:
+    names |= _WRITING
+    for each in cls.__mro__[: cls.__mro__.index(SessionBase)]:
         for name in names & vars(each).keys():
             member = vars(each)[name]
             function = getattr(member, "__func__", member)

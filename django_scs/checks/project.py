@@ -11,9 +11,11 @@ from django.core import checks
 from django.db import models
 
 from .. import conf, tokens
-from ..manager import uses_our_engine
+from ..backends import cookie
+from ..manager import session_class, uses_our_engine
 
 _DJANGOS_APP: Final = "django.contrib.sessions"
+_DEVICES: Final = "django_scs.devices"
 _DJANGOS_SERIALIZER: Final = "django.contrib.sessions.serializers.JSONSerializer"
 _SESSION_KEY: Final = re.compile(r"(.*_)?session(_?(key|id|token))?", re.IGNORECASE)
 
@@ -46,13 +48,26 @@ def check_key_columns(**kwargs: Any) -> list[checks.CheckMessage]:
     return [_column_is_too_short(field, needed) for field in _key_columns(needed)]
 
 
+def check_devices(**kwargs: Any) -> list[checks.CheckMessage]:
+    """Warn of a list of devices whose sessions nothing can end."""
+    kept_in_cookies = uses_our_engine() and issubclass(session_class(), cookie.SessionStore)
+    return [_DEVICES_OF_COOKIES] if kept_in_cookies and apps.is_installed(_DEVICES) else []
+
+
 def register() -> None:
     """Register the checks with Django."""
     checks.register(check_djangos_app)
     checks.register(check_serializer)
     checks.register(check_key_columns)
+    checks.register(check_devices)
 
 
+_DEVICES_OF_COOKIES: Final = checks.Warning(
+    "'django_scs.devices' is installed, and SESSION_ENGINE keeps sessions in cookies: the devices are"
+    " listed, and ending one does not sign it out.",
+    hint="Keep logins in a database or in Redis, or take 'django_scs.devices' out of INSTALLED_APPS.",
+    id="django_scs.W013",
+)
 _DJANGOS_TABLE_IS_EMPTY: Final = checks.Warning(
     "'django.contrib.sessions' is installed beside 'django_scs', and its table stays empty: code that"
     ' imports Session from django.contrib.sessions.models, such as a "sign out everywhere", finds no'

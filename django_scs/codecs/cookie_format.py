@@ -1,7 +1,9 @@
 """What the format of a session in a cookie promises, and how one is chosen by SCS_COOKIE_FORMAT."""
 
+import hashlib
 import re
 import secrets
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -97,6 +99,13 @@ def load(name: object, read: ReadSetting, codec: Codec) -> CookieFormat:
 def new_id() -> str:
     """Return the id of a new session: 128 random bits as 22 characters of base64url."""
     return secrets.token_urlsafe(16)
+
+
+def id_of(cookie: str) -> str:
+    """Return the id of a session whose cookie has none: the same each time that cookie is sent."""
+    # The bytes, for a text may have several spellings.
+    digest = hashlib.sha256(urlsafe_b64decode(cookie)).digest()
+    return urlsafe_b64encode(digest[:16]).rstrip(b"=").decode("ascii")
 
 
 def is_id(text: str) -> bool:

@@ -70,8 +70,10 @@ class JSONCodec:
 def _is_plain(container: Any, levels: int) -> bool:
     """Tell whether all that a dict, list or tuple holds is what JSON has, at so many levels at most."""
     if type(container) is dict:
-        if len(container) == 1 and str(next(iter(container))).startswith("$"):
-            return False
+        if len(container) == 1:
+            (key,) = container
+            if type(key) is not str or key.startswith("$"):
+                return False
         # Two loops that are nearly alike: for speed, this runs at each save.
         for key, item in container.items():
             kind = type(item)

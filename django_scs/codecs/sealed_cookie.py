@@ -20,7 +20,6 @@ import time
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import NamedTuple
 
 from ..exceptions import DecodeError
 from .base import Codec, ReadSetting
@@ -37,14 +36,19 @@ _ID_SIZE = 16
 _TIME_SIZE = 8
 _TAG_SIZE = 16
 _HASH = "sha512"
-_DERIVED = ((b"key id", 4), (b"master", 64))
 # The last characters whose unused bits are zero, by how many characters there are past fours.
 _LAST = {0: "", 2: "AQgw", 3: "AEIMQUYcgkosw048"}
 
 
-class _Key(NamedTuple):
-    id: bytes
-    master: bytes
+class _Key:
+    """A master key and its id. No report of an error shows them, as it would those of a tuple."""
+
+    __slots__ = ("id", "master")
+
+    def __init__(self, secret: str | bytes) -> None:
+        extracted = extract(secret, _HASH)
+        self.id = _expand(extracted, _LABEL + b"key id", 4)
+        self.master = _expand(extracted, _LABEL + b"master", 64)
 
 
 class SealedCookie:
@@ -59,10 +63,7 @@ class SealedCookie:
     ) -> None:
         if not keys or not all(keys):
             raise ValueError("There must be one key at least, and none may be empty.")
-        self._keys = [
-            _Key(*(_expand(extract(key, _HASH), _LABEL + what, size) for what, size in _DERIVED))
-            for key in keys
-        ]
+        self._keys = [_Key(key) for key in keys]
         self.codec = codec
         self._clock = clock
 

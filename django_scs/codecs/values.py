@@ -1,7 +1,10 @@
 """What all codecs do alike with values: lazy ones, their nesting, advice for those they refuse."""
 
-from datetime import datetime
+from contextlib import suppress
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from django.utils.datastructures import MultiValueDict
 from django.utils.functional import LazyObject, Promise
@@ -60,7 +63,9 @@ def key_text(key: Any) -> str | None:
     if key is None or isinstance(key, bool):
         return _CONSTANTS[key]
     if isinstance(key, int):
-        return int.__repr__(key)
+        # Python writes so many digits, and no more.
+        with suppress(ValueError):
+            return int.__repr__(key)
     if isinstance(key, float):
         text = float.__repr__(key)
         return _CONSTANTS.get(text, text)
@@ -81,4 +86,7 @@ _ADVICE: tuple[tuple[Any, str], ...] = (
     (datetime, "store an aware one, such as django.utils.timezone.make_aware(value)"),
     ((set, frozenset), "store a list, such as sorted(value)"),
     ((bytearray, memoryview), "store bytes(value)"),
+    ((Decimal, UUID), "store str(value)"),
+    ((date, time), "store value.isoformat()"),
+    (timedelta, "store value.total_seconds()"),
 )

@@ -27,6 +27,8 @@ from . import clients, insertion, rows
 from .models import Device
 from .signals import signed_in
 
+#: In seconds: for how long somebody may have been signed in if nobody knows since when.
+_ALWAYS: Final = 10 * 365 * 24 * 3600.0
 #: Under which key a session names its device.
 MARKER: Final = "_scs_device"
 
@@ -122,26 +124,33 @@ def _on_saved(
         Device.objects.filter(pk=owner.device_id, revoked_at=None).delete()
         del _owners[session]
     if sign_in is not None and sign_in.is_due and user is not None:
-        _insert(session, sign_in, key, user)
+        try:
+            if _insert(session, sign_in.device, key, user, time.monotonic() - session._opened):
+                _sign_in(session, sign_in, user)
+        except Exception:
+            # A session that is not listed could not be revoked.
+            session_class().destroy_keys([key], user=user)
+            raise
 
 
-def _insert(session: Any, sign_in: _SignIn, key: str, user: str) -> None:
-    device = sign_in.device
+def _insert(session: Any, device: Device, key: str, user: str, seconds: float) -> bool:
+    """Write the row of a session whose user signed in at most ``seconds`` ago.
+
+    False, and the session is destroyed, if all sessions of its user were ended since.
+    """
     device.key, device.fingerprint = key, tokens.fingerprint(key)
     device.ends = session.deadline()
-    try:
-        written = insertion.insert(device, time.monotonic() - session._opened)
-    except Exception:
-        # A session that is not listed could not be revoked.
-        session_class().destroy_keys([key])
-        raise
-    if not written:
-        # All sessions of the user were ended since this request began.
-        session_class().destroy_keys([key])
-        return
+    if not insertion.insert(device, seconds):
+        session_class().destroy_keys([key], user=user)
+        return False
+    return True
+
+
+def _sign_in(session: Any, sign_in: _SignIn, user: str) -> None:
+    """Take note that the row is written, and say so."""
     sign_in.written, sign_in.fate = True, session._store().fate()
-    _owners[session] = _Owner(device.pk, user)
-    signed_in.send_robust(Device, device=device, request=sign_in.request)
+    _owners[session] = _Owner(sign_in.device.pk, user)
+    signed_in.send_robust(Device, device=sign_in.device, request=sign_in.request)
 
 
 def _new_device(session: Any, user_id: Any, request: HttpRequest | None) -> Device:
@@ -213,14 +222,32 @@ def _find(
 
 
 def _make(session: Any, key: str, user: str, request: HttpRequest | None) -> uuid.UUID | None:
-    """Make the row of a session that another application opened; None if there is no such user."""
+    """Make the row of a session that has none; None if there is no such user.
+
+    Another application opened it, or it is older than the rows. Where all sessions of the user were
+    ended since the sign-in, it ends here.
+    """
     model = get_user_model()
     if not model._base_manager.filter(pk=user).exists():
         return None
-    device = _new_device(session, model._meta.pk.to_python(user), request)
-    _insert(session, _SignIn(device, request), key, user)
-    session[MARKER] = _mark(device.pk, key, user)
-    return device.pk
+    user_id = model._meta.pk.to_python(user)
+    device = _new_device(session, user_id, request)
+    if not _insert(session, device, key, user, _seconds_since_login(session)):
+        session.flush()
+        return None
+    # Another request of the same page may have been first.
+    found = Device.objects.select_for_update().filter(key=key, user=user_id, revoked_at=None)
+    device_id = found.values_list("pk", flat=True).first()
+    if device_id is not None:
+        session[MARKER] = _mark(device_id, key, user)
+    if device_id == device.pk:
+        _sign_in(session, _SignIn(device, request), user)
+    return device_id
+
+
+def _seconds_since_login(session: Any) -> float:
+    begun = session.authenticated_at()
+    return _ALWAYS if begun is None else (session._store_now() - begun).total_seconds()
 
 
 def _candidates(named: uuid.UUID | None, key: str) -> list[Device]:
@@ -272,9 +299,13 @@ def _is_revoked(device_id: uuid.UUID) -> bool:
 def _on_destroyed(sender: Any, session: Any, key: str, **kwargs: Any) -> None:
     if session is None or not _is_ours(sender):
         return
+    mine = Device.objects.filter(revoked_at=None)
+    if key != session._life.last_key:
+        # It has removed another session, by ``merge_session`` or ``delete``, and goes on itself.
+        mine.filter(key=key).delete()
+        return
     _sign_ins.pop(session, None)
     owner = _owners.get(session)
-    mine = Device.objects.filter(revoked_at=None)
     if owner is not None:
         mine.filter(pk=owner.device_id).delete()
     elif "_session_cache" not in vars(session):

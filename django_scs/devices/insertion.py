@@ -13,7 +13,13 @@ from .models import Device, Revocation
 _INSERT: Final = (
     "INSERT INTO {devices} ({columns}) SELECT {values} FROM (SELECT 1) AS one"
     " WHERE NOT EXISTS (SELECT 1 FROM {revocations} WHERE {user} = %s AND {at} > {then})"
+    " {or_update}"
 )
+# An error would name the key, which may be a token.
+_OR_SEE: Final = {
+    True: "ON DUPLICATE KEY UPDATE last_seen = VALUES(last_seen)",
+    False: "ON CONFLICT ({key}) DO UPDATE SET last_seen = excluded.last_seen",
+}
 
 _NOTE: Final = "INSERT INTO {revocations} ({user}, {at}) VALUES (%s, {now}) {or_update}"
 _OR_UPDATE: Final = {
@@ -24,6 +30,8 @@ _OR_UPDATE: Final = {
 
 def insert(device: Device, seconds: float) -> bool:
     """Write a new row; False if all sessions of its user were ended within the last ``seconds``.
+
+    Where another request has written one under the same key, that stays, and is seen now.
 
     A revocation is written down before its last look for rows, and this looks for a revocation
     while it writes the row: one of the two sees the other.
@@ -40,6 +48,7 @@ def insert(device: Device, seconds: float) -> bool:
         user=quote("user_id"),
         at=quote("at"),
         then=then,
+        or_update=_OR_SEE[connection.vendor == "mysql"].format(key=quote("key")),
     )
     values = [field.get_db_prep_save(field.pre_save(device, True), connection) for field in fields]
     user = values[[field.name for field in fields].index("user")]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from django.contrib.auth import SESSION_KEY, get_user_model
+from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.auth.signals import user_logged_in
 from django.core.exceptions import PermissionDenied
@@ -63,7 +63,7 @@ def _after_save(instance: Any, **kwargs: Any) -> None:
     elif changed - {"is_active"}:
         kept = follow.session_of_this_request()
         user_id = instance._meta.pk.value_to_string(instance)
-        if kept is not None and kept.get(SESSION_KEY) != user_id:
+        if kept is not None and kept.user_id() != user_id:
             kept = None
         _when_committed(instance, partial(revocation.revoke_others, instance, kept))
 

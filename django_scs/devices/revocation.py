@@ -6,7 +6,6 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 
-from django.contrib.auth import SESSION_KEY
 from django.db import connections, router
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -72,7 +71,8 @@ def _end(batch: list[Device]) -> int:
     keys = [row.key for row in batch]
     # Where the rows were not joined with their sessions, nobody knows which are dead.
     dead = [row.key for row in batch if vars(row).get("expiry", ...) is None]
-    ended = session_class().destroy_keys(keys, dead=dead)
+    user = Device._meta.get_field("user").value_to_string(batch[0])
+    ended = session_class().destroy_keys(keys, dead=dead, user=user)
     now = timezone.now()
     Device.objects.filter(key__in=keys, revoked_at=None).update(
         # Until then a session that another application has renewed can name the row.
@@ -83,7 +83,7 @@ def _end(batch: list[Device]) -> int:
 
 
 def _unmarked(rows: "QuerySet[Device]") -> list[Device]:
-    rows = rows.filter(revoked_at=None).only("key", "fingerprint")
+    rows = rows.filter(revoked_at=None).only("key", "fingerprint", "user_id")
     joined = with_expiry(rows)
     rows = rows if joined is None else joined
     if connections[router.db_for_write(Device)].in_atomic_block:
@@ -95,12 +95,10 @@ def _unmarked(rows: "QuerySet[Device]") -> list[Device]:
 def _scan(user: Any, kept: Any) -> int:
     """Destroy the sessions of a user that have no row, or one that is marked."""
     user_id = user._meta.pk.value_to_string(user)
-    ended = 0
-    for session in session_class().iterate():
-        theirs = session.get(SESSION_KEY) == user_id
-        if theirs and (kept is None or session.fingerprint() != kept.fingerprint()):
-            ended += session.flush()
-    return ended
+    spared = "" if kept is None else kept.fingerprint()
+    return session_class().destroy_where(
+        lambda session: session.user_id() == user_id and session.fingerprint() != spared
+    )
 
 
 def _key_of(session: Any) -> str:

@@ -131,8 +131,10 @@ class FromEngine:
             return self._insert(session_class, token, old)
 
         def insert_and_mark() -> list[str] | None:
-            # Without transactions, so that a process which is killed between the two loses nothing. A
-            # store without them refuses a token that was destroyed.
+            # Without transactions: who finds the mark must find the session, also after a process was
+            # killed between the two. A store without them refuses a token that was destroyed.
+            if keys.is_marked(session_class, key):
+                return None
             dropped = self._insert(session_class, token, old)
             if dropped is not None and not keys.mark(session_class, key, lasts):
                 # The old session has ended meanwhile.
@@ -140,7 +142,7 @@ class FromEngine:
                 return None
             return dropped
 
-        if keys.alias(session_class) is None and self.source.forgets:
+        if keys.alias(session_class) is None:
             dropped = insert_and_mark()
         else:
             dropped = keys.atomically(session_class, mark_and_insert)

@@ -46,7 +46,8 @@ def mark(session_class: type[SessionStore], key: str, seconds: float) -> bool:
 
 def is_marked(session_class: type[SessionStore], key: str) -> bool:
     """Tell whether an old session was moved, or has ended, which only a mark can show."""
-    return session_class().exists(_mark_token(key))
+    record = session_class.get_store().find(session_class.store_keys(_mark_token(key))[0])
+    return record is not None and record.is_live
 
 
 def alias(session_class: Any) -> str | None:
@@ -63,5 +64,9 @@ def atomically(session_class: type[SessionStore], work: Callable[[], T]) -> T:
 
 
 def _mark_token(key: str) -> str:
-    """Return the token of the mark. It does not depend on SECRET_KEY, which may change meanwhile."""
-    return tokens.Key(tokens.encode(hashlib.sha256(f"{_SALT} mark {key}".encode()).digest()))
+    """Return what stands for the token of the mark. It does not depend on SECRET_KEY, which may change.
+
+    Who has the old key can compute it, and must not be able to end the mark as a session.
+    """
+    digest = hashlib.sha256(f"{_SALT} mark {key}".encode()).digest()
+    return tokens.no_token(tokens.encode(digest))

@@ -58,7 +58,7 @@ class MovingStore:
 
     @property
     def keeps_expired(self) -> bool:
-        return self._home.keeps_expired
+        return self._old.keeps_expired or self._new.keeps_expired
 
     @property
     def max_data(self) -> int | None:

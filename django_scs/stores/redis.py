@@ -18,7 +18,7 @@ from ..exceptions import SessionBusy
 from ..tokens import Key, fingerprint
 from . import scripts
 from .base import Record
-from .redis_wire import Client, Name, Wire, redis
+from .redis_wire import Client, Name, Pool, Wire, redis
 
 PREFIX: Final = "scs:session:"
 _PAGE: Final = 500
@@ -63,7 +63,7 @@ class RedisStore:
         """Return None: there is no limit of ours."""
 
     def find(self, key: str) -> Record | None:
-        key = Key(key)
+        key = key if type(key) is Key else Key(key)
         names = self._names(key)
         seen = self._wire.look(*names)
         if seen is None:
@@ -123,8 +123,7 @@ class RedisStore:
     def all(self) -> Iterator[Record]:
         """Yield every live session, page by page. One may come twice while Redis resizes its tables."""
         for node in self.servers():
-            for keys in self._pages(node):
-                yield from self._read(node, keys)
+            yield from self._pages(node)
 
     def fate(self) -> None:
         """Return None: each operation is final when it returns."""
@@ -176,29 +175,24 @@ class RedisStore:
     def _key(self, name: bytes) -> Key:
         return Key(name[len(self._prefix) :].decode(errors="replace"))
 
-    def _pages(self, node: redis.Redis) -> Iterator[list[str]]:
-        """Yield the keys of the sessions on one server, some hundred at a time."""
+    def _pages(self, node: redis.Redis) -> Iterator[Record]:
+        """Yield the sessions on one server. Names and data of a page are of one moment.
+
+        Read in two trips, a session that is renewed between them would be in neither.
+        """
         pattern = _GLOB.sub(rb"\\\g<0>", self._prefix) + b"*"
+        head, tail = self._tombstone.split(b"%b")
         cursor = b"0"
         while True:
-            scan = (b"SCAN", cursor, b"MATCH", pattern, b"COUNT", _PAGE)
-            (answer,) = self._wire.ask(node, [scan])
+            page = (scripts.PAGE.text, 0, cursor, pattern, _PAGE, head, tail)
+            (answer,) = self._wire.ask(node, [(b"EVAL", *page)])
             if isinstance(answer, Exception):
                 raise answer
-            cursor, names = answer
-            yield [self._key(name) for name in set(names)]
+            cursor, found = answer
+            for name, *record in found:
+                yield _existing(self._key(name), record)
             if cursor == b"0":
                 return
-
-    def _read(self, node: redis.Redis, keys: Sequence[str]) -> Iterator[Record]:
-        """Yield the sessions of some keys, read in one trip."""
-        head = (b"EVALSHA", scripts.FIND.digest, 2)
-        answers = self._wire.ask(node, [(*head, *self._names(key), 0) for key in keys])
-        for key, answer in zip(keys, answers, strict=True):
-            # An error says that the server does not know the script yet, or that the slot has moved.
-            record = self.find(key) if isinstance(answer, Exception) else _record(key, answer)
-            if record is not None:
-                yield record
 
 
 def from_settings(read: Callable[[str, Any], Any]) -> RedisStore:
@@ -253,7 +247,7 @@ def _connected(given: Any) -> Client:
         for name in ("pool_class", "parser_class"):
             if isinstance(options.get(name), str):
                 options[name] = import_string(options[name])
-        make = options.pop("pool_class", redis.ConnectionPool)
+        make = options.pop("pool_class", Pool)
         pool = make.from_url(servers[0], **options)
         # An option that does not exist is not refused before this.
         pool.connection_class(**pool.connection_kwargs)
@@ -266,8 +260,10 @@ def _connected(given: Any) -> Client:
 
 
 def _record(key: str, found: Sequence[Any] | None) -> Record | None:
-    if found is None:
-        return None
+    return None if found is None else _existing(key, found)
+
+
+def _existing(key: str, found: Sequence[Any]) -> Record:
     data, milliseconds, seconds, microseconds = found
     return Record(key, data, milliseconds / 1000, int(seconds) + int(microseconds) / 1e6)
 

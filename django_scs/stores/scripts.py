@@ -27,12 +27,15 @@ class Script:
     when_full: bool = True
     #: Whether replicas have something to confirm.
     writes: bool = True
+    #: Whether it reads names of several slots of a Cluster, all on the server that runs it.
+    over_slots: bool = False
 
     @cached_property
     def text(self) -> bytes:
         """What the server is sent when it does not know the script."""
-        flags = " flags=allow-oom" if self.when_full else ""
-        return f"#!lua{flags}\n{self.body}".encode()
+        flags = {"allow-oom": self.when_full, "allow-cross-slot-keys": self.over_slots}
+        chosen = ",".join(name for name, holds in flags.items() if holds)
+        return f"#!lua{chosen and f' flags={chosen}'}\n{self.body}".encode()
 
     @cached_property
     def digest(self) -> bytes:
@@ -78,6 +81,26 @@ local now = redis.call('TIME')
 return {redis.call('GET', KEYS[1]), left, now[1], now[2]}
 """,
     writes=False,
+)
+
+#: Cursor, pattern and size of a page of names, and what stands before and after one in that of its
+#: tombstone. Gives the next cursor, and of each live session its name and what FIND gives.
+PAGE: Final = Script(
+    """
+local page = redis.call('SCAN', ARGV[1], 'MATCH', ARGV[2], 'COUNT', ARGV[3], 'TYPE', 'string')
+local now = redis.call('TIME')
+local found, seen = {}, {}
+for _, name in ipairs(page[2]) do
+    local left = redis.call('PTTL', name)
+    if left >= 0 and not seen[name] and redis.call('EXISTS', ARGV[4] .. name .. ARGV[5]) == 0 then
+        seen[name] = true
+        found[#found + 1] = {name, redis.call('GET', name), left, now[1], now[2]}
+    end
+end
+return {page[1], found}
+""",
+    writes=False,
+    over_slots=True,
 )
 
 #: Data, and PX with milliseconds or PXAT with a moment.

@@ -26,7 +26,7 @@ from django.db.models.signals import post_delete, pre_delete
 from ..backoff import paced, pauses
 from ..fields import MYSQL_LAST
 from ..tokens import Key
-from . import tombstones
+from . import cursors, tombstones
 from .base import Record
 from .dialects import DIALECTS, KEYS, Dialect, compose
 
@@ -419,7 +419,7 @@ def _execute(
     connection: BaseDatabaseWrapper, sql: str, params: Sequence[Any], answer: Callable[[Any], T]
 ) -> T:
     def execute() -> T:
-        with connection.cursor() as cursor:
+        with cursors.Lent(connection) as cursor:
             cursor.execute(sql, params)
             return answer(cursor)
 

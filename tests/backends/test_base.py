@@ -83,6 +83,14 @@ def test_session_of_just_the_limit_is_sent(
         session.create()
 
 
+def test_least_limit_leaves_a_visitor_three_quarters(session: SessionStore, settings: Any) -> None:
+    settings.SCS_MAX_BYTES = 2048
+    session["a"] = "x" * 2048
+    with pytest.raises(SessionTooLarge) as refusal:
+        session.save()
+    assert refusal.value.limit == 1536
+
+
 def test_new_session_asks_nobody_whether_its_token_is_free(
     session: SessionStore, store: FullStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,6 +109,17 @@ def test_record_goes_to_the_store_as_the_contract_says(
     key, data, ttl = store.sent[0]
     assert (type(key), type(data)) == (tokens.Key, bytes)
     assert 3590 < ttl <= 3600
+
+
+def test_session_without_a_token_is_not_looked_for(session: SessionStore) -> None:
+    # The store has no find_latest and no delete.
+    assert not session.is_stored()
+    assert not session.delete()
+
+
+def test_class_without_a_store_says_what_it_lacks() -> None:
+    with pytest.raises(NotImplementedError, match="get_store"):
+        SessionStore.get_store()
 
 
 def test_repr_shows_no_token(session: SessionStore) -> None:

@@ -14,6 +14,7 @@ from django.test import Client, override_settings
 
 from django_scs import conf
 from django_scs.backends import expiry
+from django_scs.backends.base import Outcome
 from django_scs.backends.cookie import SessionStore
 from django_scs.codecs.cookie_format import CookieFormat, is_id
 from django_scs.codecs.gorilla import NO_DEADLINE, GoKey, GorillaCookie
@@ -111,6 +112,11 @@ def test_session_key_is_an_id(client: Client) -> None:
     client.get("/put/?color=blue")
     assert opened(client).session_key == key
     assert opened(client).token() == token_of(client)
+
+
+def test_session_key_is_its_own_also_where_tokens_are_hashed() -> None:
+    with override_settings(SCS_HASH_TOKENS=True):
+        assert SessionStore.store_keys("a") == ("a",)
 
 
 def test_a_saved_session_can_be_opened_by_its_token() -> None:
@@ -344,17 +350,56 @@ def test_the_cookie_before_a_renewal_is_denied(client: Client) -> None:
     assert client.get("/read/").json() == {}
 
 
-def test_denial_lasts_until_the_deadline(denylist: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("hours", [None, 1, 20])
+def test_denial_lasts_until_the_last_cookie_has_ended(
+    denylist: Any, monkeypatch: pytest.MonkeyPatch, hours: int | None
+) -> None:
     found = []
-    monkeypatch.setattr(type(denylist), "set", lambda self, *args: found.append(args))
+    monkeypatch.setattr(type(denylist), "add", lambda self, *args: found.append(args))
     with override_settings(SCS_LIFETIME=10 * HOUR, SCS_IDLE_TIMEOUT=HOUR):
         session = SessionStore()
         session.create()
         key = session.session_key
+        if hours:
+            # An older cookie keeps the deadline that it has.
+            session.set_deadline(expiry._now() + hours * HOUR)
+            session.save()
         session.flush()
     ((name, _, timeout),) = found
     assert key in name
-    assert timeout == 36_000
+    assert timeout == max(hours or 0, 10) * 3600
+
+
+@pytest.mark.usefixtures("denylist")
+def test_a_session_that_was_ended_gets_no_new_id(client: Client) -> None:
+    client.get("/put/")
+    slow = opened(client)
+    assert slow["color"] == "red"
+    client.get("/log_out/")
+    slow.cycle_key()
+    slow["color"] = "blue"
+    assert slow.commit() == Outcome()
+    assert slow.token() == ""
+
+
+@pytest.mark.usefixtures("denylist")
+def test_of_two_renewals_one_succeeds(client: Client) -> None:
+    client.get("/put/")
+    sessions = [opened(client), opened(client)]
+    assert [session["color"] for session in sessions] == ["red", "red"]
+    for session in sessions:
+        session.cycle_key()
+    assert [bool(session.commit().token) for session in sessions] == [True, False]
+    assert not opened(client).flush()
+
+
+@pytest.mark.usefixtures("denylist")
+def test_logout_ends_each_cookie_that_was_sent(client: Client) -> None:
+    other = Client()
+    cookies = [other.get("/put/").cookies[NAME].value for other in (Client(), Client(), other)]
+    header = {"Cookie": "; ".join(f"{NAME}={cookie}" for cookie in cookies)}
+    client.get("/log_out/", headers=header)
+    assert client.get("/read/", headers=header).json() == {}
 
 
 # Keys, and cookies of Go
@@ -371,6 +416,20 @@ def test_a_cookie_of_an_old_key_is_rewritten(
     assert opened(client).session_key == before
     use_format(make(name, clock, OLD_KEY))
     assert client.get("/read/").json() == {"color": "red"}
+
+
+@pytest.mark.usefixtures("denylist")
+@pytest.mark.parametrize("name", ["gorilla"], indirect=True)
+def test_logout_holds_for_the_cookie_that_go_began_with(client: Client, clock: Clock) -> None:
+    fmt = GorillaCookie([(KEY, KEY)], clock=clock.seconds)
+    payload = fmt.codec.encode(NO_DEADLINE, {"color": "red"})
+    by_go = SecureCookie(KEY, KEY, clock=clock.seconds).encode(NAME, payload)
+    client.cookies[NAME] = by_go
+    assert client.get("/read/").json() == {"color": "red"}
+    assert token_of(client) != by_go
+    client.get("/log_out/")
+    client.cookies[NAME] = by_go
+    assert client.get("/read/").json() == {}
 
 
 @pytest.mark.parametrize("name", ["gorilla"], indirect=True)

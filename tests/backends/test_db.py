@@ -13,12 +13,12 @@ from django.db import DatabaseError, connection, models, transaction
 from django.utils import timezone
 from pytest_django import DjangoDbBlocker
 
-from django_scs import tokens
+from django_scs import backoff, tokens
 from django_scs.backends.db import SessionStore
-from django_scs.exceptions import SessionTooLarge
+from django_scs.exceptions import SessionBusy, SessionTooLarge
 from django_scs.models import AbstractSession, Session
 from tests.contracts.session import SessionContract
-from tests.contracts.tools import Asynchronous, in_parallel, past
+from tests.contracts.tools import Asynchronous, FaultyStore, in_parallel, past
 from tests.database import in_autocommit
 from tests.support import statements, use_repeatable_read, verbs
 
@@ -40,6 +40,23 @@ class TestEncryptedDatabaseSession(TestDatabaseSession):
     @pytest.fixture(autouse=True)
     def encrypt(self, settings: Any) -> None:
         settings.SCS_CODEC = "django_scs.codecs.encrypted.EncryptedCodec"
+
+    def test_renewal_that_fails_after_a_merge_can_be_done_again(
+        self, session: Any, saved: Any, faulty: FaultyStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        token = saved(log=["first"])
+        mine, other = session(token), session(token)
+        mine.put("log", ["first", "mine"])
+        other.put("log", ["first", "theirs"])
+        other.save()
+        monkeypatch.setattr(backoff, "LIMIT", 0.2)
+        faulty.replaced["rename"] = lambda *args: False
+        with pytest.raises(SessionBusy):
+            mine.cycle_key()
+        del faulty.replaced["rename"]
+        mine.cycle_key()
+        mine.save()
+        assert session(mine.session_key).get("log") == ["first", "theirs", "mine"]
 
 
 class TestSignedDatabaseSession(TestDatabaseSession):

@@ -5,7 +5,7 @@ On a store in memory that can do what a rollback, a lost reply, and other reques
 
 import math
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -660,6 +660,24 @@ def test_wrong_clock_of_one_server_ends_no_session_and_prolongs_none(
         assert engine(token).load() == {}
 
 
+@pytest.mark.parametrize("skew", [-3600, 0, 3600])
+def test_cookie_of_set_expiry_ends_by_no_clock_of_the_server(
+    engine: type[SessionStore], store: MemoryStore, monkeypatch: pytest.MonkeyPatch, skew: float
+) -> None:
+    monkeypatch.setattr("django_scs.backends.expiry._clock", lambda: store.now + skew)
+    session = engine.for_request([saved(engine)])
+    session.set_expiry(300)
+    assert session.commit().max_age == 300
+
+
+def test_cookie_outlives_the_session_by_less_than_a_second(
+    engine: type[SessionStore], store: MemoryStore
+) -> None:
+    session = loaded(engine)
+    session.set_deadline(datetime.fromtimestamp(store.now + 300.25, UTC))
+    assert session.commit().max_age == 301
+
+
 @pytest.mark.parametrize("skew", [-3600, 3600])
 def test_wrong_clock_without_an_idle_timeout_shortens_nothing(
     engine: type[SessionStore],
@@ -805,7 +823,9 @@ def test_touch_that_fails_does_not_fail_a_page_that_only_reads(
     monkeypatch.setattr(store, "touch", fail)
     assert session.get("a") == 1
     assert session.commit() == Outcome()
-    assert [record.event for record in caplog.records] == ["touch_failed"]
+    (record,) = caplog.records
+    assert (record.event, record.session) == ("touch_failed", session.fingerprint())
+    assert "read-only" in caplog.text
 
 
 def test_busy_session_says_so_with_its_data(

@@ -6,8 +6,11 @@ from typing import Any
 import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
+from django.db import connection
 from django.http import HttpRequest
+from django.template import engines
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from django_scs import flash
 from django_scs.backends.db import SessionStore
@@ -153,6 +156,23 @@ def test_login_at_go_that_kept_the_token_gets_another(
     assert token_of(client) == after
 
 
+def test_logout_at_go_leaves_nothing_of_the_login_and_keeps_the_token(
+    go_key: None, alice: User
+) -> None:
+    client = Client()
+    client.get("/log_in/")
+    token = token_of(client)
+    session = SessionStore(token)
+    del session["signed_in_at"]
+    # As Go does it, in the table.
+    session._get_session().pop(KEY)
+    session.modified = True
+    session.save()
+    assert client.get("/read/").wsgi_request.user.is_anonymous
+    assert token_of(client) == token
+    assert stored(token) == {}
+
+
 def test_login_at_go_is_seen_by_parallel_requests(go_key: None, go_login: Any, alice: User) -> None:
     token = go_login(alice.pk)
     first, second = SessionStore(token), SessionStore(token)
@@ -204,6 +224,7 @@ def test_time_of_a_login_at_go_is_that_of_its_renewal(
     moment = session.authenticated_at()
     assert moment is not None
     assert abs(moment - now() + 3 * HOUR) < A_MOMENT
+    assert abs(session.deadline() - now() - 7 * HOUR) < A_MOMENT
 
 
 @pytest.mark.django_db(transaction=True)
@@ -220,6 +241,28 @@ def test_login_at_go_with_ten_requests_at_once(go_key: None, go_login: Any, alic
 
 
 # What templates see
+
+
+@pytest.mark.parametrize("kind", ["default", "preferences"])
+def test_templates_call_nothing_that_writes(
+    transactional_db: None, settings: Any, kind: str
+) -> None:
+    settings.SCS_SESSIONS = {"preferences": {"COOKIE_NAME": "preferences"}}
+    session = session_class(kind)()
+    session["color"] = "red"
+    session.save()
+    token = session.token()
+    names = [name for name in dir(session) if not name.startswith("_")]
+    # Nobody awaits what the async ones return, and the test cookie is Django's own.
+    for name in (
+        {*names} - {f"a{name}" for name in names} - {"set_test_cookie", "delete_test_cookie"}
+    ):
+        template = engines["django"].from_string(f"{{{{ session.{name} }}}}")
+        with CaptureQueriesContext(connection) as found:
+            template.render({"session": session})
+        assert len(found) == 0, name
+        assert session.token() == token, name
+    assert session.commit().token == token
 
 
 def test_templates_cannot_ask_for_the_time(alice: User) -> None:

@@ -1,11 +1,13 @@
 """The engine on Redis: the contract, on one server and on a Cluster."""
 
 from collections.abc import Iterator
+from io import StringIO
 from typing import Any
 
 import pytest
 import redis
 from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
 
 from django_scs.backends.redis import SessionStore
 from django_scs.stores.redis import RedisStore
@@ -65,6 +67,17 @@ def test_engine_without_settings_says_what_is_missing(settings: Any) -> None:
 def test_clear_expired_has_nothing_to_do(settings: Any, redis_server: Redis) -> None:
     settings.SCS_REDIS = {"LOCATION": redis_server.url}
     SessionStore.clear_expired()
+
+
+@pytest.mark.parametrize("arguments", [[], ["--dry-run"], ["--interval=5"]])
+def test_clearsessions_says_that_there_is_nothing_to_do(
+    settings: Any, redis_server: Redis, arguments: list[str]
+) -> None:
+    settings.SESSION_ENGINE = "django_scs.backends.redis"
+    settings.SCS_REDIS = {"LOCATION": redis_server.url}
+    output = StringIO()
+    call_command("clearsessions", *arguments, stdout=output)
+    assert output.getvalue() == "Nothing to do: no session is kept after it has expired.\n"
 
 
 def test_server_that_is_gone_is_an_error(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,8 @@
     python -m tests.bench [--db mysql] [--quick] [--write-docs] [--seed N]
 
 Starts throw-away servers, prints the report as Markdown and leaves the figures in
-build/benchmark-<database>.json. `--from` prints such a file again, and measures nothing.
+build/benchmark-<database>.json. `--from` prints such a file again, and measures nothing. `--db all`
+measures on one database after the other. `--write-docs` puts the figures and the chart into docs/.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -27,27 +27,13 @@ from typing import Any
 import django
 
 from tests.bench.engines import LARGE, SMALL
-from tests.servers import SERVERS, ServerError, interruptible
+from tests.bench.plan import FULL, QUICK, Extent, Plan
+from tests.servers import ServerError, interruptible
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@dataclass(frozen=True)
-class Plan:
-    """How much is measured. Rounds and batches: of the short sessions, of the others, of requests."""
-
-    small: int
-    large: int
-    short: tuple[int, int]
-    longer: tuple[int, int]
-    requests: tuple[int, int]
-    served: tuple[int, int]
-    sessions: int
-    seconds: int
-
-
-FULL = Plan(1_000, 1_000_000, (24, 25), (10, 15), (10, 25), (10, 20), 100_000, 10)
-QUICK = Plan(1_000, 50_000, (2, 8), (1, 5), (1, 8), (1, 10), 5_000, 1)
+DATABASES = ("mysql", "postgresql", "sqlite", "redis")
 
 _STARTED = time.monotonic()
 
@@ -87,12 +73,10 @@ def run(vendor: str, plan: Plan, seed: int, folder: Path) -> dict[str, Any]:
 def _on_redis(
     plan: Plan, seed: int, folder: Path, payloads: dict[str, Any], program: Path | None
 ) -> dict[str, Any]:
-    from tests.bench import lanes, on_redis, report
+    from tests.bench import lanes, on_redis
 
     go = lanes.GoProcess(program, "redis", [os.environ["BENCHMARK_REDIS"]]) if program else None
-    extents = dict.fromkeys(payloads, plan.longer)
-    extents |= {report.SHORT: plan.short, "served": plan.served}
-    results = on_redis.run(go, payloads, extents, seed, folder, say)
+    results = on_redis.run(go, payloads, plan, seed, folder, say)
     if go:
         results["go"] = go.version
         go.close()
@@ -104,7 +88,7 @@ def _on_sql(
 ) -> dict[str, Any]:
     from django.db import connection
 
-    from tests.bench import concurrency, lanes, measure, memory, report, served, tables
+    from tests.bench import concurrency, lanes, measure, memory, profiled, report, served, tables
     from tests.bench.engines import ENGINES, OURS
 
     redis = "BENCHMARK_REDIS" in os.environ
@@ -113,13 +97,13 @@ def _on_sql(
     tables.prepare(rows, payloads[report.SHORT], seed, say)
     go = lanes.GoProcess(program, vendor) if program else None
 
-    def timed(title: str, size: str, extent: tuple[int, int], found: list[Any]) -> Any:
+    def timed(title: str, size: str, extent: Extent, found: list[Any]) -> Any:
         draw = random.Random(seed)
         return measure.measure(
-            found, payloads[size], *extent, draw, lambda text: say(f"{title}: {text}")
+            found, payloads[size], extent, draw, lambda text: say(f"{title}: {text}")
         )
 
-    results: dict[str, Any] = {"rows": rows, "engine": {}, "skipped": []}
+    results: dict[str, Any] = {"rows": rows, "engine": {}, "profile": {}, "skipped": []}
     small = measure.make_lanes("engine", SMALL, go, redis)
     prepared = measure.make_prepared_lanes() if vendor == "postgresql" else []
     for size in payloads:
@@ -128,6 +112,8 @@ def _on_sql(
         found += measure.make_lanes("engine", LARGE, go, redis) if short else []
         extent = plan.short if short else plan.longer
         results["engine"][size] = timed(f"engine level, {size}", size, extent, found)
+        ours = [lane for lane in found if lane.key == OURS]
+        results["profile"][size] = profiled.shares(ours, plan.profiled)
     requests = measure.make_lanes("request", SMALL, go, redis)
     figures = timed("request level", report.SHORT, plan.requests, requests)
     results["request"] = figures[SMALL]
@@ -209,12 +195,14 @@ def environment(vendor: str, plan: Plan, seed: int, go: str) -> dict[str, str]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure or read the results, print them, keep them. Return 0, whatever the targets say."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
-    parser.add_argument("--db", choices=["sqlite", *SERVERS, "redis"], default="mysql")
-    parser.add_argument("--quick", action="store_true", help="try it out, in less than a minute")
+    parser.add_argument("--db", choices=[*DATABASES, "all"], default="mysql")
+    parser.add_argument("--quick", action="store_true", help="try it out, in about a minute")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--from", dest="file", type=Path, help="print this run again")
     parser.add_argument("--write-docs", action="store_true", help="put the run into docs/")
     options = parser.parse_args(argv)
+    if options.db == "all" and not options.file:
+        return _each(options)
     os.environ["DJANGO_SETTINGS_MODULE"] = "tests.bench.settings"
     if options.file:
         results = json.loads(options.file.read_text())
@@ -232,6 +220,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         for path in report.write_docs(results):
             say(f"wrote {path.relative_to(ROOT)}")
     return 0
+
+
+def _each(options: argparse.Namespace) -> int:
+    """Run once for each database, in a process of its own: Django is set up once in a process."""
+    arguments = [f"--seed={options.seed}"]
+    arguments += [
+        f"--{name.replace('_', '-')}" for name in ("quick", "write_docs") if vars(options)[name]
+    ]
+    command = [sys.executable, "-m", "tests.bench", *arguments]
+    with interruptible():
+        codes = [
+            subprocess.run([*command, "--db", each], cwd=ROOT).returncode for each in DATABASES
+        ]
+    return max(codes)
 
 
 def measured(vendor: str, plan: Plan, seed: int) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from django.test.utils import CaptureQueriesContext
 from django_scs import tokens
 from django_scs.backends.db import SessionStore
 from django_scs.models import Session
+from django_scs.stores.cursors import Lent
 from django_scs.stores.dialects import DIALECTS
 from django_scs.stores.sql import _LARGE
 from tests.bench import tables
@@ -346,7 +347,7 @@ class BlindLane(DriverLane):
 
 
 class CursorLane(DriverLane):
-    """The same statements through Django's cursor, which converts, wraps, and can log them."""
+    """The same statements through Django's cursor, as our store lends it: it wraps, and can log."""
 
     key = CURSOR
 
@@ -354,7 +355,7 @@ class CursorLane(DriverLane):
         return text
 
     def _send(self, name: str, *params: Any) -> Any:
-        with self._connection.cursor() as cursor:
+        with Lent(self._connection) as cursor:
             cursor.execute(self._sql[name], params)
             return self._answer(cursor, name)
 

@@ -20,6 +20,7 @@ from tests.bench.lanes import (
     SessionLane,
     StoreLane,
 )
+from tests.bench.plan import Extent
 
 # Repetitions at the start of a batch that do not count: they meet caches that another lane has filled.
 _WARM_UP = 2
@@ -44,15 +45,17 @@ def make_lanes(level: str, table: str, go: GoProcess | None, redis: bool) -> lis
 
 def make_prepared_lanes() -> list[Any]:
     """Return what is measured on a connection that prepares its statements."""
-    lanes = [SessionLane(ENGINES[key], PREPARED) for key in (OURS, "db")]
-    return [*lanes, DriverLane(ENGINES[OURS], PREPARED)]
+    lanes: list[Any] = [SessionLane(ENGINES[key], PREPARED) for key in (OURS, "db")]
+    return [
+        *lanes,
+        *(lane(ENGINES[OURS], PREPARED) for lane in (DriverLane, CursorLane, StoreLane)),
+    ]
 
 
 def measure(
     lanes: Sequence[Any],
     values: Mapping[str, str],
-    rounds: int,
-    batch: int,
+    extent: Extent,
     draw: random.Random,
     say: Callable[[str], None],
 ) -> dict[str, Figures]:
@@ -60,15 +63,15 @@ def measure(
     for lane in lanes:
         lane.fill(values)
         for operation in OPERATIONS.values():
-            lane.measure(operation, max(batch // 2, 3))
+            lane.measure(operation, max(extent.batch // 2, 3))
     gc.collect()
     samples: dict[tuple[str, str, str], list[int]] = defaultdict(list)
-    for number in range(1, rounds + 1):
+    for number in extent.turns():
         for operation in OPERATIONS.values():
             for lane in draw.sample(lanes, len(lanes)):
-                times = lane.measure(operation, batch + _WARM_UP)[_WARM_UP:]
+                times = lane.measure(operation, extent.batch + _WARM_UP)[_WARM_UP:]
                 samples[lane.table, operation.key, lane.key] += times
-        say(f"round {number} of {rounds}")
+        say(f"round {number} of {extent.rounds}")
     results: dict[str, Figures] = {table: defaultdict(dict) for table in (SMALL, LARGE, PREPARED)}
     for (table, operation_key, key), times in samples.items():
         low, median, high = statistics.quantiles(times, n=4)

@@ -1,4 +1,4 @@
-"""Whether a process that serves many different sessions grows with them."""
+"""Whether a process that serves many sessions, or goes through all of them, grows with them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from django_scs.models import Session
 from tests.bench import tables
 from tests.bench.engines import ENGINES, LARGE, OPERATIONS, OURS
 from tests.bench.lanes import RequestLane
+
+_PIPELINE = 10_000
 
 
 def grow(sessions: int, say: Callable[[str], None]) -> dict[str, float]:
@@ -36,6 +38,38 @@ def grow(sessions: int, say: Callable[[str], None]) -> dict[str, float]:
     after = _size()
     return {
         "sessions": len(keys) - warm,
+        "bytes": after[0] - before[0],
+        "objects": after[1] - before[1],
+    }
+
+
+def iterate(sessions: int, say: Callable[[str], None]) -> dict[str, float]:
+    """Go through `sessions` sessions in Redis. Return what `grow` does, after the first tenth."""
+    from django_scs.backends.redis import SessionStore
+
+    store = SessionStore.get_store()
+    session = SessionStore()
+    session.update(tables.payload(300, 0))
+    session.save()
+    record = store.find(str(session.session_key))
+    assert record is not None
+    (client,) = store.servers()
+    client.flushdb()
+    say(f"memory: {sessions:,} sessions into Redis")
+    for start in range(0, sessions, _PIPELINE):
+        pipeline = client.pipeline(transaction=False)
+        for number in range(start, start + _PIPELINE):
+            pipeline.set(f"scs:session:{number:043}", record.data, ex=86_400)
+        pipeline.execute()
+    say("memory: going through them")
+    number, before = 0, (0, 0)
+    for number, _ in enumerate(SessionStore.iterate(), 1):
+        if number == sessions // 10:
+            before = _size()
+    after = _size()
+    assert number >= sessions
+    return {
+        "sessions": number - sessions // 10,
         "bytes": after[0] - before[0],
         "objects": after[1] - before[1],
     }

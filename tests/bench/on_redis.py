@@ -11,8 +11,9 @@ from typing import Any
 import redis
 from django.db import connections
 
-from tests.bench import lanes, measure, report, served, tables
+from tests.bench import lanes, measure, memory, profiled, report, served, tables
 from tests.bench.engines import FLOOR, OURS, SMALL, Engine
+from tests.bench.plan import Plan
 
 OURS_ON_REDIS = Engine(
     OURS,
@@ -59,7 +60,7 @@ def _name(token: str) -> str:
 def run(
     go: lanes.GoProcess | None,
     payloads: Mapping[str, dict[str, str]],
-    extents: Mapping[str, tuple[int, int]],
+    plan: Plan,
     seed: int,
     folder: Path,
     say: Callable[[str], None],
@@ -73,21 +74,24 @@ def run(
     found: list[Any] = [lanes.SessionLane(engine, SMALL) for engine in (OURS_ON_REDIS, CACHE)]
     found += [lane(OURS_ON_REDIS, SMALL) for lane in (ClientLane, lanes.StoreLane)]
     found += [lanes.GoLane(go, SMALL)] if go else []
-    results: dict[str, Any] = {"engine": {}, "rows": {SMALL: 0}}
+    results: dict[str, Any] = {"engine": {}, "profile": {}, "rows": {SMALL: 0}}
     for size, values in payloads.items():
         results["engine"][size] = measure.measure(
             found,
             values,
-            *extents[size],
+            plan.short if size == report.SHORT else plan.longer,
             random.Random(seed),
             lambda text, size=size: say(f"engine level, {size}: {text}"),  # type: ignore[misc]
         )
+        ours = [lane for lane in found if lane.key == OURS]
+        results["profile"][size] = profiled.shares(ours, plan.profiled)
     results["served"] = served.drive(
         (OURS_ON_REDIS, CACHE),
         payloads[report.SHORT],
-        extents["served"],
+        plan.served,
         random.Random(seed),
         folder,
         say,
     )
+    results["memory"] = memory.iterate(plan.large, say)
     return results

@@ -16,6 +16,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from time import perf_counter_ns
 from typing import Any
@@ -26,12 +27,19 @@ from django.test import override_settings
 from tests.bench import tables
 from tests.bench.engines import OPERATIONS, SMALL, Engine
 from tests.bench.lanes import POOL, SessionLane
+from tests.bench.plan import Extent
 from tests.servers import ServerError, free_port
 
 START_SECONDS = 30
 ASGI, WSGI = "asgi", "wsgi"
 #: Operation, and the page that does it in async views; under WSGI it is the same without the prefix.
-PAGES = {"read": "/async/read/", "change": "/async/change/", "login": "/async/login/"}
+#: The first uses no session: what is more in the others is the session's.
+PAGES = {
+    "anonymous": "/async/anonymous/",
+    "read": "/async/read/",
+    "change": "/async/change/",
+    "login": "/async/login/",
+}
 _COMMANDS = {
     ASGI: ["uvicorn", "--no-access-log", "--log-level=error", "tests.bench.served_app:application"],
     WSGI: ["gunicorn", "--threads=4", "--keep-alive=600", "tests.bench.served_app:wsgi"],
@@ -131,13 +139,13 @@ def _running(engines: Sequence[Engine], log: Path) -> Iterator[list[Server]]:
 def drive(
     engines: Sequence[Engine],
     values: Mapping[str, str],
-    extent: tuple[int, int],
+    extent: Extent,
     draw: random.Random,
     folder: Path,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
     """Return by kind of server, operation and engine: milliseconds (median), of CPU, and hops."""
-    rounds, number = extent
+    number = extent.batch
     lanes = {engine.key: SessionLane(engine, SMALL) for engine in engines}
     for lane in lanes.values():
         lane.fill(values)
@@ -145,7 +153,7 @@ def drive(
     cpu: dict[tuple[str, str, str], list[float]] = defaultdict(list)
     hops: dict[tuple[str, str, str], int] = {}
     with _running(engines, folder / "served.log") as servers:
-        for turn in range(rounds + 1):
+        for turn in chain([0], extent.turns()):
             for operation in PAGES:
                 for server in draw.sample(servers, len(servers)):
                     jobs = _tokens(lanes[server.engine.key], operation, number)
@@ -156,7 +164,7 @@ def drive(
                     if turn:
                         times[key] += taken
                         cpu[key].append(spent)
-            say(f"served: round {turn} of {rounds}")
+            say(f"served: round {turn} of {extent.rounds}")
     found: dict[str, Any] = {kind: {operation: {} for operation in PAGES} for kind in (ASGI, WSGI)}
     for (kind, operation, name), taken in times.items():
         found[kind][operation][name] = {

@@ -44,6 +44,14 @@ def log_in(request: HttpRequest) -> HttpResponse:
     return HttpResponse()
 
 
+def anonymous(request: HttpRequest) -> HttpResponse:
+    return HttpResponse()
+
+
+async def async_anonymous(request: HttpRequest) -> HttpResponse:
+    return HttpResponse()
+
+
 async def async_read(request: HttpRequest) -> HttpResponse:
     return HttpResponse(str(await request.session.aget("counter")))
 
@@ -62,6 +70,8 @@ async def async_log_in(request: HttpRequest) -> HttpResponse:
 
 
 urlpatterns = [
+    path("async/anonymous/", async_anonymous),
+    path("anonymous/", anonymous),
     path("async/read/", async_read),
     path("async/change/", async_change),
     path("async/login/", async_log_in),

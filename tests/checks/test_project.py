@@ -20,6 +20,18 @@ def test_a_project_without_neighbours_is_fine(settings):
     assert project.check_djangos_app() == []
     assert project.check_serializer() == []
     assert project.check_key_columns() == []
+    assert project.check_devices() == []
+
+
+def test_devices_of_sessions_in_cookies_are_warned_of(settings):
+    settings.SESSION_ENGINE = "django_scs.backends.cookie"
+    ((identifier, message, _),) = found_by(project.check_devices)
+    assert identifier == "django_scs.W013"
+    assert "does not sign it out" in message
+    settings.INSTALLED_APPS = [
+        name for name in settings.INSTALLED_APPS if name != "django_scs.devices"
+    ]
+    assert project.check_devices() == []
 
 
 def test_checks_of_the_project_are_registered():
@@ -28,6 +40,7 @@ def test_checks_of_the_project_are_registered():
         project.check_djangos_app,
         project.check_serializer,
         project.check_key_columns,
+        project.check_devices,
     } <= set(registered)
 
 

@@ -196,6 +196,7 @@ def test_subclass_is_kept_as_what_it_is_made_of(value, kept):
         ({b"a": "a"}, "bytes"),
         ({(1, 2): "a"}, "tuple"),
         ({UUID(int=1): "a"}, "UUID"),
+        ({10**5000: "a"}, "key of type int"),
         (datetime(2024, 1, 1), "naive datetime: store an aware one"),
         (time(1, tzinfo=ZoneInfo("Europe/Paris")), "time in a zone"),
         (bytearray(b"a"), r"bytearray: store bytes\(value\)"),

@@ -164,7 +164,7 @@ def test_two_keys_of_one_id() -> None:
     both = sealed(KEY, OLD_KEY)
     cookie = sealed(OLD_KEY).seal("session", VALUES)
     keys = both.format._keys
-    keys[0] = keys[0]._replace(id=keys[1].id)
+    keys[0].id = keys[1].id
     assert both.open("session", cookie).rewrite
 
 

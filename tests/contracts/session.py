@@ -292,13 +292,14 @@ class SessionContract:
 
     def test_login_notes_its_time(self, session: Any, saved: Any, aged: Any) -> None:
         new = session(saved(a=1))
-        assert new.authenticated_at() is None
+        assert (new.authenticated_at(), new.user_id()) == (None, None)
         new.update({"_auth_user_id": "1"})
         new.save()
         again = session(new.token())
         assert abs(again.authenticated_at() - now()) < A_MOMENT
+        assert again.user_id() == "1"
         again.flush()
-        assert again.authenticated_at() is None
+        assert (again.authenticated_at(), again.user_id()) == (None, None)
 
     def test_second_login_notes_its_time_anew(self, session: Any, saved: Any, engine: Any) -> None:
         token = saved(_auth_user_id="1")
@@ -505,6 +506,11 @@ class SessionContract:
         again.save()
         assert again.changed_keys() == []
 
+    def test_all_keys_of_a_new_session_have_changed(self, session: Any) -> None:
+        new = session()
+        new.put("a", None)
+        assert new.changed_keys() == ["a"]
+
     # Two requests at once
 
     def test_save_merges_what_another_request_saved(self, session: Any, saved: Any) -> None:
@@ -619,6 +625,35 @@ class SessionContract:
         assert mine.fingerprint() in str(busy.value)
         with pytest.raises(SessionBusy):
             mine.take("b")
+
+    @pytest.mark.parametrize("operation", ["save", "take"])
+    def test_what_fails_after_a_merge_can_be_done_again(
+        self,
+        session: Any,
+        saved: Any,
+        faulty: "FaultyStore",
+        monkeypatch: pytest.MonkeyPatch,
+        operation: str,
+    ) -> None:
+        """Whoever catches the error and saves again overwrites nothing of others."""
+        token = saved(log=["first"], flash="hello")
+        mine, other = session(token), session(token)
+        mine.put("log", ["first", "mine"])
+        other.put("log", ["first", "theirs"])
+        other.put("theirs", 1)
+        other.set_deadline(end := timezone.now() + timedelta(days=3))
+        other.save()
+        monkeypatch.setattr(backoff, "LIMIT", 0.2)
+        faulty.replaced["replace"] = lambda *args: False
+        with pytest.raises(SessionBusy):
+            mine.take("flash") if operation == "take" else mine.save()
+        del faulty.replaced["replace"]
+        mine.save()
+        found = session(token)
+        assert found.get("log") == ["first", "theirs", "mine"]
+        assert found.get("theirs") == 1
+        assert found.get("flash") == "hello"
+        assert abs(found.deadline() - end) < timedelta(seconds=1)
 
     # take
 
@@ -988,6 +1023,13 @@ class SessionContract:
         again.save()
         assert session(token).deadline() == deadline
         assert abs(self.expiry_of(row, token) - deadline) < A_MOMENT
+
+    def test_set_deadline_alone_is_a_change(self, session: Any, saved: Any) -> None:
+        token, deadline = saved(a=1), soon()
+        again = session(token)
+        again.set_deadline(deadline)
+        again.commit()
+        assert session(token).deadline() == deadline
 
     def test_set_deadline_refuses_a_naive_datetime(self, session: Any) -> None:
         with pytest.raises(ValueError, match="aware"):

@@ -70,13 +70,13 @@ def test_revoked_sessions_are_told_as_destroyed(sign_in: Any, ada: User) -> None
     clients, told = [sign_in(), sign_in()], []
     SessionStore(token_of(clients[0])).delete()
 
-    def note(key: str, **kwargs: Any) -> None:
-        told.append(key)
+    def note(key: str, user: str, reason: str, **kwargs: Any) -> None:
+        told.append((key, user, reason))
 
     signals.session_destroyed.connect(note)
     devices.revoke_user(ada)
     signals.session_destroyed.disconnect(note)
-    assert told == [SessionStore.store_key(token_of(clients[1]))]
+    assert told == [(SessionStore.store_key(token_of(clients[1])), str(ada.pk), "revoked")]
 
 
 def test_a_request_that_is_under_way_loses_its_session(sign_in: Any, ada: User) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,10 +16,13 @@ from django.utils import timezone
 
 from django_scs import devices, testing, tokens
 from django_scs.backends.db import SessionStore
+from django_scs.backends.expiry import AUTHENTICATED_AT
 from django_scs.devices import follow, insertion, rows
 from django_scs.devices.models import Device
+from django_scs.devices.signals import signed_in
 from django_scs.manager import SessionManager
 
+from ..contracts.tools import in_parallel
 from ..support import in_event_loop
 from .conftest import (
     CHROME,
@@ -253,6 +257,37 @@ def test_scan_ends_what_go_renewed_at_once(sign_in: Any, ada: User) -> None:
     assert [is_alive(each) for each in (client, kept, other)] == [False, True, True]
 
 
+def test_scan_ends_what_only_go_has_signed_in(sign_in: Any, ada: User, settings: Any) -> None:
+    settings.SCS_AUTH_USER_ID_KEY = "authenticatedUserID"
+    bob = User.objects.create_user("bob")
+    hers, his = (opened_by_go({"authenticatedUserID": user.pk}) for user in (ada, bob))
+    assert devices.revoke_user(ada, scan=True) == 1
+    assert [is_alive(hers), is_alive(his)] == [False, True]
+
+
+def test_a_session_without_a_row_that_is_older_than_the_revocation_ends_when_it_comes(
+    sign_in: Any, ada: User, settings: Any
+) -> None:
+    settings.SCS_AUTH_USER_ID_KEY = "authenticatedUserID"
+    follow.disconnect()
+    clients = [sign_in(), opened_by_go({"authenticatedUserID": ada.pk})]
+    follow.connect()
+    testing.age(10)
+    assert devices.revoke_user(ada) == 0
+    assert [is_alive(client) for client in clients] == [False] * 2
+    assert list(SessionStore.iterate()) == []
+
+
+def test_a_session_without_a_row_that_is_younger_than_the_revocation_stays(ada: User) -> None:
+    devices.revoke_user(ada)
+    later = datetime.now(UTC) + timedelta(seconds=2)
+    client = opened_by_go({**login_of(ada), AUTHENTICATED_AT: int(later.timestamp())})
+    assert is_alive(client)
+    unknown = opened_by_go(login_of(ada))
+    assert not is_alive(unknown)
+    assert len(devices.of(ada)) == 1
+
+
 def test_a_merged_session_takes_the_device_of_the_other(sign_in: Any, ada: User) -> None:
     visitor, other = SessionStore(), sign_in()
     visitor["color"] = "red"
@@ -264,6 +299,45 @@ def test_a_merged_session_takes_the_device_of_the_other(sign_in: Any, ada: User)
     assert is_alive(client)
     (device,) = devices.of(ada)
     assert device.key == SessionStore.store_key(visitor.token())
+
+
+@pytest.mark.parametrize("end", ["merge_session", "delete"])
+def test_a_session_that_ends_another_keeps_its_device(sign_in: Any, ada: User, end: str) -> None:
+    client, visitor, other = sign_in(), SessionStore(), sign_in()
+    visitor["color"] = "red"
+    visitor.save()
+    for token in (visitor.session_key, token_of(other)):
+        session = SessionStore(token_of(client))
+        assert session["_auth_user_id"] == str(ada.pk)
+        getattr(session, end)(token)
+        session.commit()
+        assert is_alive(client)
+        assert not SessionStore().exists(token)
+        assert SessionStore.store_key(token_of(client)) in [row.key for row in devices.of(ada)]
+    assert devices.revoke_user(ada) == 1
+    assert not is_alive(client)
+
+
+def test_parallel_first_requests_of_a_session_that_go_opened_make_one_row(
+    ada: User, caplog: pytest.LogCaptureFixture
+) -> None:
+    told = []
+
+    def tell(device: Device, **kwargs: Any) -> None:
+        told.append(device.pk)
+
+    signed_in.connect(tell)
+    for _ in range(5):
+        client = opened_by_go(login_of(ada))
+        browsers = [Client() for _ in range(6)]
+        for browser in browsers:
+            browser.cookies["sessionid"] = token_of(client)
+        assert all(in_parallel(*(partial(is_alive, browser) for browser in browsers)))
+        assert is_alive(client)
+        assert row_of(client).pk == told[-1]
+        assert token_of(client) not in caplog.text
+    signed_in.disconnect(tell)
+    assert len(told) == Device.objects.count() == 5
 
 
 @in_event_loop

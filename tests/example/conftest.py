@@ -1,7 +1,6 @@
 """A user, a signed-in client, and a browser that is held to account for what it loads and logs."""
 
 import json
-import shutil
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -14,6 +13,7 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
 from example_project.snippets.models import Snippet
+from tests.servers import require_program
 
 EMAIL = "ada@example.com"
 PASSWORD = "nineteen-punched-cards"
@@ -63,12 +63,9 @@ def make_snippet(user: User) -> Any:
 
 def start(folder: Any, preferences: dict[str, Any]) -> Iterator[webdriver.Chrome]:
     """Start a headless browser with a profile in ``folder``, and end it afterwards."""
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    chromedriver = shutil.which("chromedriver")
-    if browser is None or chromedriver is None:
-        pytest.skip("NO BROWSER: chromium and chromedriver must be on the PATH")
     options = webdriver.ChromeOptions()
-    options.binary_location = browser
+    options.binary_location = require_program(*BROWSERS)
+    chromedriver = require_program("chromedriver")
     for argument in (*ARGUMENTS, f"--user-data-dir={folder}"):
         options.add_argument(argument)
     options.add_experimental_option("prefs", preferences)

@@ -1,21 +1,25 @@
 """What becomes of one old cookie: "move"."""
 
+import hashlib
 import logging
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.contrib.auth import SESSION_KEY
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 from django.db import connection
-from django.test import AsyncClient, Client
+from django.http import HttpResponse
+from django.test import AsyncClient, AsyncRequestFactory, Client
 
 from django_scs import signals, tokens
 from django_scs.backends.db import SessionStore
+from django_scs.decorators import with_session
 from django_scs.management.commands.scs_migrate import Command
 from django_scs.models import Session
-from django_scs.moving import engines, sources
+from django_scs.moving import engines, keys, sources
 from django_scs.moving.current import current
 from tests.support import in_event_loop, statements, stored, token_of, verbs
 
@@ -58,6 +62,24 @@ def test_values_and_end_go_on(from_engine, log_in, name, expiry):
     assert session.get_expiry_age() == pytest.approx(age, abs=5)
     assert session.get_expire_at_browser_close() is (expiry == 0)
     assert engine(key).load() == {} or name == "signed_cookies"
+
+
+@pytest.mark.parametrize(
+    ("expiry", "left", "idle", "expected"), [(None, 5000, 600, 600), (7200, 1000, None, 1000)]
+)
+def test_moving_prolongs_nothing(from_engine, settings, expiry, left, idle, expected):
+    settings.SCS_IDLE_TIMEOUT = idle
+    engine = from_engine("db")
+    old = engine()
+    old["color"] = "red"
+    old.set_expiry(expiry)
+    old.save()
+    end = datetime.now(UTC) + timedelta(seconds=left)
+    engine.get_model_class().objects.update(expire_date=end)
+    _, token = visit(old.session_key, "/untouched/")
+    moved = Session.objects.get(token=token)
+    found = moved.expiry - datetime.now(UTC)
+    assert found.total_seconds() == pytest.approx(expected, abs=5)
 
 
 @pytest.mark.parametrize("name", ENGINES)
@@ -113,6 +135,21 @@ def test_the_mark_does_not_depend_on_the_secret(from_engine, log_in, settings, n
     assert visit(key)[0].json() == {}
 
 
+@pytest.mark.parametrize("hashed", [False, True])
+@pytest.mark.parametrize("name", ["cache", "signed_cookies"])
+def test_nobody_can_end_the_mark_as_a_session(from_engine, log_in, settings, name, hashed):
+    settings.SCS_HASH_TOKENS = hashed
+    key = log_in(from_engine(name))
+    _, token = visit(key)
+    visit(token, "/log_out/")
+    digest = hashlib.sha256(f"django_scs.moving mark {key}".encode()).digest()
+    for mark in (tokens.encode(digest), keys._mark_token(key)):
+        response, _ = visit(mark, "/log_out/")
+        assert response.status_code == 200
+        assert visit(mark, "/put/")[1] != mark
+    assert visit(key)[0].json() == {}
+
+
 @pytest.mark.parametrize("size", tokens.BYTES)
 @pytest.mark.parametrize("hashed", [False, True])
 def test_tokens_are_made_as_the_settings_say(from_engine, log_in, settings, size, hashed):
@@ -143,14 +180,27 @@ def test_a_page_that_does_not_look_at_the_session_moves_it_too(from_engine, log_
 @pytest.mark.parametrize("name", ENGINES)
 @in_event_loop
 async def test_async_requests_move_too(from_engine, log_in, name):
-    from asgiref.sync import sync_to_async
-
     key = await sync_to_async(log_in)(from_engine(name), color="red")
     client = AsyncClient()
     client.cookies[COOKIE] = key
     response = await client.get("/aread/")
     assert response.json()["color"] == "red"
     assert tokens.well_formed(token_of(client))
+
+
+@pytest.mark.django_db(transaction=True)
+@in_event_loop
+async def test_an_async_view_with_a_session_of_its_own_moves_too(from_engine, log_in):
+    @with_session
+    async def read(request):
+        return HttpResponse(await request.session.aget("color"))
+
+    key = await sync_to_async(log_in)(from_engine("db"), color="red")
+    request = AsyncRequestFactory().get("/")
+    request.COOKIES[COOKIE] = key
+    response = await read(request)
+    assert response.content == b"red"
+    assert tokens.well_formed(response.cookies[COOKIE].value)
 
 
 @pytest.mark.parametrize("name", ENGINES)
@@ -163,6 +213,11 @@ def test_values_that_the_codec_refuses_stay_behind(from_engine, log_in, settings
     assert SESSION_KEY in response.json()
     (record,) = [each for each in caplog.records if getattr(each, "event", "") == "left_behind"]
     assert record.getMessage().endswith("['bad', 'worse']")
+
+
+def test_names_of_what_stays_behind_are_text(db):
+    values = {1: {2}, "a": {3}, "b": 4}
+    assert SessionStore.take_over(tokens.new(), values, 100) == ["1", "a"]
 
 
 @pytest.mark.vendors("mysql")

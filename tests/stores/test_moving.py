@@ -90,6 +90,12 @@ def key() -> str:
     return tokens.new()
 
 
+class OfNewSessions(MovingStore):
+    @property
+    def keeps_expired(self) -> bool:
+        return self._home.keeps_expired
+
+
 class OfOldSessions(MovingStore):
     """Where a process with the old settings begins the sessions."""
 
@@ -113,7 +119,7 @@ class MovingContract(StoreContract):
 
     @pytest.fixture
     def store(self, pair: tuple[Store, Store]) -> Store:
-        kind = OfOldSessions if self.begins_in_old else MovingStore
+        kind: type[MovingStore] = OfOldSessions if self.begins_in_old else OfNewSessions
         return kind(*pair, moves=self.moves)
 
 

@@ -20,14 +20,17 @@ import redis
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.crypto import get_random_string
 from redis import exceptions as errors
+from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode
+from redis.credentials import UsernamePasswordCredentialProvider
+from redis.retry import Retry
 
 from django_scs import backoff, tokens
 from django_scs.exceptions import SessionBusy
 from django_scs.stores import redis as redis_store
 from django_scs.stores import scripts
 from django_scs.stores.redis import RedisStore, from_settings
-from django_scs.stores.redis_wire import NotReplicated
+from django_scs.stores.redis_wire import NotReplicated, Pool, _Lent
 from tests.contracts.store import HOUR, StoreContract
 from tests.contracts.tools import in_parallel
 from tests.redis_servers import client_of, cluster_client, cluster_store
@@ -46,8 +49,8 @@ def client(redis_server: Redis) -> Iterator[redis.Redis]:
 
 @pytest.fixture
 def store(redis_server: Redis, client: redis.Redis) -> Iterator[RedisStore]:
-    with client_of(redis_server) as own:
-        yield RedisStore(own)
+    with closing(Pool.from_url(redis_server.url)) as pool:
+        yield RedisStore(redis.Redis(connection_pool=pool))
 
 
 @pytest.fixture
@@ -637,16 +640,14 @@ def test_reply_to_an_interrupted_operation_is_not_taken_for_the_next(
     assert record.data == keys[1].encode()
 
 
-def test_client_is_safe_across_fork(redis_server: Redis, client: redis.Redis) -> None:
-    with client_of(redis_server) as own:
-        store = RedisStore(own)
-        assert store.insert(tokens.new(), b"data", HOUR)
-        children = [os.fork() for _ in range(2)]
-        if 0 in children:
-            answers = [_inserts_and_finds(store) for _ in range(200)]
-            os._exit(0 if all(answers) else 1)
-        assert all(_inserts_and_finds(store) for _ in range(200))
-        assert [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children] == [0, 0]
+def test_client_is_safe_across_fork(store: RedisStore) -> None:
+    assert store.insert(tokens.new(), b"data", HOUR)
+    children = [os.fork() for _ in range(2)]
+    if 0 in children:
+        answers = [_inserts_and_finds(store) for _ in range(200)]
+        os._exit(0 if all(answers) else 1)
+    assert all(_inserts_and_finds(store) for _ in range(200))
+    assert [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children] == [0, 0]
 
 
 def _inserts_and_finds(store: RedisStore) -> bool:
@@ -654,6 +655,75 @@ def _inserts_and_finds(store: RedisStore) -> bool:
     store.insert(key, data, HOUR)
     record = store.find(key)
     return record is not None and record.data == data
+
+
+@pytest.fixture
+def pool(redis_server: Redis) -> Iterator[Pool]:
+    with closing(Pool.from_url(redis_server.url)) as pool:
+        yield pool
+
+
+def _says_pong(connection: Any) -> bool:
+    connection.send_command("PING")
+    return bool(connection.read_response() == b"PONG")
+
+
+def test_pool_lends_again_what_has_come_back(pool: Pool) -> None:
+    first, second = pool.get_connection(), pool.get_connection()
+    assert first is not second
+    pool.release(first)
+    assert pool.get_connection() is first
+
+
+def test_pool_replaces_what_was_cut(pool: Pool, client: redis.Redis) -> None:
+    connection = pool.get_connection()
+    assert _says_pong(connection)
+    pool.release(connection)
+    client.client_kill_filter(_type="normal", skipme=True)
+    assert _says_pong(pool.get_connection())
+
+
+def test_pool_makes_anew_what_it_was_told_to(pool: Pool) -> None:
+    connection = pool.get_connection()
+    pool.release(connection)
+    connection.mark_for_reconnect()
+    before = connection._sock
+    again = pool.get_connection()
+    assert again._sock is not before
+    assert _says_pong(again)
+
+
+def test_pool_lends_nothing_of_the_parents_after_a_fork(pool: Pool) -> None:
+    for connection in [pool.get_connection() for _ in range(3)]:
+        pool.release(connection)
+    child = os.fork()
+    if child == 0:
+        lent = [pool.get_connection() for _ in range(3)]
+        os._exit(0 if all(connection.pid == os.getpid() for connection in lent) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_pool_connects_once_to_a_server_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Redis() as server:
+        pool = Pool.from_url(server.url, retry=Retry(NoBackoff(), 0))
+        pool.release(pool.get_connection())
+    tried, connect = [], pool.connection_class._connect
+    monkeypatch.setattr(
+        pool.connection_class, "_connect", lambda self: [tried.append(1), connect(self)][1]
+    )
+    for _ in range(2):
+        tried.clear()
+        with pytest.raises(errors.ConnectionError), _Lent(pool):
+            pass
+        assert tried == [1]
+
+
+def test_pool_leaves_those_with_new_passwords_to_redis_py(redis_server: Redis) -> None:
+    passwords = UsernamePasswordCredentialProvider(password=redis_server.password)
+    with closing(Pool(port=redis_server.port, credential_provider=passwords)) as pool:
+        connection = pool.get_connection()
+        pool.release(connection)
+        assert pool._get_free_connections() == [connection]
 
 
 # Renewal on a Cluster
@@ -841,3 +911,25 @@ def test_ttl_is_cut_to_milliseconds(store: RedisStore, client: redis.Redis, key:
     store.insert(key, b"data", 5.9999)
     assert 5000 < client.pttl(name_of(key)) <= 5999
     assert math.isclose(RedisStore.max_ttl, 250e9)
+
+
+def test_all_finds_a_session_that_gets_new_keys_without_a_pause(
+    store: RedisStore, redis_server: Redis, key: str
+) -> None:
+    store.insert(key, b"data", HOUR)
+    over = threading.Event()
+
+    def renew(now: str) -> None:
+        while not over.is_set():
+            new_key = tokens.new()
+            assert store.rename(now, new_key, HOUR)
+            now = new_key
+
+    def look() -> set[int]:
+        with client_of(redis_server) as own:
+            other = RedisStore(own)
+            found = {len(list(other.all())) for _ in range(100)}
+        over.set()
+        return found
+
+    assert in_parallel(lambda: renew(key), look) == [None, {1}]

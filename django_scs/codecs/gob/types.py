@@ -148,8 +148,11 @@ class _Within:
 
     def __call__(self, number: int) -> int:
         if not self.low <= number <= self.high:
+            # Python refuses to write an int of thousands of digits.
+            size = number.bit_length()
+            which = str(int(number)) if size <= 128 else f"an int of {size} bits"
             raise self.error(
-                f"{int(number)} is out of the range of Go's {self.name}, {self.low} to {self.high}"
+                f"{which} is out of the range of Go's {self.name}, {self.low} to {self.high}"
             )
         return int(number)
 

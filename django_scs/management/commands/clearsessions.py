@@ -51,6 +51,9 @@ class Command(clearsessions.Command):
             if chosen:
                 raise CommandError("The options are for the session engines of django_scs.")
             return super().handle(**options)
+        if not session_class()._store().keeps_expired:
+            self.stdout.write("Nothing to do: no session is kept after it has expired.")
+            return None
         if options.get("dry_run"):
             count = overview.count_expired(model_of_sessions())
             self.stdout.write(f"{count} expired sessions would be removed.")

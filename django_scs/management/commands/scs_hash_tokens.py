@@ -37,8 +37,8 @@ class Command(BaseCommand):
             raise CommandError("Only sessions in a table of the database can be converted.")
         if shared := self._kinds_in(engine):
             raise CommandError(
-                f"The table also has the sessions of {', '.join(shared)}, whose keys look like"
-                " tokens: give those of SCS_SESSIONS a table of their own first."
+                f"The table also has the sessions of {', '.join(shared)}, whose keys are hashes"
+                " already: give those of SCS_SESSIONS a table of their own first."
             )
         hashing = engine._options().hash_tokens
         changed, left = self._convert(engine, hashing)

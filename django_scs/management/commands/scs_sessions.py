@@ -6,10 +6,10 @@ from collections import Counter
 from typing import Any, Final
 
 from django.apps import apps
-from django.contrib.auth import SESSION_KEY, get_user_model
+from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
 
-from ... import conf, overview
+from ... import conf, go_login, overview
 from ...codecs.base import Codec
 from ...exceptions import DecodeError
 from ...manager import session_class
@@ -53,8 +53,7 @@ class Command(BaseCommand):
 
             return devices.revoke_user(user, scan=True)
         user_id = model._meta.pk.value_to_string(user)
-        sessions = session_class().iterate()
-        return sum(each.flush() for each in sessions if each.get(SESSION_KEY) == user_id)
+        return session_class().destroy_where(lambda each: each.user_id() == user_id)
 
     def _revoke(self, fingerprint: str) -> int:
         model = model_of_sessions()
@@ -85,7 +84,9 @@ class Command(BaseCommand):
             model._meta.pk.value_to_string(user): user.get_username()
             for user in model._base_manager.filter(pk__in=list(most))
         }
-        return {names.get(user_id, f"#{user_id}"): count for user_id, count in most.items()}
+        found = {names.get(user_id, f"#{user_id}"): count for user_id, count in most.items()}
+        # What is shown on a terminal must not command it.
+        return {name if name.isprintable() else repr(name): n for name, n in found.items()}
 
     def _print(self, result: dict[str, Any], indent: str = "") -> None:
         for name, value in result.items():
@@ -117,7 +118,7 @@ class _Seen:
             except DecodeError:
                 continue
             self.codecs[type(codec).__name__] += 1
-            self._add_user(values.get(SESSION_KEY))
+            self._add_user(go_login.user_of(values))
             return
         self.codecs["unreadable"] += 1
 

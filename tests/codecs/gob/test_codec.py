@@ -8,9 +8,10 @@ import math
 import struct
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -172,11 +173,16 @@ def test_other_values_are_refused_unless_registered(case: tuple[Any, ...]) -> No
 UNWRITABLE = {
     "no Go type": (object(), "object"),
     "naive datetime": (datetime(2026, 1, 1), "zone"),
-    "Decimal": (Decimal("1"), "Decimal"),
+    "Decimal": (Decimal("1"), r"Decimal: store str\(value\)"),
+    "UUID": (UUID(int=1), r"UUID: store str\(value\)"),
+    "date": (date(2026, 1, 1), r"date: store value.isoformat\(\)"),
+    "time": (time(1), r"time: store value.isoformat\(\)"),
+    "timedelta": (timedelta(1), r"timedelta: store value.total_seconds\(\)"),
     "set": ({1}, "set"),
     "bytearray": (bytearray(b"x"), "bytearray"),
     "too large": (1 << 63, r"int, -9223372036854775808 to 9223372036854775807"),
     "too small": (-(1 << 63) - 1, "range"),
+    "too large to be written": (10**5000, "an int of 16610 bits is out of the range of Go's int"),
     "too large in a list": ([1 << 63], "range"),
     "too large for a float32": (gob.Float32(1e39), "range"),
     "too large for a uint8": (gob.Uint8(256), "uint8, 0 to 255"),

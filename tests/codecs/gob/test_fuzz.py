@@ -15,7 +15,6 @@ from . import fuzz
 from .cases import BLOBS, REGISTERED, strict
 
 CODEC = GobCodec(REGISTERED)
-ONCE = settings(deadline=None)
 
 blobs = st.sampled_from([blob for blob in BLOBS.values() if len(blob) < 1000])
 # At a place, so many bytes give way to others.
@@ -50,7 +49,7 @@ anything = st.recursive(
 sessions = st.dictionaries(texts, anything, max_size=4)
 
 
-@settings(ONCE, max_examples=1000)
+@settings(max_examples=1000)
 @given(blobs, st.lists(edits, min_size=1, max_size=4))
 def test_damaged_sessions_are_read_or_refused(
     blob: bytes, changes: list[tuple[int, int, bytes]]
@@ -64,13 +63,11 @@ def test_damaged_sessions_are_read_or_refused(
     assert time.perf_counter() - started < fuzz.SECONDS_ALLOWED
 
 
-@settings(ONCE, max_examples=100)
 @given(st.binary())
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     fuzz.check(data)
 
 
-@settings(ONCE, max_examples=100)
 @given(moments, sessions)
 def test_what_was_written_is_read(deadline: datetime, values: dict[str, Any]) -> None:
     blob = CODEC.encode(deadline, values)
@@ -80,7 +77,6 @@ def test_what_was_written_is_read(deadline: datetime, values: dict[str, Any]) ->
     assert CODEC.encode(read_deadline, read, blob) is blob
 
 
-@settings(ONCE, max_examples=100)
 @given(sessions, sessions, blobs)
 def test_what_replaces_other_values_is_read(
     old: dict[str, Any], new: dict[str, Any], blob: bytes

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.go import build, require_go
+from tests.go import build
 
 from .gorilla import MODULE, Gorilla
 
@@ -12,6 +12,5 @@ from .gorilla import MODULE, Gorilla
 @pytest.fixture(scope="session")
 def gorilla(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gorilla]:
     """Return a running Go program that opens and writes cookies with the real gorilla/sessions."""
-    require_go()
     with Gorilla(build(MODULE, tmp_path_factory.mktemp("gorilla") / "gorilla")) as running:
         yield running

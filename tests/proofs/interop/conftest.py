@@ -18,8 +18,8 @@ from django.db import connection
 
 from django_scs.models import Session
 from tests.database import SCS_DDL
-from tests.go import build, require_go
-from tests.servers import MariaDB
+from tests.go import build
+from tests.servers import MariaDB, require_program
 from tests.settings import database
 
 from .browser import Browser
@@ -39,12 +39,12 @@ def documented(language: str) -> list[str]:
 @pytest.fixture(scope="session")
 def program(pytestconfig: pytest.Config) -> Path:
     """Return the Go application, built anew where its source has changed."""
-    require_go()
     sources = sorted(path for path in MODULE.rglob("*") if path.is_file())
     digest = hashlib.sha256(b"\0".join(path.read_bytes() for path in sources)).hexdigest()
     assert pytestconfig.cache is not None
     program = pytestconfig.cache.mkdir("snippetbox") / digest[:16]
     if not program.exists():
+        require_program("gcc", "clang")
         # Another run of the tests may look for it while it is being written.
         unfinished = program.with_suffix(f".{os.getpid()}")
         build(MODULE, unfinished, CGO_ENABLED="1")

@@ -1,5 +1,6 @@
 """Devices beside a Go application that knows nothing of them: no orphan, no error."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -68,6 +69,26 @@ def test_revoked_here_is_signed_out_at_go(browser: Browser, users: list[int]) ->
     assert devices.revoke_user(User.objects.get(pk=users[0])) == 1
     assert browser.visit("go", "account") == 0
     assert browser.visit("django", "account") == 0
+
+
+def test_revoked_before_it_ever_came_here_it_ends_when_it_comes(
+    browser: Browser, users: list[int]
+) -> None:
+    browser.visit("go", "login", id=users[0])
+    assert devices.revoke_user(User.objects.get(pk=users[0])) == 0
+    assert browser.visit("go", "account") == users[0]
+    assert browser.visit("django", "account") == 0
+    assert browser.visit("go", "account") == 0
+    # A login of the same second may have been before the revocation.
+    time.sleep(1)
+    browser.visit("go", "login", id=users[0])
+    assert browser.visit("django", "account") == users[0]
+
+
+def test_a_scan_ends_what_never_came_here(browser: Browser, users: list[int]) -> None:
+    browser.visit("go", "login", id=users[0])
+    assert devices.revoke_user(User.objects.get(pk=users[0]), scan=True) == 1
+    assert browser.visit("go", "account") == 0
 
 
 def test_revoked_after_go_renewed_it_ends_when_it_comes_here(

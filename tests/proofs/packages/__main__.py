@@ -3,7 +3,7 @@
     python -m tests.proofs.packages [--db sqlite,mysql,postgresql] [--docs] [package ...]
 
 A difference that differences.json does not explain is a failure, and so is an explanation without a
-difference. `--docs` writes the table into docs/compatibility.md.
+difference. `--docs` puts the lines of this run into the table of docs/compatibility.md.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.run import DATABASES
 from tests.servers import SERVERS, interruptible
 from tests.settings import database
 
@@ -32,7 +33,7 @@ ROOT = Path(__file__).resolve().parents[3]
 CACHE = ROOT / ".cache" / "packages"
 DOCUMENT = ROOT / "docs" / "compatibility.md"
 BEGIN, END = "<!-- packages: begin -->", "<!-- packages: end -->"
-SECONDS = 1800
+SECONDS = 3600
 # The drivers too, because each database may be asked for.
 TOOLS = ("pytest", "pytest-django", "mysqlclient", "psycopg[binary]")
 Outcomes = dict[str, str]
@@ -100,6 +101,13 @@ def table(rows: Iterable[Sequence[str]]) -> str:
     """Return a Markdown table."""
     lines = [HEADINGS, ["---"] * len(HEADINGS), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def rows_of(text: str) -> dict[tuple[str, ...], tuple[str, ...]]:
+    """Return the lines of a Markdown table, by package and database."""
+    lines = [line for line in text.splitlines() if line.startswith("| ")][2:]
+    rows = [tuple(line.strip("| ").split(" | ")) for line in lines]
+    return {row[:2]: row for row in rows}
 
 
 def call(command: Sequence[str | Path], folder: Path = ROOT) -> None:
@@ -194,7 +202,8 @@ def run(package: Package, python: Path, url: str | None, *, ours: bool) -> Outco
             check=False,
             timeout=SECONDS,
         )
-        name = f"{package.name}-{'ours' if ours else 'djangos'}.log"
+        on = "sqlite" if url is None else url.partition(":")[0]
+        name = f"{package.name}-{on}-{'ours' if ours else 'djangos'}.log"
         (CACHE / name).write_text(done.stdout)
         # A module that cannot be imported counts as one test that failed.
         if done.returncode not in (0, 1, 2) or not report.exists():
@@ -240,23 +249,25 @@ def unneeded(comparisons: Sequence[Comparison]) -> list[str]:
     ]
 
 
-def document(comparisons: Sequence[Comparison]) -> None:
-    """Write the table and the reasons into docs/compatibility.md."""
-    reasons = {
-        f"- {each.package.name}: {reason}"
-        for each in comparisons
-        for reason in each.explained.values()
-    }
+def documented(text: str, comparisons: Sequence[Comparison]) -> str:
+    """Return a page with the lines of these runs in the place of the old ones of its table."""
+    before, rest = text.split(BEGIN)
+    old, after = rest.split(END)
+    names = [f"{package.name} {package.version}" for package in PACKAGES]
+    new = rows_of(old) | {row[:2]: row for row in (each.row() for each in comparisons)}
+    rows = [new[name, on] for name in names for on in DATABASES if (name, on) in new]
+    reasons = [
+        f"- {name}: `{pattern}` {reason}"
+        for name, patterns in sorted(explanations().items())
+        for pattern, reason in patterns.items()
+    ]
     missing = [f"- {name}: {why}" for name, why in WITHOUT_TESTS.items()]
-    parts = [table(each.row() for each in comparisons)]
-    if reasons:
-        parts.append("The differences, and their reasons:\n\n" + "\n".join(sorted(reasons)))
-    parts.append(
-        "Not run, because the package index has no tests of them:\n\n" + "\n".join(missing)
-    )
-    before, rest = DOCUMENT.read_text().split(BEGIN)
-    after = rest.split(END)[1]
-    DOCUMENT.write_text(f"{before}{BEGIN}\n\n" + "\n\n".join(parts) + f"\n\n{END}{after}")
+    parts = [
+        table(rows),
+        "The differences, and their reasons:\n\n" + "\n".join(reasons),
+        "Not run, because the package index has no tests of them:\n\n" + "\n".join(missing),
+    ]
+    return f"{before}{BEGIN}\n\n" + "\n\n".join(parts) + f"\n\n{END}{after}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -281,7 +292,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for line in too_many:
         print(f"EXPLAINS NOTHING {line}")
     if options.docs:
-        document(comparisons)
+        DOCUMENT.write_text(documented(DOCUMENT.read_text(), comparisons))
     failed = sum(len(each.unexplained) for each in comparisons) + len(too_many)
     passed = sum(list(each.ours.values()).count("passed") for each in comparisons)
     print(f"{passed} passed, {failed} failed")

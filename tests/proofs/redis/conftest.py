@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.go import build, require_go
+from tests.go import build
 from tests.redis_servers import redis_cluster, redis_server
 
 from .scs import Scs
@@ -19,7 +19,6 @@ MODULE = Path(__file__).with_name("gostore")
 @pytest.fixture(scope="session")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the Go program. Go itself knows what of it has to be compiled anew."""
-    require_go()
     return build(MODULE, tmp_path_factory.mktemp("gostore") / "gostore")
 
 

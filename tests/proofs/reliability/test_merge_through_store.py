@@ -260,7 +260,6 @@ def facts(values: dict[str, Any]) -> Counter[tuple[str, ...]]:
 @given(base=values, first=values, second=values)
 @settings(
     max_examples=150,
-    deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -1,22 +1,26 @@
 """Visitors, in a process of their own: ``python -m tests.proofs.reliability.traffic ROWS EXPIRED``.
 
-They use a table that ``table.fill`` has filled, until the standard input ends, and then print what
-they measured, as JSON.
+They use a table that ``table.fill`` has filled. When all are at work they print a line; when the
+standard input ends they print what they measured, as JSON.
 """
 
 import json
 import os
 import random
+import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
 import django
 from django.db import connections
 
 from django_scs.stores import base
+
+from .site import ROOT
 
 SAVERS = 4
 MEAN_PAUSE_SECONDS = 0.01
@@ -33,6 +37,34 @@ class Sample(NamedTuple):
     error: str | None
 
 
+@contextmanager
+def traffic(rows: int, expired: int, *environments: Mapping[str, str]) -> Iterator[list[Sample]]:
+    """Let visitors in during the block, from a process for each environment.
+
+    All are at work when the block begins. After it the list that it was given has their samples.
+    """
+    samples: list[Sample] = []
+    with ExitStack() as processes:
+        running = []
+        for environment in environments:
+            process = subprocess.Popen(
+                [sys.executable, "-m", __name__, str(rows), str(expired)],
+                cwd=ROOT,
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+            )
+            running.append(processes.enter_context(process))
+            processes.callback(process.kill)
+        for process in running:
+            assert process.stdout is not None
+            assert process.stdout.readline(), "the visitors did not come; stderr says why"
+        yield samples
+        for process in running:
+            output, _ = process.communicate()
+            samples += [Sample(*each) for each in json.loads(output)]
+
+
 class Visitors:
     """Threads that send one request after another and measure them."""
 
@@ -47,7 +79,8 @@ class Visitors:
     def run(self) -> None:
         """Send requests until ``ended`` is set."""
         kinds = [self.change] * SAVERS + [self.save_late, self.come_and_go]
-        threads = [threading.Thread(target=self._repeat, args=[kind]) for kind in kinds]
+        at_work = threading.Barrier(len(kinds), action=lambda: print(flush=True))
+        threads = [threading.Thread(target=self._repeat, args=[kind, at_work]) for kind in kinds]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -82,7 +115,9 @@ class Visitors:
         self._measure("save", session.save)
         self._measure("destroy", session.flush)
 
-    def _repeat(self, request: Callable[[], None]) -> None:
+    def _repeat(self, request: Callable[[], None], at_work: threading.Barrier) -> None:
+        request()
+        at_work.wait()
         while not self.ended.is_set():
             request()
             time.sleep(random.uniform(0, 2 * MEAN_PAUSE_SECONDS))
