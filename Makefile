@@ -99,6 +99,7 @@ coverage: .venv/with-sqlite
 bench: .venv/with-bench
 	@$(BIN)/python -m tests.machine all
 	@$(BIN)/python -m tests.bench --db $(bench_db) $(ARGS)
+	@$(BIN)/python -m tests.bench.cookie_formats
 
 lint: $(test_environment)
 	$(BIN)/ruff check

@@ -73,9 +73,10 @@ def as_go_has_it(user_id: str) -> dict[str, Any]:
     return {} if key is None or primary_key is None else {key: user_id_type()(primary_key)}
 
 
-def refuse(key: Any) -> None:
-    """Raise ReservedKey for the session key that says to a Go application who the user is."""
-    if key == user_id_key() and key is not None:
+def refuse(*keys: Any) -> None:
+    """Raise ReservedKey if one is the session key that says to a Go application who the user is."""
+    key = user_id_key()
+    if key is not None and key in keys:
         raise ReservedKey(key)
 
 

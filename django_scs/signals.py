@@ -42,10 +42,10 @@ unknown_old_key = Signal()
 
 
 class Event(NamedTuple):
-    """A signal, how its record is logged, and which further arguments it has."""
+    """A signal, how its record is logged, if it is, and which further arguments it has."""
 
     signal: Signal
-    level: int
+    level: int | None
     message: str
     arguments: tuple[str, ...] = ()
 
@@ -65,8 +65,8 @@ EVENTS: Final = {
         ("reason",),
     ),
     # These happen in nearly every request, so they are not logged.
-    "loaded": Event(session_loaded, logging.NOTSET, "Session %(session)s was read"),
-    "saved": Event(session_saved, logging.NOTSET, "Session %(session)s was saved"),
+    "loaded": Event(session_loaded, None, "Session %(session)s was read"),
+    "saved": Event(session_saved, None, "Session %(session)s was saved"),
     "lost": Event(
         session_lost,
         logging.INFO,
@@ -159,6 +159,14 @@ EVENTS: Final = {
 _django_log: Final = logging.getLogger("django.security.SuspiciousSession")
 
 
+def is_heard(event: str) -> bool:
+    """Tell whether somebody may listen to an event, or read its record."""
+    found = EVENTS[event]
+    read = found.level is not None and _log.isEnabledFor(found.level)
+    # Of this one Django's own log has a line, too.
+    return read or bool(found.signal.receivers) or event == "corrupt"
+
+
 def tell(
     event: str,
     sender: type,
@@ -171,7 +179,7 @@ def tell(
 ) -> None:
     """Send the signal of an event, if somebody listens, and log it, if somebody reads."""
     signal, level, message, _ = EVENTS[event]
-    if _log.isEnabledFor(level):
+    if level is not None and _log.isEnabledFor(level):
         fingerprint = tokens.fingerprint(key) if key else ""
         texts = {name: _text(name, value) for name, value in info.items()}
         _log.log(
@@ -183,8 +191,7 @@ def tell(
         )
     if event == "corrupt":
         _django_log.warning("Session data corrupted: %s", tokens.fingerprint(key))
-    # An event that nobody listens to, which is the usual one, must cost next to nothing.
-    if signal.receivers and signal.has_listeners(sender):
+    if signal.has_listeners(sender):
         fingerprint = tokens.fingerprint(key) if key else ""
         known = {"key": key, "fingerprint": fingerprint, "session": session}
         # Django logs a receiver that fails.

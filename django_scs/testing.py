@@ -43,7 +43,8 @@ def age(by: timedelta | float, *tokens: str, engine: type[SessionStore] | None =
 
 
 def _age(engine: type[SessionStore], record: Record, by: timedelta) -> bool:
-    codec = engine._options().codec
+    session = engine()
+    codec = session._options.codec
     try:
         deadline, values = codec.decode(record.data, record.key)
     except DecodeError:
@@ -54,7 +55,7 @@ def _age(engine: type[SessionStore], record: Record, by: timedelta) -> bool:
         if isinstance(values.get(name), int):
             values[name] -= round(by.total_seconds())
     data = codec.encode(deadline - by, values, record.data, record.key)
-    writer: Any = engine()._store_for(values, False)
+    writer: Any = session._store_for(values, False)
     done: bool = writer.replace(record.key, data, record.ttl - by.total_seconds(), record.data)
     return done
 

@@ -84,7 +84,7 @@ def store_key(token: str, *, hashed: bool | str, kind: str = "default") -> Key:
 
 def store_keys(token: str, *, hashed: bool | str, kind: str = "default") -> tuple[Key, ...]:
     """Return what the ``token`` column may hold for ``token``, in the order in which to look."""
-    if kind != "default":
+    if kind != "default" or isinstance(hashed, bool):
         return (store_key(token, hashed=hashed, kind=kind),)
     return tuple(_FORMS[form](token) for form in HASHING[hashed].found)
 

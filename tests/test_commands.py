@@ -178,11 +178,8 @@ def test_scs_sessions_ends_those_of_a_user(users):
 
 def test_scs_sessions_knows_whom_a_go_application_has_signed_in(users, settings):
     settings.SCS_AUTH_USER_ID_KEY = "authenticatedUserID"
-    data = (
-        SessionStore()
-        ._options()
-        .codec.encode(datetime.now(UTC) + timedelta(hours=1), {"authenticatedUserID": users[0].pk})
-    )
+    codec, values = SessionStore()._options.codec, {"authenticatedUserID": users[0].pk}
+    data = codec.encode(datetime.now(UTC) + timedelta(hours=1), values)
     SessionStore.get_store().insert("w" * 43, data, 3600)
     assert json.loads(sessions("--json"))["by_user"] == {"ada": 1}
     assert sessions("--revoke-user=bob") == "ended: 0\n"
@@ -203,7 +200,7 @@ def test_scs_sessions_says_who_is_not_there(arguments):
 
 def test_scs_sessions_forgets_users_with_few_sessions_first(monkeypatch):
     monkeypatch.setattr(scs_sessions, "_USERS", 10)
-    seen = scs_sessions._Seen(SessionStore._options().codec)
+    seen = scs_sessions._Seen(SessionStore()._options.codec)
     for number in range(100):
         seen._add_user("7")
         seen._add_user(f"once {number}")

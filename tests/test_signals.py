@@ -253,8 +253,14 @@ def test_guessing_can_be_counted_by_address(client):
     assert guesses == {"192.0.2.1": 3}
 
 
+def test_corrupt_data_is_in_django_s_log_where_ours_is_off(caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("django_scs"), "disabled", True)
+    assert SessionStore().decode(b"no JSON") == {}
+    assert [record.name for record in caplog.records] == ["django.security.SuspiciousSession"]
+
+
 def test_only_what_needs_a_look_is_loud():
-    loud = {name for name, event in signals.EVENTS.items() if event.level >= logging.WARNING}
+    loud = {name for name, event in signals.EVENTS.items() if (event.level or 0) >= logging.WARNING}
     assert loud == LOUD
 
 

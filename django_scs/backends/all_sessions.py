@@ -2,14 +2,13 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterator
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from django.views.decorators.debug import sensitive_variables
 
 from .. import go_login, signals, tokens
 from ..backoff import LIMIT, pauses
 from ..exceptions import SessionBusy
-from ..stores.base import Record
 from .expiry import CUSTOM_EXPIRY, Expiry
 from .lifecycle import Content, Lost
 from .twins import in_thread
@@ -24,9 +23,6 @@ class AllSessions(Expiry):
 
     @abstractmethod
     def flush(self) -> bool: ...  # type: ignore[override]
-
-    @abstractmethod
-    def _adopt(self, record: Record, content: Content) -> dict[str, Any]: ...
 
     @classmethod
     def iterate(cls) -> Iterator[Self]:

@@ -14,7 +14,7 @@ from django.views.decorators.debug import sensitive_variables
 from .. import signals, tokens
 from ..stores.base import Record
 from .all_sessions import AllSessions
-from .lifecycle import Content, Destroyed, Lifecycle, New
+from .lifecycle import ABSENT_STATES, Content, Lifecycle
 from .logins import Logins
 from .outcome import Outcome, Status
 from .takeover import MOST_CANDIDATES, TakeOver
@@ -37,7 +37,7 @@ class SessionStore(AllSessions, Logins, TakeOver):
     @cached_property
     def _life(self) -> Lifecycle:
         # Without a cycle of references the garbage collector has nothing to do after each request.
-        return Lifecycle(self._store(), self._options().codec, weakref.proxy(self))
+        return Lifecycle(self._store(), self._options.codec, weakref.proxy(self))
 
     @classmethod
     def for_request(cls, candidates: Iterable[str], request: HttpRequest | None = None) -> Self:
@@ -56,16 +56,20 @@ class SessionStore(AllSessions, Logins, TakeOver):
         return session
 
     def __getstate__(self) -> dict[str, Any]:
-        # The request is not the session's own, and a reference to it cannot be pickled.
-        return {name: value for name, value in vars(self).items() if name != "_request"}
+        # Neither is the session's own, and a reference to a request cannot be pickled.
+        others = ("_request", "_options")
+        return {name: value for name, value in vars(self).items() if name not in others}
 
-    def _tell(self, event: str, key: str, **info: Any) -> None:
+    def _tell(self, event: str, key: str | None = None, **info: Any) -> None:
+        # An event that nobody listens to, which is the usual one, must cost next to nothing.
+        if not signals.is_heard(event):
+            return
         request = None if self._request is None else self._request()
         values = info.pop("values", None) or vars(self).get("_session_cache", {})
         signals.tell(
             event,
             type(self),
-            key,
+            self._life.last_key if key is None else key,
             session=self,
             request=request,
             user=values.get(SESSION_KEY),
@@ -74,7 +78,6 @@ class SessionStore(AllSessions, Logins, TakeOver):
 
     # Loading
 
-    @sensitive_variables()
     def load(self) -> dict[str, Any]:
         """Read the session from the store and return its values.
 
@@ -92,23 +95,17 @@ class SessionStore(AllSessions, Logins, TakeOver):
         self._session_key = self._deadline = None
         return {}
 
-    def _adopt(self, record: Record, content: Content) -> dict[str, Any]:
-        """Take what was read from the store as this session's; return the values."""
-        self._see(record, content)
-        if self._is_touch_due(record, content):
-            self.modified = True
-        return content.values
-
     def _get_session(self, no_load: bool = False) -> dict[str, Any]:
         self.accessed = True
-        if "_session_cache" not in vars(self):
-            loads = self.session_key and not no_load
-            self._session_cache = self.load() if loads else {}
-            if loads:
+        if "_session_cache" not in self.__dict__:
+            if no_load or not self.session_key:
+                self._session_cache = {}
+            else:
+                self._session_cache = self.load()
                 self._follow_go()
-            if loads and self._life.key:
-                # A receiver may put values into the session.
-                self._tell("loaded", self._life.key)
+                if self.session_key:
+                    # A receiver may put values into the session.
+                    self._tell("loaded")
         return self._session_cache
 
     async def _aget_session(self, no_load: bool = False) -> dict[str, Any]:
@@ -135,7 +132,6 @@ class SessionStore(AllSessions, Logins, TakeOver):
         self._deadline = None
         self.save(must_create=True)
 
-    @sensitive_variables()
     def save(self, must_create: bool = False) -> None:
         """Write the session: a new one in one statement, a changed one in one, an unchanged one too.
 
@@ -147,7 +143,7 @@ class SessionStore(AllSessions, Logins, TakeOver):
         self._get_session(no_load=must_create)
         if must_create:
             self._life.begin()
-        if isinstance(self._life.state, New | Destroyed):
+        if isinstance(self._life.state, ABSENT_STATES):
             self._insert()
         elif not self._update():
             raise UpdateError
@@ -159,7 +155,7 @@ class SessionStore(AllSessions, Logins, TakeOver):
         self._note_renewal()
         if not self._life.insert(self.store_key(self.token()), self._content()):
             raise CreateError
-        self._tell("saved", self._life.last_key)
+        self._tell("saved")
         # So that the cookie goes out, whichever middleware is in use.
         self.modified = True
 
@@ -167,7 +163,7 @@ class SessionStore(AllSessions, Logins, TakeOver):
         saved = self._life.save(self._key() or "", self._content())
         if saved is not None:
             self._hold(saved)
-            self._tell("saved", self._life.last_key)
+            self._tell("saved")
         return saved is not None
 
     def _hold(self, content: Content) -> None:

@@ -5,19 +5,21 @@ each save writes another cookie. What that cannot do is the first thing that doc
 """
 
 import math
-from collections.abc import Iterable, Iterator
+import weakref
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, Final, Self
 
 from django.core.cache import caches
 from django.http import HttpRequest
+from django.utils.functional import cached_property
 from django.views.decorators.debug import sensitive_variables
 
 from .. import conf, tokens
 from ..codecs import cookie_format
 from ..codecs.cookie_format import CookieFormat
 from ..codecs.securecookie import CookieError, Expired
-from ..stores.base import Record
+from ..stores.base import GRACE, Record
 from . import base, expiry
 from .base import CreateError, Outcome, UpdateError
 from .expiry import CUSTOM_EXPIRY
@@ -32,19 +34,24 @@ _LONGEST: Final = timedelta(days=36_525).total_seconds()
 class Jar:
     """The one cookie of a session, as a store: what is written to it is sent with the response.
 
-    Implements Store. A write always succeeds, for nobody else writes to it. ``denied_in`` is the
+    Implements Store. A write always succeeds, for nobody else writes to it. ``find_format`` returns
+    the format, which has the keys and so has no place in a copy of a session; ``denied_in`` is the
     alias of the cache that remembers which sessions have ended, or None; ``lifetime`` is for how many
     seconds at least, for an older cookie of a session may be good for longer than its last.
     """
 
-    keeps_expired = False
+    keeps_expired = True
     max_ttl = _LONGEST
 
     def __init__(
-        self, fmt: CookieFormat, name: str, denied_in: str | None, lifetime: float = 0
+        self,
+        find_format: Callable[[], CookieFormat],
+        name: str,
+        denied_in: str | None,
+        lifetime: float = 0,
     ) -> None:
-        self._format = fmt
-        self._name = name
+        self._find_format = find_format
+        self.name = name
         self._denied_in = denied_in
         self._lifetime = lifetime
         self._record: Record | None = None
@@ -53,8 +60,12 @@ class Jar:
         self.written = False
 
     @property
+    def format(self) -> CookieFormat:
+        return self._find_format()
+
+    @property
     def max_data(self) -> int | None:
-        return self._format.max_data(self._name)
+        return self.format.max_data(self.name)
 
     def refuses(self, size: int) -> int | None:
         limit = self.max_data
@@ -69,7 +80,7 @@ class Jar:
         if self._record is None:
             return ""
         if self._sealed is None:
-            self._sealed = self._format.seal(self._name, self._record.key, self._record.data)
+            self._sealed = self.format.seal(self.name, self._record.key, self._record.data)
         return self._sealed
 
     def is_denied(self, key: str) -> bool:
@@ -77,10 +88,11 @@ class Jar:
         return self._denied_in is not None and bool(caches[self._denied_in].get(_denied(key)))
 
     def find(self, key: str) -> Record | None:
-        return self._record if self._record and self._record.key == key else None
+        record = self._held(key)
+        return record if record and record.is_live else None
 
     def find_latest(self, key: str) -> Record | None:
-        return self.find(key)
+        return self._held(key)
 
     def insert(self, key: str, data: bytes, ttl: float) -> bool:
         self._put(key, data, ttl)
@@ -100,8 +112,8 @@ class Jar:
         data: bytes | None = None,
         expected: bytes | None = None,
     ) -> bool:
-        before = self.find(key)
-        if before is None or before.data != (expected or before.data):
+        before = self._held(key)
+        if before is None or before.data != (expected or before.data) or before.ttl <= -GRACE:
             return False
         if not self._deny(before):
             # Another request has ended it, or given it another id.
@@ -111,7 +123,7 @@ class Jar:
         return True
 
     def delete(self, key: str) -> bool:
-        before = self.find(key)
+        before = self._held(key)
         self._empty()
         return before is not None and self._deny(before)
 
@@ -125,15 +137,22 @@ class Jar:
         # Whatever becomes of a transaction, the cookie is sent.
         return None
 
+    def _held(self, key: str) -> Record | None:
+        record, now = self._record, expiry._clock()
+        if record is None or record.key != key:
+            return None
+        # An object may be held for long.
+        return record._replace(ttl=record.ttl - (now - record.now), now=now)
+
     def _swap(self, key: str, data: bytes, ttl: float, expected: bytes) -> bool:
-        before = self.find(key)
-        if before is None or before.data != expected:
+        before = self._held(key)
+        if before is None or before.data != expected or before.ttl <= -GRACE:
             return False
         self._put(key, data, ttl)
         return True
 
     def _put(self, key: str, data: bytes, ttl: float) -> None:
-        self._record = Record(key, data, ttl, expiry._now().timestamp())
+        self._record = Record(key, data, ttl, expiry._clock())
         self._sealed, self.written = None, True
 
     def _empty(self) -> None:
@@ -144,7 +163,7 @@ class Jar:
         """Remember that a session has ended; False if that is known already."""
         if self._denied_in is None:
             return True
-        deadline, _ = self._format.codec.decode(record.data, record.key)
+        deadline, _ = self.format.codec.decode(record.data, record.key)
         left = (deadline - expiry._now()).total_seconds()
         timeout = math.ceil(min(max(left, record.ttl, self._lifetime, 1), _LONGEST))
         return bool(caches[self._denied_in].add(_denied(record.key), True, timeout))
@@ -166,12 +185,17 @@ class SessionStore(base.SessionStore):
     _found: tuple[Record, Content, bool] | None = None
 
     def __init__(self, session_key: str | None = None) -> None:
-        is_id = self._validate_session_key(session_key)
-        # Past that of the base, which would make a lifecycle over a store that all sessions share.
-        super(base.SessionStore, self).__init__(session_key if is_id else None)
-        self._sent = (session_key,) if session_key and not is_id else ()
-        self._jar = self.get_store()
-        self._life = Lifecycle(self._jar, self._format().codec, self)
+        super().__init__()
+        if session_key:
+            self._sent = (tokens.Key(session_key),)
+
+    @cached_property
+    def _jar(self) -> Jar:
+        return self.get_store()
+
+    @cached_property
+    def _life(self) -> Lifecycle:
+        return Lifecycle(self._jar, self._jar.format.codec, weakref.proxy(self))
 
     @classmethod
     def for_request(cls, candidates: Iterable[str], request: HttpRequest | None = None) -> Self:
@@ -182,8 +206,8 @@ class SessionStore(base.SessionStore):
     @classmethod
     def get_store(cls) -> Jar:
         """Return a jar without a cookie: one session has it for itself."""
-        options = cls._options()
-        return Jar(cls._format(), options.cookie.name, options.cookie_denylist, options.lifetime)
+        options = conf.options(cls._kind)
+        return Jar(cls._format, options.cookie.name, options.cookie_denylist, options.lifetime)
 
     @classmethod
     def _format(cls) -> CookieFormat:
@@ -216,12 +240,12 @@ class SessionStore(base.SessionStore):
     def store_key(cls, token: str) -> str:
         return tokens.Key(token)
 
+    @classmethod
+    def store_keys(cls, token: str) -> tuple[str, ...]:
+        return (tokens.Key(token),)
+
     def _validate_session_key(self, key: Any) -> bool:
-        return (
-            isinstance(key, str)
-            and len(key) == cookie_format.ID_LENGTH
-            and cookie_format.is_id(key)
-        )
+        return isinstance(key, str) and cookie_format.is_id(key)
 
     def _get_new_session_key(self) -> str:
         return cookie_format.new_id()
@@ -232,34 +256,36 @@ class SessionStore(base.SessionStore):
     def _open(self) -> None:
         """Look into the cookies that were sent, once: the first that is good and live counts."""
         sent, self._sent = self._sent, ()
-        is_old = False
+        jar, is_old, is_told = self._jar, False, not any(sent)
         for place, value in enumerate(sent, start=1):
             try:
-                found = self._format().open(self._options().cookie.name, value)
+                found = jar.format.open(jar.name, value)
             except CookieError as exc:
                 is_old = is_old or isinstance(exc, Expired)
                 continue
             known = cookie_format.is_id(found.id)
             key = tokens.Key(found.id if known else cookie_format.id_of(value))
             content = Content(found.deadline or self._deadline_of(found.written_at), found.values)
-            now = expiry._now()
-            left = (self._end(content, found.written_at) - now).total_seconds()
+            now = expiry._clock()
+            left = self._end(content, found.written_at) - now
             if left <= 0:
-                reason = ended_by(content.deadline, now.timestamp())
+                reason = ended_by(content.deadline, now)
                 self._tell("expired", key, reason=reason, values=content.values)
+                is_told = True
                 continue
-            if self._jar.is_denied(key):
+            if jar.is_denied(key):
                 self._tell("unknown", key)
+                is_told = True
                 continue
-            record = Record(key, found.data, left, now.timestamp())
-            self._jar.receive(record, value)
+            record = Record(key, found.data, left, now)
+            jar.receive(record, value)
             self._found = record, content, found.rewrite or not known
-            self._session_key = str(key)
+            self._session_key = key
             self._candidates = sent[place:][:MOST_CANDIDATES]
             return
         if is_old:
             self._tell("expired", "", reason="idle")
-        elif any(sent):
+        elif not is_told:
             self._tell("malformed", "")
 
     def load(self) -> dict[str, Any]:
@@ -277,16 +303,18 @@ class SessionStore(base.SessionStore):
             self.modified = True
         return values
 
-    def _deadline_of(self, written_at: datetime) -> datetime:
+    def _deadline_of(self, written_at: float) -> datetime:
         """Return the deadline of a session that a Go application has begun."""
-        return expiry._later(written_at, self.get_session_cookie_age())
+        begun = cookie_format.from_microseconds(int(written_at * 1_000_000))
+        return expiry._later(begun, self.get_session_cookie_age())
 
-    def _end(self, content: Content, written_at: datetime) -> datetime:
-        """Return when a session ends that is not used again."""
-        idle = self._options().idle_timeout
+    def _end(self, content: Content, written_at: float) -> float:
+        """Return when a session ends that is not used again, in Unix seconds."""
+        end = content.deadline.timestamp()
+        idle = self._options.idle_timeout
         if idle is None or content.values.get(CUSTOM_EXPIRY):
-            return content.deadline
-        return min(content.deadline, expiry._later(written_at, idle))
+            return end
+        return min(end, written_at + idle)
 
     def exists(self, session_key: str | None) -> bool:
         """Tell whether ``session_key`` is a cookie that holds a live session; an id never is."""
@@ -301,9 +329,11 @@ class SessionStore(base.SessionStore):
 
     # Writing
 
-    def create(self) -> None:
-        self._open()
-        super().create()
+    def save(self, must_create: bool = False) -> None:
+        if must_create:
+            # It begins anew, whatever was sent.
+            self._sent = ()
+        super().save(must_create)
 
     def _insert(self) -> None:
         if self._session_key is None:

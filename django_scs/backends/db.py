@@ -7,7 +7,7 @@ from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.functional import cached_property
 
-from .. import tokens
+from .. import conf, tokens
 from ..stores.base import Record, Store
 from ..stores.converting import ConvertingStore
 from ..stores.sql import SqlStore
@@ -33,15 +33,11 @@ if apps.apps_ready:
 
 
 @cache
-def _store(session_class: "type[SessionStore]") -> SqlStore:
-    return SqlStore(session_class.get_model_class())
-
-
-@cache
-def _converting_store(session_class: "type[SessionStore]", hashing: str) -> SqlStore:
-    return ConvertingStore(
-        session_class.get_model_class(), partial(tokens.later_keys, hashed=hashing)
-    )
+def _store(session_class: "type[SessionStore]", hashing: bool | str) -> SqlStore:
+    model = session_class.get_model_class()
+    if isinstance(hashing, bool):
+        return SqlStore(model)
+    return ConvertingStore(model, partial(tokens.later_keys, hashed=hashing))
 
 
 class SessionStore(base.SessionStore):
@@ -61,8 +57,7 @@ class SessionStore(base.SessionStore):
 
     @classmethod
     def get_store(cls) -> SqlStore:
-        hashing = cls._options().hash_tokens
-        return _store(cls) if isinstance(hashing, bool) else _converting_store(cls, hashing)
+        return _store(cls, conf.options(cls._kind).hash_tokens)
 
     @cached_property
     def model(self) -> "type[AbstractSession]":

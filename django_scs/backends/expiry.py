@@ -29,14 +29,14 @@ _CLOCKS_DIFFER: Final = 1.0
 
 
 class _Sighting(NamedTuple):
-    """What the store said of the session when it was loaded; times are in seconds since 1970.
+    """What the store said of the session when it was loaded.
 
-    ``at`` is when that was by this process's clock, ``now`` by the store's.
+    ``ahead`` is by how many seconds its clock was ahead of this process's, ``end`` when the session
+    ends at ``deadline``, in seconds since 1970 by this process's clock.
     """
 
-    at: float
-    now: float
-    ttl: float
+    ahead: float
+    end: float
     deadline: datetime
     closes_with_browser: bool
 
@@ -55,7 +55,7 @@ class Expiry(TypedAccess, Keyed):
 
     def get_session_cookie_age(self) -> float:  # type: ignore[override]
         """Return how many seconds a new session lives. Django: get_session_cookie_age."""
-        return self._options().lifetime
+        return self._options.lifetime
 
     def deadline(self) -> datetime:
         """Return the absolute end of the session (aware, UTC). Source: scs Deadline."""
@@ -69,7 +69,7 @@ class Expiry(TypedAccess, Keyed):
         if timezone.is_naive(deadline):
             raise ValueError(f"The deadline {deadline!r} must be aware.")
         self.pop(CUSTOM_EXPIRY, None)
-        self._deadline = self._capped(deadline.astimezone(UTC), self._get_session())
+        self._deadline = self._capped(deadline.astimezone(UTC))
         self.modified = True
 
     def authenticated_at(self) -> datetime | None:
@@ -100,7 +100,7 @@ class Expiry(TypedAccess, Keyed):
         custom = values.get(CUSTOM_EXPIRY)
         if custom is not None:
             return bool(custom == 0)
-        return self._options().expire_at_browser_close and values.get(_REMEMBER_ME) is not True
+        return self._options.expire_at_browser_close and values.get(_REMEMBER_ME) is not True
 
     def get_expiry_date(self, **kwargs: Any) -> datetime:
         """Return when the session ends if it is not used again. Django: get_expiry_date.
@@ -112,10 +112,10 @@ class Expiry(TypedAccess, Keyed):
         custom = kwargs["expiry"] if "expiry" in kwargs else self.get(CUSTOM_EXPIRY)
         end = _custom_end(custom, now)
         if end is not None:
-            end = self._capped(end, self._get_session())
+            end = self._capped(end)
         else:
             deadline = self._deadline or _later(now, self.get_session_cookie_age())
-            idle = self._options().idle_timeout
+            idle = self._options.idle_timeout
             end = deadline if idle is None else min(deadline, _later(now, idle))
         if settings.USE_TZ:
             return end
@@ -135,37 +135,36 @@ class Expiry(TypedAccess, Keyed):
         custom = values.get(CUSTOM_EXPIRY)
         end = _custom_end(custom, _now()) if custom else None
         if end is not None:
-            return Content(self._capped(end, values), values)
+            return Content(self._capped(end), values)
         if self._deadline is None:
             self._deadline = self._new_deadline()
-        if self._options().max_lifetime is not None and _login_time(values) is not None:
-            self._deadline = self._capped(self._deadline, values)
+        if self._options.max_lifetime is not None and _login_time(values) is not None:
+            self._deadline = self._capped(self._deadline)
         return Content(self._deadline, values)
 
     def _new_deadline(self) -> datetime:
         end = _later(self._store_now(), self.get_session_cookie_age())
-        return self._capped(end, self._get_session())
+        return self._capped(end)
 
-    def _capped(self, end: datetime, values: dict[str, Any]) -> datetime:
+    def _capped(self, end: datetime) -> datetime:
         """Return ``end``, or what SCS_MAX_LIFETIME allows from the login, or from now before one."""
-        longest = self._options().max_lifetime
+        longest = self._options.max_lifetime
         if longest is None:
             return end
-        return min(end, _later(_login_time(values) or self._store_now(), longest))
+        begun = _login_time(self._get_session()) or self._store_now()
+        return min(end, _later(begun, longest))
 
     def _ttl(self, content: Content) -> float:
         """Return for how many seconds a session with this content may go unused from now on."""
         custom = content.values.get(CUSTOM_EXPIRY)
         left = self._left(content.deadline)
-        if isinstance(custom, int | float) and custom:
-            return custom if self._options().max_lifetime is None else min(custom, left)
-        if custom and _custom_end(custom, content.deadline) is not None:
-            return left
-        idle = self._options().idle_timeout
+        if custom:
+            if isinstance(custom, int | float):
+                return custom if self._options.max_lifetime is None else min(custom, left)
+            if _custom_end(custom, content.deadline) is not None:
+                return left
+        idle = self._options.idle_timeout
         return left if idle is None else min(idle, left)
-
-    def _longest_ttl(self) -> float:
-        return self._store().max_ttl
 
     def _is_over(self, deadline: datetime) -> bool:
         return self._left(deadline) <= 0
@@ -176,43 +175,44 @@ class Expiry(TypedAccess, Keyed):
         A session that the store found alive has what the store gave it, whatever a process whose
         clock was wrong wrote into it as its deadline.
         """
-        now, seen = _clock(), self._sighting
+        seen = self._sighting
         if seen is None:
-            return deadline.timestamp() - now
-        left = deadline.timestamp() - seen.now
-        if deadline == seen.deadline and left < seen.ttl:
-            left = seen.ttl
-        return left - (now - seen.at)
+            return deadline.timestamp() - _clock()
+        if deadline == seen.deadline:
+            return seen.end - _clock()
+        return deadline.timestamp() - seen.ahead - _clock()
 
     def _store_now(self) -> datetime:
-        now, seen = _now(), self._sighting
-        return now if seen is None else now + timedelta(seconds=seen.now - seen.at)
+        seen = self._sighting
+        ahead = 0 if seen is None else seen.ahead
+        return datetime.fromtimestamp(_clock() + ahead, UTC)
 
-    def _see(self, record: "Record", content: Content) -> None:
-        """Remember what the store said of the session."""
-        closes = self._closes_with_browser(content.values)
-        self._sighting = _Sighting(_clock(), record.now, record.ttl, content.deadline, closes)
-        self._deadline = content.deadline
+    def _adopt(self, record: "Record", content: Content) -> dict[str, Any]:
+        """Take what was read from the store as this session's; return the values."""
+        now, (deadline, values) = _clock(), content
+        left = deadline.timestamp() - record.now
+        closes = self._closes_with_browser(values)
+        end = now + max(left, record.ttl)
+        self._sighting = _Sighting(record.now - now, end, deadline, closes)
+        self._deadline = deadline
+        if not values.get(CUSTOM_EXPIRY) and self._is_touch_due(record.ttl, left):
+            self.modified = True
+        return values
 
-    def _is_touch_due(self, record: "Record", content: Content) -> bool:
-        """Tell whether a session that has just been loaded needs a new expiry.
+    def _is_touch_due(self, ttl: float, left: float) -> bool:
+        """Tell whether a session needs a new expiry: ``ttl`` are the seconds to it and ``left`` those
+        to the deadline.
 
         Use adds time to it. Time is taken away only where the idle timeout was shortened.
         """
-        if content.values.get(CUSTOM_EXPIRY):
-            return False
-        options = self._options()
-        idle, wanted = options.idle_timeout, content.deadline.timestamp() - record.now
-        interval = _CLOCKS_DIFFER
+        options = self._options
+        idle, interval = options.idle_timeout, _CLOCKS_DIFFER
         if idle is not None:
             interval = max(options.touch_interval, 0.001)
-            if record.ttl - idle >= max(interval, _CLOCKS_DIFFER):
+            if ttl - idle >= max(interval, _CLOCKS_DIFFER):
                 return True
-            wanted = min(wanted, idle)
-        return (
-            wanted - record.ttl >= interval
-            and min(wanted, self._longest_ttl()) - record.ttl >= interval
-        )
+            left = min(left, idle)
+        return left - ttl >= interval and min(left, self._life.store.max_ttl) - ttl >= interval
 
     def _cookie_age(self) -> int | None:
         """Return how many seconds the browser keeps the cookie; None until it is closed."""

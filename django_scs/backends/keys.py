@@ -1,6 +1,7 @@
 """Which row is a session's: its token, the key that the store has it under, and what it may show."""
 
 import time
+from operator import attrgetter
 from typing import Any
 
 from django.conf import settings
@@ -41,19 +42,20 @@ class Keyed(SessionBase):
         return import_string(settings.SESSION_SERIALIZER)
 
     @cached_property
+    def _options(self) -> conf.Options:
+        """What the settings said of this kind of session when it was first asked for."""
+        return conf.options(self._kind)
+
+    @cached_property
     def _life(self) -> Lifecycle:
         raise NotImplementedError
 
     def _set_session_key(self, value: Any) -> None:
         # Reports of errors show local variables: a token must not be among them.
-        key = tokens.Key(value) if isinstance(value, str) else value
-        super()._set_session_key(key)
+        self._own_token = tokens.Key(value) if self._validate_session_key(value) else None
 
-    _session_key = property(SessionBase._get_session_key, _set_session_key)
-
-    @classmethod
-    def _options(cls) -> conf.Options:
-        return conf.options(cls._kind)
+    _session_key = property(attrgetter("_own_token"), _set_session_key)
+    session_key = property(attrgetter("_own_token"))
 
     @classmethod
     def get_store(cls) -> Store:
@@ -92,7 +94,8 @@ class Keyed(SessionBase):
     @classmethod
     def store_key(cls, token: str) -> str:
         """Return the key under which the store gets the session of ``token``."""
-        return tokens.store_key(token, hashed=cls._options().hash_tokens, kind=cls._kind)
+        hashing = conf.options(cls._kind).hash_tokens
+        return tokens.store_key(token, hashed=hashing, kind=cls._kind)
 
     @classmethod
     def store_keys(cls, token: str) -> tuple[str, ...]:
@@ -101,26 +104,24 @@ class Keyed(SessionBase):
         There are several only while SCS_HASH_TOKENS is being turned on. Every method of the store
         finds a session by the first of them, and by the one that it has now.
         """
-        hashing = cls._options().hash_tokens
-        if isinstance(hashing, bool):
-            return (cls.store_key(token),)
+        hashing = conf.options(cls._kind).hash_tokens
         return tokens.store_keys(token, hashed=hashing, kind=cls._kind)
 
-    def _validate_session_key(self, key: Any) -> bool:
-        return tokens.well_formed(key)
+    _validate_session_key = staticmethod(tokens.well_formed)
 
     def _get_new_session_key(self) -> str:
-        return tokens.new(self._options().token_bytes)
+        return tokens.new(self._options.token_bytes)
 
     def _key(self) -> str | None:
         """The store key that this session has, or is to get; None while it has no token."""
-        known = self._life.key
-        if not self.session_key:
+        known, token = self._life.key, self.session_key
+        # Where tokens are not hashed, they are the keys.
+        if not token or known == token:
             return known
-        keys = self.store_keys(self.session_key)
+        keys = self.store_keys(token)
         if known is None:
             return keys[0]
-        return known if known in keys else self.store_key(self.session_key)
+        return known if known in keys else self.store_key(token)
 
     def token(self) -> str:
         """Return the token, or "" while there is none. Source: scs Token."""

@@ -81,6 +81,9 @@ class Destroyed(NamedTuple):
 
 
 State = New | Stored | Lost | Destroyed
+#: Those of a session that is not in the store yet, or any more.
+ABSENT_STATES: Final = (New, Destroyed)
+_NEW: Final = New()
 
 
 class Host(Protocol):
@@ -118,10 +121,10 @@ class Lifecycle:
     """One session's state, and the operations that change it."""
 
     def __init__(self, store: Store, codec: Codec, host: Host) -> None:
-        self._store = store
+        self.store = store
         self._codec = codec
         self._host = host
-        self._state: State = New()
+        self._state: State = _NEW
         # What the state was before each write of a transaction whose end is not known yet.
         self._history: list[tuple[State, Fate]] = []
         # What was taken from the store, and goes back there if the request fails.
@@ -163,7 +166,7 @@ class Lifecycle:
 
     def load(self, key: str) -> tuple[Record, Content] | None:
         """Read the session under ``key``; None, with an event, if there is no live and sound one."""
-        record = self._store.find(key)
+        record = self.store.find(key)
         if record is None:
             self._host._tell("unknown", key)
             return None
@@ -213,7 +216,7 @@ class Lifecycle:
         store = self._host._store_for(content.values, True)
         if not store.insert(key, data, self._host._ttl(content)):
             # An insertion whose reply was lost may have arrived.
-            there = self._store.find_latest(key)
+            there = self.store.find_latest(key)
             if there is None or there.data != data:
                 return False
         self._become(Stored(key, data, content.deadline, Origin.INSERTED))
@@ -226,7 +229,8 @@ class Lifecycle:
         What others wrote meanwhile is merged, and is part of the content returned.
         Raises SessionBusy after ``backoff.LIMIT`` seconds of being overtaken.
         """
-        if self.key not in (None, key):
+        state = self.state
+        if isinstance(state, Stored) and state.key != key:
             renewed = self.renew(key, content)
             if renewed is None:
                 return None
@@ -256,7 +260,7 @@ class Lifecycle:
 
     def renew(self, key: str, content: Content) -> Content | None:
         """Move the session to ``key``; insert one that is not stored. None if it is gone, or taken."""
-        if isinstance(self.state, New | Destroyed):
+        if isinstance(self.state, ABSENT_STATES):
             return content if self.insert(key, content) else None
         again = pauses()
         while isinstance(state := self.state, Stored):
@@ -321,7 +325,7 @@ class Lifecycle:
         key = self.key or key
         if key is None and isinstance(self.state, Destroyed):
             return False
-        removed = key is not None and self._store.delete(key)
+        removed = key is not None and self.store.delete(key)
         self._become(Destroyed(key))
         # What begins after it may be another user's.
         self._taken = {}
@@ -331,7 +335,7 @@ class Lifecycle:
 
     def remove(self, key: str, reason: str) -> bool:
         """Remove another session, or this one without its values, from the store."""
-        removed = self._store.delete(key)
+        removed = self.store.delete(key)
         if removed:
             self._host._tell("destroyed", key, reason=reason)
         return removed
@@ -351,7 +355,7 @@ class Lifecycle:
         """Let go of the session that there is: what follows is a new one."""
         self._taken = {}
         if not isinstance(self.state, Destroyed):
-            self._state = New()
+            self._state = _NEW
             self._history.clear()
 
     # What these are made of
@@ -366,7 +370,7 @@ class Lifecycle:
         self._host._tell("expired", record.key, reason=reason, values=values)
 
     def _become(self, state: State) -> None:
-        fate = self._store.fate()
+        fate = self.store.fate()
         if fate is None:
             self._history.clear()
         else:
@@ -379,21 +383,22 @@ class Lifecycle:
             return False
         data = self.encode(content, state.key, state.data)
         store, ttl = self._host._store_for(content.values, False), self._host._ttl(content)
-        origin = Origin.WRITTEN if state.origin is Origin.LOADED else state.origin
-        written = Stored(state.key, data, content.deadline, origin)
         if data == state.data:
             done = store.touch(state.key, ttl, data)
         else:
-            self._state = state._replace(in_doubt=data)
-            done = store.replace(state.key, data, ttl, state.data)
-            self._state = state
+            try:
+                done = store.replace(state.key, data, ttl, state.data)
+            except BaseException:
+                self._state = state._replace(in_doubt=data)
+                raise
         if done:
-            self._become(written)
+            origin = Origin.WRITTEN if state.origin is Origin.LOADED else state.origin
+            self._become(Stored(state.key, data, content.deadline, origin))
         return done
 
     def _rebase(self, state: Stored, content: Content) -> Content | None:
         """Return ``content`` with what others put in the place of ``state``; None if it is gone."""
-        record = None if self._host._is_over(state.deadline) else self._store.find_latest(state.key)
+        record = None if self._host._is_over(state.deadline) else self.store.find_latest(state.key)
         is_writable = record is not None and record.ttl > -GRACE
         theirs = self.read(record) if record and is_writable else None
         if record is None or theirs is None:

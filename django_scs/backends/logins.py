@@ -30,8 +30,10 @@ class Logins(Expiry):
     def update(self, *args: Any, **kwargs: Any) -> None:
         """Set several values. Django: update."""
         values = dict(*args, **kwargs)
-        for key in values:
-            go_login.refuse(key)
+        go_login.refuse(*values)
+        if SESSION_KEY not in values:
+            super().update(values)
+            return
         for key, value in values.items():
             self[key] = value
 
@@ -102,7 +104,7 @@ class Logins(Expiry):
         What a visitor fills leaves room for a login, which must not fail for it.
         """
         room = 0 if SESSION_KEY in content.values else _ROOM_FOR_LOGIN
-        for limit in (self._options().max_bytes, self._store().refuses(size + room)):
+        for limit in (self._options.max_bytes, self._life.store.refuses(size + room)):
             if limit is not None and size > (most := limit - min(room, limit // 4)):
                 return most
         return None

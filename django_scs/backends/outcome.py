@@ -10,7 +10,7 @@ from django.http import HttpRequest
 
 from ..merge import same
 from .expiry import RENEWED_AT, Expiry
-from .lifecycle import ABSENT, Destroyed, New, Origin, Stored
+from .lifecycle import ABSENT, ABSENT_STATES, Destroyed, Origin, Stored
 from .twins import in_thread, once_loaded
 
 
@@ -111,7 +111,7 @@ class Ending(Expiry):
     def _renew(self, *, extend: bool) -> None: ...
 
     @abstractmethod
-    def _tell(self, event: str, key: str, **info: Any) -> None: ...
+    def _tell(self, event: str, key: str | None = None, **info: Any) -> None: ...
 
     def _give_back(self) -> None:
         try:
@@ -121,7 +121,7 @@ class Ending(Expiry):
             self._tell("give_back_failed", self._life.last_key, exc_info=True)
 
     def _is_save_due(self) -> bool:
-        due = self.modified or self._options().save_every_request
+        due = self.modified or self._options.save_every_request
         return due or getattr(self._life.state, "again", False)
 
     def _is_poll(self) -> bool:
@@ -131,7 +131,7 @@ class Ending(Expiry):
         return self.is_background and is_loaded and not self._is_changed()
 
     def _note_renewal(self) -> None:
-        if self._options().renew_after is not None:
+        if self._options.renew_after is not None:
             self._get_session()[RENEWED_AT] = int(self._store_now().timestamp())
 
     def _is_renewal_due(self) -> bool:
@@ -140,7 +140,7 @@ class Ending(Expiry):
         Only where the user goes to another page: the requests that a page makes follow later, with
         the new cookie, and those of the page before have mostly ended.
         """
-        after = self._options().renew_after
+        after = self._options.renew_after
         state = self._life.state
         if after is None or not isinstance(state, Stored) or state.origin is not Origin.LOADED:
             return False
@@ -169,12 +169,12 @@ class Ending(Expiry):
         return self.is_empty()
 
     def _commit_changes(self) -> None:
-        if isinstance(self._life.state, New | Destroyed):
+        if isinstance(self._life.state, ABSENT_STATES):
             self._insert()
             return
         settled = self._life.is_settled(self._key() or "", self._content())
         if not settled and not self._update() and (keys := self.changed_keys()):
-            self._tell("dropped", self._life.last_key, keys=keys)
+            self._tell("dropped", keys=keys)
 
     def _is_changed(self) -> bool:
         base = self._life.ancestor()
@@ -207,4 +207,4 @@ class Ending(Expiry):
         return Outcome(self.token(), self._cookie_age(), created=created)
 
     def _is_sent_always(self, state: Stored) -> bool:
-        return self._options().save_every_request and state.origin is not Origin.LOADED
+        return self._options.save_every_request and state.origin is not Origin.LOADED

@@ -88,7 +88,7 @@ class TakeOver(Ending):
 
     def _takes(self, name: str, value: Any, key: str) -> bool:
         try:
-            self._options().codec.encode(LAST_EXPIRY, {name: value}, None, key)
+            self._options.codec.encode(LAST_EXPIRY, {name: value}, None, key)
         except EncodeError:
             return False
         return True

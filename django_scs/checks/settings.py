@@ -11,6 +11,7 @@ from django.utils.module_loading import import_string
 
 from .. import conf, go_login
 from ..backends.base import SessionStore
+from ..backends.cookie import SessionStore as CookieSessionStore
 from ..devices import settings as device_settings
 from ..manager import session_class
 from ..middleware import SessionMiddleware
@@ -50,10 +51,14 @@ def check_wiring(**kwargs: Any) -> list[checks.CheckMessage]:
     ours = [path for path in settings.MIDDLEWARE if _is_ours(path, SessionMiddleware)]
     djangos = [path for path in settings.MIDDLEWARE if path == _DJANGOS_MIDDLEWARE]
     found: list[checks.CheckMessage] = []
-    if ours and not engine:
+    others = getattr(settings, "SCS_SESSIONS", None)
+    if ours and not (engine or others):
         found.append(_ENGINE_IS_NOT_OURS)
     if engine and djangos:
-        found.append(_MIDDLEWARE_IS_NOT_OURS)
+        in_cookies = _is_ours(f"{settings.SESSION_ENGINE}.SessionStore", CookieSessionStore)
+        found.append(_COOKIE_IS_NOT_SENT if in_cookies else _MIDDLEWARE_IS_NOT_OURS)
+    if others and not ours:
+        found.append(_OTHERS_ARE_NOT_OPENED)
     if (
         engine
         and settings.SESSION_SAVE_EVERY_REQUEST
@@ -103,13 +108,25 @@ _DJANGOS_MIDDLEWARE = "django.contrib.sessions.middleware.SessionMiddleware"
 _IDLE_TIMEOUT = "SCS_IDLE_TIMEOUT"
 _ENGINE_IS_NOT_OURS = checks.Error(
     "django_scs's SessionMiddleware needs a session engine of django_scs.",
-    hint="Set SESSION_ENGINE to 'django_scs.backends.db'.",
+    hint="Set SESSION_ENGINE to 'django_scs.backends.db', or add kinds of sessions with SCS_SESSIONS.",
     id="django_scs.E003",
 )
 _MIDDLEWARE_IS_NOT_OURS = checks.Warning(
     "Under Django's SessionMiddleware a request whose session was destroyed meanwhile is answered 400.",
     hint="Put 'django_scs.middleware.SessionMiddleware' in its place in MIDDLEWARE.",
     id="django_scs.W005",
+)
+_COOKIE_IS_NOT_SENT = checks.Error(
+    "Under Django's SessionMiddleware no session of 'django_scs.backends.cookie' is kept: the browser"
+    " gets its id instead of its cookie.",
+    hint="Put 'django_scs.middleware.SessionMiddleware' in its place in MIDDLEWARE.",
+    id="django_scs.E004",
+)
+_OTHERS_ARE_NOT_OPENED = checks.Warning(
+    "SCS_SESSIONS is set, and django_scs's SessionMiddleware, which opens its sessions, is not used:"
+    " request.sessions does not exist.",
+    hint="Put 'django_scs.middleware.SessionMiddleware' into MIDDLEWARE, in the place of Django's.",
+    id="django_scs.W006",
 )
 _NOTHING_SLIDES = checks.Warning(
     "SESSION_SAVE_EVERY_REQUEST does not keep a session in use alive: its deadline does not move.",

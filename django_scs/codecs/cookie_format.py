@@ -32,16 +32,16 @@ class Content(NamedTuple):
     """A session as a cookie carries it.
 
     ``id`` names the session, "" if a Go application wrote the cookie first; ``deadline`` is its
-    absolute end (aware), None in that case; ``written_at`` is when the cookie was sealed (aware).
-    ``data`` is what the format's codec read deadline and values from. ``rewrite`` tells that the
-    cookie should be sealed anew though nothing has changed: an old key had sealed it, or it lacks the
-    id or the deadline.
+    absolute end (aware), None in that case; ``written_at`` is when the cookie was sealed, in Unix
+    seconds. ``data`` is what the format's codec read deadline and values from. ``rewrite`` tells that
+    the cookie should be sealed anew though nothing has changed: an old key had sealed it, or it lacks
+    the id or the deadline.
     """
 
     id: str
     deadline: datetime | None
     values: dict[Any, Any]
-    written_at: datetime
+    written_at: float
     data: bytes
     rewrite: bool
 

@@ -322,38 +322,66 @@ class GorillaCookie:
             id=session.id,
             deadline=session.deadline,
             values=session.values,
-            written_at=from_microseconds(timestamp * 1_000_000),
+            written_at=timestamp,
             data=payload,
             rewrite=pair > 0 or not session.id or session.deadline is None,
         )
 
 
 def _read(data: bytes) -> Session:
+    reader = _start(data)
+    values: dict[Key, Any] = {}
+    held: Held = {}
+    moment: int | None = None
+    for _ in range(reader.uint()):
+        key = _read_key(reader)
+        pos = reader.pos
+        # Most values are short strings.
+        size = _SHORT_STRINGS.get(data[pos : pos + _HEAD])
+        if size is not None:
+            reader.pos = pos = pos + _HEAD + size
+            values[key] = data[pos - size : pos].decode("utf-8", "surrogateescape")
+            held.pop(key, None)
+        elif plain := PLAIN.match(data, pos, reader.end):
+            reader.pos = plain.end()
+            values[key] = PLAIN_READERS[plain.lastindex](reader)
+            held.pop(key, None)
+        elif key == DEADLINE_KEY and (ours := _DEADLINE.match(data, pos, reader.end)):
+            reader.pos = ours.end()
+            moment = reader.sint()
+        else:
+            held[key] = sent = _read_interface(reader)
+            values[key] = INTERFACE.load(sent)
+    if reader.pos > reader.end:
+        raise DecodeError("unexpected end of data")
+    # Of another type, our own entries are left out.
+    for ours_too in (DEADLINE_KEY, ID_KEY):
+        held.pop(ours_too, None)
+    values.pop(DEADLINE_KEY, None)
+    session_id = values.pop(ID_KEY, "")
+    return Session(
+        session_id if type(session_id) is str else "",
+        None if moment is None else from_microseconds(moment),
+        values,
+        held,
+    )
+
+
+def _start(data: bytes) -> Reader:
+    """Return a reader that stands before the number of entries."""
+    usual = _START.match(data)
+    if usual:
+        reader = Reader(data, usual.end(), dict(_TYPES))
+        size = usual.lastindex or 0
+        reader.end = usual.end(size) + int.from_bytes(usual[size], "big")
+        if reader.end <= len(data):
+            return reader
     reader = begin(data, _PREFIX, _TYPES)
     type_ = reader.next_type(in_interface=False)
     if type_.kind is not wire.MAP or type_.elems != _SESSION.elems:
         raise DecodeError("not a session of gorilla")
     gob_value.read_start(reader, type_)
-    entries = reader.uint()
-    found = Session("", None, {}, {})
-    values, held = found.values, found.held
-    moment: int | None = None
-    for _ in range(entries):
-        ours = _OUR_DEADLINE.match(data, reader.pos, reader.end)
-        if ours:
-            reader.pos = ours.end()
-            moment = reader.sint()
-            continue
-        key = _read_key(reader)
-        plain = PLAIN.match(data, reader.pos, reader.end)
-        if plain:
-            reader.pos = plain.end()
-            values[key] = _READERS[plain.lastindex](reader)
-            held.pop(key, None)
-        else:
-            held[key] = sent = _read_interface(reader)
-            values[key] = INTERFACE.load(sent)
-    return _without_ours(found, moment)
+    return reader
 
 
 def _read_interface(reader: Reader) -> Opaque | None:
@@ -362,38 +390,16 @@ def _read_interface(reader: Reader) -> Opaque | None:
 
 
 def _read_key(reader: Reader) -> Key:
-    plain = PLAIN.match(reader.data, reader.pos, reader.end)
-    if plain and plain.lastindex == 1:
-        reader.pos = plain.end()
-        return _read_text(reader)
+    data, pos = reader.data, reader.pos
+    size = _SHORT_STRINGS.get(data[pos : pos + _HEAD])
+    if size is not None:
+        reader.pos = pos = pos + _HEAD + size
+        return data[pos - size : pos].decode("utf-8", "surrogateescape")
     sent = _read_interface(reader)
     if sent is not None and sent.go_type == STRING.name:
         key: str = INTERFACE.load(sent)
         return key
     return GoKey.received(sent)
-
-
-def _read_text(reader: Reader) -> str:
-    """Do what Reader.text does, with fewer calls for what is short, which most is."""
-    start = reader.pos + 1
-    size = reader.data[reader.pos] if start <= reader.end else 128
-    stop = start + size
-    if size > 127 or stop > reader.end:
-        return reader.text()
-    reader.pos = stop
-    return reader.data[start:stop].decode("utf-8", "surrogateescape")
-
-
-def _without_ours(found: Session, moment: int | None) -> Session:
-    """Return the session with our entries in their places; of another type, they are left out."""
-    found.held.pop(DEADLINE_KEY, None)
-    found.held.pop(ID_KEY, None)
-    found.values.pop(DEADLINE_KEY, None)
-    session_id = found.values.pop(ID_KEY, "")
-    return found._replace(
-        id=session_id if type(session_id) is str else "",
-        deadline=None if moment is None else from_microseconds(moment),
-    )
 
 
 def _same(session: Session, held: Held, old: Session) -> bool:
@@ -474,9 +480,12 @@ _PREFIX = _standard.definitions()
 _NUMBERS = _standard.numbers
 _TYPES = {number: type_ for type_, number in _NUMBERS.items()}
 
-_INT64 = sized(b"int64") + integer(2)
-# The deadline, as we write it and Go does.
-_OUR_DEADLINE = re.compile(
-    re.escape(_string_key(DEADLINE_KEY) + _INT64) + b"[\0-\x7f]\0", re.DOTALL
+# A session begins so if the Go process has not used gob before; so do ours.
+_START = re.compile(
+    re.escape(_PREFIX) + b"(?:([\0-\x7f])|\xff(.)|\xfe(..))" + re.escape(_OPENING), re.DOTALL
 )
-_READERS = PLAIN_READERS | {1: _read_text}
+_INT64 = sized(b"int64") + integer(2)
+_DEADLINE = re.compile(_INT64 + b"[\0-\x7f]\0")
+# What comes before a string of fewer bytes than the gob needs two for their number, and that number.
+_SHORT_STRINGS = {PLAIN_STRING + bytes((size + 2, 0, size)): size for size in range(126)}
+_HEAD = len(PLAIN_STRING) + 3

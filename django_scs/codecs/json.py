@@ -56,8 +56,10 @@ class JSONCodec:
     def decode(self, data: bytes, key: str = "") -> tuple[datetime, dict[str, Any]]:
         """Implement Codec.decode."""
         try:
-            loads = _decode_marked if b'"$' in data else _decode_unmarked
-            envelope = loads(data.decode())
+            text = data.strip().decode()
+            envelope, end = (_read_marked if '"$' in text else _read_unmarked)(text)
+            if end != len(text):
+                raise ValueError("data after the envelope")
             deadline = _read_datetime(envelope["deadline"]).astimezone(UTC)
             values = envelope["values"]
         except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as exc:
@@ -253,5 +255,5 @@ def _unmark(value: dict[str, Any]) -> Any:
 
 
 _dumps = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False).encode
-_decode_unmarked = json.JSONDecoder().decode
-_decode_marked = json.JSONDecoder(object_hook=_unmark).decode
+_read_unmarked = json.JSONDecoder().raw_decode
+_read_marked = json.JSONDecoder(object_hook=_unmark).raw_decode

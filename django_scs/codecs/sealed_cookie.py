@@ -7,9 +7,9 @@
 the rest           AES-256-GCM of the plain text, tag included
 =================  ==================================================================
 
-The plain text is the session's id (16 bytes), when it was written (microseconds since 1970, 8 bytes)
-and what the codec wrote. A master key is derived from each key by HKDF-SHA512; key and nonce of a
-cookie are expanded from it with the salt, so no two cookies share them. Header and cookie name are
+The plain text is the session's id (22 characters), when it was written (microseconds since 1970, 8
+bytes) and what the codec wrote. A master key is derived from each key by HKDF-SHA512; key and nonce of
+a cookie are expanded from it with the salt, so no two cookies share them. Header and cookie name are
 associated data: a cookie renamed is a cookie forged. Nothing is compressed, for then the length would
 tell of the content. The whole is base64url without padding. Needs the extra ``crypto``.
 """
@@ -18,26 +18,32 @@ import hmac
 import secrets
 import time
 from base64 import urlsafe_b64encode
+from binascii import a2b_base64
 from collections.abc import Sequence
-from contextlib import suppress
 
 from ..exceptions import DecodeError
 from .base import Codec, ReadSetting
-from .cookie_format import LIMIT, Content, from_microseconds
+from .cookie_format import ID_LENGTH, LIMIT, Content, is_id
 from .crypto import AESGCM, InvalidTag
-from .keys import expand, extract, read_secrets
-from .securecookie import BadBase64, BadMac, BadPayload, Clock, TooLong, unbase64
+from .keys import Mac, expand, extract, read_secrets
+from .securecookie import STANDARD, BadBase64, BadMac, BadPayload, Clock, TooLong
 
 _VERSION = b"\x01"
 _LABEL = b"django_scs cookie v1 "
 _SALT_SIZE = 16
 _HEADER_SIZE = 1 + 4 + _SALT_SIZE
-_ID_SIZE = 16
 _TIME_SIZE = 8
 _TAG_SIZE = 16
+_DATA = ID_LENGTH + _TIME_SIZE
+_COOKIE = _LABEL + b"cookie"
 _HASH = "sha512"
-# The last characters whose unused bits are zero, by how many characters there are past fours.
-_LAST = {0: "", 2: "AQgw", 3: "AEIMQUYcgkosw048"}
+# By how many characters there are past fours: what the last may be for its unused bits to be zero, and
+# the padding that is left out.
+_ENDS = {
+    0: ("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", b""),
+    2: ("AQgw", b"=="),
+    3: ("AEIMQUYcgkosw048", b"="),
+}
 
 
 class _Key:
@@ -47,8 +53,8 @@ class _Key:
 
     def __init__(self, secret: str | bytes) -> None:
         extracted = extract(secret, _HASH)
-        self.id = _expand(extracted, _LABEL + b"key id", 4)
-        self.master = _expand(extracted, _LABEL + b"master", 64)
+        self.id = expand(extracted, _LABEL + b"key id", 4, _HASH)
+        self.master = Mac(expand(extracted, _LABEL + b"master", 64, _HASH), _HASH)
 
 
 class SealedCookie:
@@ -75,41 +81,42 @@ class SealedCookie:
 
     def max_data(self, name: str) -> int:
         """Implement CookieFormat.max_data."""
-        overhead = _HEADER_SIZE + _ID_SIZE + _TIME_SIZE + _TAG_SIZE
-        return (LIMIT - len(name.encode())) * 3 // 4 - overhead
+        return (LIMIT - len(name.encode())) * 3 // 4 - _HEADER_SIZE - _DATA - _TAG_SIZE
 
     def seal(self, name: str, session_id: str, data: bytes) -> str:
         """Implement CookieFormat.seal. Raises ValueError for an id that is not one of ``new_id``."""
+        if not is_id(session_id):
+            raise ValueError("The id of a session in a cookie must be one of new_id().")
         written_at = int(self._clock() * 1_000_000).to_bytes(_TIME_SIZE, "big")
         key = self._keys[0]
         header = _VERSION + key.id + secrets.token_bytes(_SALT_SIZE)
         aead, nonce = _cipher(key, header)
-        plain = _id_bytes(session_id) + written_at + data
-        return _base64(header + aead.encrypt(nonce, plain, header + name.encode()))
+        plain = session_id.encode() + written_at + data
+        sealed = header + aead.encrypt(nonce, plain, header + name.encode())
+        return urlsafe_b64encode(sealed).rstrip(b"=").decode("ascii")
 
     def open(self, name: str, cookie: str) -> Content:
         """Implement CookieFormat.open."""
         raw = _unbase64(cookie)
         header, sealed = raw[:_HEADER_SIZE], raw[_HEADER_SIZE:]
         number, plain = self._decrypt(header, sealed, header + name.encode())
-        stop = _ID_SIZE + _TIME_SIZE
-        data = plain[stop:]
+        data = plain[_DATA:]
         try:
             deadline, values = self.codec.decode(data)
         except DecodeError as exc:
             raise BadPayload(str(exc)) from exc
         return Content(
-            id=_base64(plain[:_ID_SIZE]),
+            id=plain[:ID_LENGTH].decode("ascii"),
             deadline=deadline,
             values=values,
-            written_at=from_microseconds(int.from_bytes(plain[_ID_SIZE:stop], "big")),
+            written_at=int.from_bytes(plain[ID_LENGTH:_DATA], "big") / 1_000_000,
             data=data,
             rewrite=number > 0,
         )
 
     def _decrypt(self, header: bytes, sealed: bytes, associated: bytes) -> tuple[int, bytes]:
         """Return which key it was, and the plain text."""
-        if header.startswith(_VERSION) and len(sealed) >= _ID_SIZE + _TIME_SIZE + _TAG_SIZE:
+        if header.startswith(_VERSION) and len(sealed) >= _DATA + _TAG_SIZE:
             for number, key in enumerate(self._keys):
                 if hmac.compare_digest(key.id, header[1:5]):
                     aead, nonce = _cipher(key, header)
@@ -120,33 +127,22 @@ class SealedCookie:
         raise BadMac("The cookie was not sealed under this name by any of the keys.")
 
 
-def _expand(key: bytes, info: bytes, size: int) -> bytes:
-    return expand(key, info, size, _HASH)
-
-
 def _cipher(key: _Key, header: bytes) -> tuple[AESGCM, bytes]:
-    derived = _expand(key.master, _LABEL + b"cookie" + header[5:], 44)
-    return AESGCM(derived[:32]), derived[32:]
-
-
-def _base64(raw: bytes) -> str:
-    return urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
+    # HKDF-Expand, for one output of the hash function is enough.
+    derived = key.master.digest(_COOKIE + header[5:] + b"\x01")
+    return AESGCM(derived[:32]), derived[32:44]
 
 
 def _unbase64(cookie: str) -> bytes:
     """Return the bytes of a cookie, of which there is one spelling only."""
     if len(cookie) > LIMIT:
         raise TooLong(f"The cookie has {len(cookie)} characters of {LIMIT}.")
-    past = len(cookie) % 4
-    last = _LAST.get(past)
-    if last is None or (past and cookie[-1] not in last) or "\n" in cookie or "\r" in cookie:
-        raise BadBase64("The cookie is no base64 in the one spelling that is written.")
-    return unbase64(cookie + "=" * (-past % 4))
-
-
-def _id_bytes(session_id: str) -> bytes:
-    with suppress(DecodeError):
-        raw = _unbase64(session_id)
-        if len(raw) == _ID_SIZE:
-            return raw
-    raise ValueError("The id of a session in a cookie must be one of new_id().")
+    last, padding = _ENDS.get(len(cookie) % 4, ("", b""))
+    try:
+        if cookie[-1:] in last:
+            return a2b_base64(
+                cookie.encode("ascii").translate(STANDARD) + padding, strict_mode=True
+            )
+    except ValueError:
+        pass
+    raise BadBase64("The cookie is no base64 in the one spelling that is written.")

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Protocol
 
 from ..exceptions import DecodeError, EncodeError
 from .gob import value as gob_value
+from .keys import Mac
 
 Clock = Callable[[], float]
 
@@ -185,12 +186,13 @@ class SecureCookie:
         clock: Clock = time.time,
         unpadded: bool = False,
     ) -> None:
-        self._hash_key = _key("hash", hash_key)
         self._encrypt = None if block_key is None else _cipher(_key("block", block_key))
         self._max_age = natural("max_age", max_age)
         self._min_age = natural("min_age", min_age)
         self._max_length = natural("max_length", max_length)
-        self._hash_function = one_of_hashes("hash_function", hash_function)
+        function = one_of_hashes("hash_function", hash_function)
+        self._hash = Mac(_key("hash", hash_key), function)
+        self._mac_size = hashlib.new(function).digest_size
         self._serializer = _serializer(serializer)
         self._clock = clock
         self._unpadded = unpadded
@@ -210,8 +212,7 @@ class SecureCookie:
         inner = urlsafe_b64encode(plain)
         date = b"%d" % int(self._clock())
         if self._unpadded:
-            size = hashlib.new(self._hash_function).digest_size
-            date = b"0" * (-(len(date) + len(inner) + size + 2) % 3) + date
+            date = b"0" * (-(len(date) + len(inner) + self._mac_size + 2) % 3) + date
         body = b"%b|%b" % (date, inner)
         cookie = urlsafe_b64encode(b"%b|%b" % (body, self._mac(name, body))).decode("ascii")
         self._check_length(cookie)
@@ -246,8 +247,7 @@ class SecureCookie:
 
     def capacity(self, length: int) -> int:
         """Return the most bytes of payload for which the cookie has at most ``length`` characters."""
-        size = hashlib.new(self._hash_function).digest_size
-        inner = length // 4 * 3 - len(b"%d||" % int(self._clock())) - size
+        inner = length // 4 * 3 - len(b"%d||" % int(self._clock())) - self._mac_size
         return inner // 4 * 3 - (0 if self._encrypt is None else 16)
 
     def _check_length(self, cookie: str) -> None:
@@ -255,8 +255,7 @@ class SecureCookie:
             raise TooLong(f"The cookie has {len(cookie)} characters of {self._max_length}.")
 
     def _mac(self, name: str, body: bytes) -> bytes:
-        signed = name.encode("utf-8", "surrogateescape") + b"|" + body
-        return hmac.digest(self._hash_key, signed, self._hash_function)
+        return self._hash.digest(name.encode("utf-8", "surrogateescape") + b"|" + body)
 
     def _check_date(self, date: bytes) -> int:
         if not _INTEGER.fullmatch(date) or not -(1 << 63) <= (seconds := int(date)) < 1 << 63:
@@ -368,8 +367,8 @@ def _serializer(found: Any) -> Serializer:
 
 # Go's ParseInt; int() would take underscores, blanks, and the digits of other scripts.
 _INTEGER = re.compile(rb"[+-]?[0-9]+")
-_ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-_STANDARD = bytes.maketrans(b"-_", b"+/")
+#: Turns base64url into the standard alphabet, and the two characters that only that has into others.
+STANDARD = bytes.maketrans(b"-_+/", b"+/!!")
 
 
 def unbase64(data: bytes | str) -> bytes:
@@ -379,10 +378,10 @@ def unbase64(data: bytes | str) -> bytes:
     """
     try:
         raw = data.encode("ascii") if isinstance(data, str) else data
-    except UnicodeEncodeError:
-        raise BadBase64("The cookie is no base64.") from None
-    raw = raw.replace(b"\n", b"").replace(b"\r", b"")
-    digits = raw.rstrip(b"=")
-    if len(raw) % 4 or len(raw) - len(digits) > 2 or digits.translate(None, _ALPHABET):
-        raise BadBase64("The cookie is no base64.")
-    return a2b_base64(raw.translate(_STANDARD))
+        raw = raw.replace(b"\n", b"").replace(b"\r", b"")
+        # Up to Python 3.12 strict mode takes any padding behind what needs none.
+        if len(raw) % 4 == 0 and not raw.endswith(b"==="):
+            return a2b_base64(raw.translate(STANDARD), strict_mode=True)
+    except ValueError:
+        pass
+    raise BadBase64("The cookie is no base64.")

@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 from django.conf import settings
 from django.utils.crypto import salted_hmac
 
-from .. import tokens
+from .. import conf, tokens
 from ..backends.base import SessionStore
 
 T = TypeVar("T")
@@ -27,7 +27,7 @@ def tokens_of(session_class: type[SessionStore], key: str) -> Iterator[str]:
 
     Keyed, because an old backup full of keys must not be worth a session.
     """
-    size = session_class._options().token_bytes
+    size = conf.options(session_class._kind).token_bytes
     for secret in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS):
         digest = salted_hmac(_SALT, key, secret=secret, algorithm="sha256").digest()
         yield tokens.Key(tokens.encode(digest[:size]))

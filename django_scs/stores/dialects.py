@@ -88,6 +88,8 @@ class Dialect:
     duplicate: int | None = None
     #: Finds a key exactly; each of its parameters is the key.
     is_key: str = "{token} = %s"
+    #: How many parameters that are.
+    keys: int = 1
     #: Compares data with a parameter.
     is_data: str = "{data} = %s"
     #: The same for a SHA-256 in hexadecimal, where that is cheaper than large data itself.
@@ -122,6 +124,7 @@ DIALECTS = {
         duplicate=1062,
         # In a table made by scs's DDL the collation ignores case.
         is_key="{token} = %s AND CAST({token} AS BINARY) = %s",
+        keys=2,
         is_digest="SHA2({data}, 256) = %s",
         column_size=(
             "SELECT CHARACTER_MAXIMUM_LENGTH FROM information_schema.COLUMNS"

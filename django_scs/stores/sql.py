@@ -1,12 +1,14 @@
 """The store in a table of a database, through Django's connections and routers."""
 
 import copy
+import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import cache, partial
 from hashlib import sha256
+from operator import attrgetter, methodcaller
 from typing import Any, Final, TypeVar, cast
 
 from django.core.exceptions import ImproperlyConfigured
@@ -42,6 +44,11 @@ _LONG_AGO: Final = -40 * 365.25 * 24 * 3600
 _ALWAYS_KEPT: Final = 32_768
 # In bytes: where a digest of the data becomes cheaper to send and compare than the data.
 _LARGE: Final = 4096
+# What is asked of a cursor.
+_all_rows: Final[Callable[[Any], list[Any]]] = methodcaller("fetchall")
+_row_count: Final[Callable[[Any], int]] = attrgetter("rowcount")
+# The connection that a thread has written through last.
+_thread = threading.local()
 # MySQLdb.constants.CLIENT.FOUND_ROWS, which Django sets unless OPTIONS say otherwise.
 _FOUND_ROWS: Final = 2
 
@@ -101,7 +108,7 @@ class SqlStore:
         return self._for_write().in_atomic_block
 
     def fate(self) -> "Fate | None":
-        connection = self._for_write()
+        connection = getattr(_thread, "connection", None) or self._for_write()
         return Fate(connection) if connection.in_atomic_block else None
 
     @property
@@ -352,7 +359,8 @@ class SqlStore:
         return statements
 
     def _for_write(self) -> BaseDatabaseWrapper:
-        return connections[router.db_for_write(self._model)]
+        connection = _thread.connection = connections[router.db_for_write(self._model)]
+        return connection
 
     def _moving(self, connection: BaseDatabaseWrapper, ttl: float) -> list[Any]:
         """Return the parameters of what every write but a deletion sets."""
@@ -363,10 +371,9 @@ class SqlStore:
         return params
 
     def _select(self, connection: BaseDatabaseWrapper, name: str, key: str) -> Record | None:
-        sql = self._statements(connection)[name]
-        unit = _dialect(connection).unit
-        for data, left, now in _execute(connection, sql, _key(key, connection), _all_rows):
-            return Record(key, bytes(data), left * unit, now * unit)
+        sql, dialect = self._statements(connection)[name], _dialect(connection)
+        for data, left, now in _execute(connection, sql, [key] * dialect.keys, _all_rows):
+            return Record(key, bytes(data), left * dialect.unit, now * dialect.unit)
         return None
 
     def _write(self, connection: BaseDatabaseWrapper, name: str, params: list[Any]) -> bool:
@@ -418,37 +425,57 @@ class Fate:
 def _execute(
     connection: BaseDatabaseWrapper, sql: str, params: Sequence[Any], answer: Callable[[Any], T]
 ) -> T:
-    def execute() -> T:
-        with cursors.Lent(connection) as cursor:
-            cursor.execute(sql, params)
-            return answer(cursor)
-
-    return _again_if_undone(connection, execute)
+    start, undone = time.monotonic(), None
+    while True:
+        try:
+            with cursors.Lent(connection) as cursor:
+                cursor.execute(sql, params)
+                return answer(cursor)
+        except DatabaseError as exc:
+            undone = undone or _Undone(connection, start)
+            if not undone.again(exc):
+                raise
 
 
 def _again_if_undone(connection: BaseDatabaseWrapper, work: Callable[[], T]) -> T:
-    """Do ``work``, and do it again when the server has undone it, outside of transactions only.
-
-    Once more, too, where the server does not know a prepared statement any more: the driver would go
-    on to name it as long as the connection lives.
-    """
-    start, again, forgotten = time.monotonic(), None, False
+    """Do ``work``, and do it again when the server has undone it."""
+    start, undone = time.monotonic(), None
     while True:
         try:
             return work()
         except DatabaseError as exc:
-            dialect = _dialect(connection)
-            code = dialect.error_code(exc.__cause__ or exc)
-            stale = code in dialect.stale and not forgotten and _prepares(connection)
-            alone = not connection.in_atomic_block and connection.get_autocommit()
-            again = again or pauses(start)
-            if not (stale or code in dialect.transient) or not alone or not next(again, False):
+            undone = undone or _Undone(connection, start)
+            if not undone.again(exc):
                 raise
+
+
+class _Undone:
+    """Tells after an error whether the server has undone a statement, which is then sent again.
+
+    Outside of transactions only. Once more, too, where the server does not know a prepared statement
+    any more: the driver would go on to name it as long as the connection lives.
+    """
+
+    def __init__(self, connection: BaseDatabaseWrapper, start: float) -> None:
+        self._connection = connection
+        self._pauses = pauses(start)
+        self._forgotten = False
+
+    def again(self, exc: DatabaseError) -> bool:
+        """Pause, and return True, if the statement may be sent again."""
+        connection = self._connection
+        dialect = _dialect(connection)
+        code = dialect.error_code(exc.__cause__ or exc)
+        stale = code in dialect.stale and not self._forgotten and _prepares(connection)
+        alone = not connection.in_atomic_block and connection.get_autocommit()
+        if not (stale or code in dialect.transient) or not alone or not next(self._pauses, False):
+            return False
         if stale:
-            forgotten = True
+            self._forgotten = True
             with connection.wrap_database_errors:
                 # Through Django's cursor it would be prepared itself, under a name that may be taken.
                 connection.connection.execute(dialect.forget, prepare=False)
+        return True
 
 
 def _prepares(connection: BaseDatabaseWrapper) -> bool:
@@ -515,7 +542,7 @@ def _column_size(model: type[Model], connection: BaseDatabaseWrapper) -> int | N
 
 
 def _key(key: str, connection: BaseDatabaseWrapper) -> list[str]:
-    return [key] * _dialect(connection).is_key.count("%s")
+    return [key] * _dialect(connection).keys
 
 
 def _dialect(connection: BaseDatabaseWrapper) -> Dialect:
@@ -536,10 +563,6 @@ def _with_keys(sql: str, keys: Sequence[str]) -> str:
     return sql.replace(KEYS, ", ".join(["%s"] * len(keys)))
 
 
-def _all_rows(cursor: Any) -> list[Any]:
-    return cast("list[Any]", cursor.fetchall())
-
-
 def _all_keys(cursor: Any) -> list[Key]:
     return [Key(key) for (key,) in cursor.fetchall()]
 
@@ -549,10 +572,6 @@ def _all_records(unit: float, cursor: Any) -> list[Record]:
         Record(Key(key), bytes(data), left * unit, now * unit)
         for key, data, left, now in cursor.fetchall()
     ]
-
-
-def _row_count(cursor: Any) -> int:
-    return cast(int, cursor.rowcount)
 
 
 def _column(model: type[Model], name: str) -> Any:

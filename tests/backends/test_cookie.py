@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,7 +18,7 @@ from django_scs import conf
 from django_scs.backends import expiry
 from django_scs.backends.base import Outcome
 from django_scs.backends.cookie import SessionStore
-from django_scs.codecs.cookie_format import CookieFormat, is_id
+from django_scs.codecs.cookie_format import CookieFormat, is_id, new_id
 from django_scs.codecs.gorilla import NO_DEADLINE, GoKey, GorillaCookie
 from django_scs.codecs.json import JSONCodec
 from django_scs.codecs.sealed_cookie import SealedCookie
@@ -284,6 +286,17 @@ def test_set_expiry_ends_it_inside_the_cookie(client: Client, clock: Clock) -> N
     assert client.get("/read/").json() == {}
 
 
+def test_a_jar_knows_what_has_expired_meanwhile(clock: Clock) -> None:
+    jar, key = SessionStore.get_store(), new_id()
+    assert jar.insert(key, b"data", 3600)
+    clock.now += HOUR
+    assert jar.find(key) is None
+    latest = jar.find_latest(key)
+    assert latest
+    assert latest.ttl == 0
+    assert not jar.replace("another", b"data", 60, b"data")
+
+
 # Login and logout
 
 
@@ -348,6 +361,37 @@ def test_the_cookie_before_a_renewal_is_denied(client: Client) -> None:
     assert client.get("/read/").json() == {"color": "renewed"}
     client.cookies[NAME] = before
     assert client.get("/read/").json() == {}
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("denylist")
+def test_two_logins_at_a_time_get_a_session_each(client: Client) -> None:
+    client.get("/put/")
+    both = [opened(client) for _ in range(2)]
+    assert [session["color"] for session in both] == ["red"] * 2
+    for user, session in enumerate(both):
+        session["_auth_user_id"] = str(user)
+        session.save()
+    assert [SessionStore(each.token())["_auth_user_id"] for each in both] == ["0", "1"]
+    assert both[0].session_key != both[1].session_key
+
+
+@pytest.mark.usefixtures("denylist")
+def test_one_event_tells_of_a_cookie_that_is_refused(
+    client: Client, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    client.get("/put/")
+    before = token_of(client)
+    client.get("/log_out/")
+    caplog.set_level("INFO", "django_scs")
+    events = []
+    for ahead, cookie in ((0, before), (0, "garbage"), (15 * 24, before), (0, "")):
+        caplog.clear()
+        clock.now += ahead * HOUR
+        client.cookies[NAME] = cookie
+        client.get("/read/")
+        events.append([vars(record)["event"] for record in caplog.records])
+    assert events == [["unknown"], ["malformed"], ["expired"], []]
 
 
 @pytest.mark.parametrize("hours", [None, 1, 20])
@@ -479,14 +523,36 @@ def test_wrong_settings(
         (problem,) = conf.problems()
         assert message in problem
         with pytest.raises(ImproperlyConfigured):
-            SessionStore()
+            SessionStore("a cookie").load()
 
 
-def test_settings_in_the_whole(monkeypatch: pytest.MonkeyPatch, client: Client) -> None:
+@pytest.fixture
+def with_settings(name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.undo()
-    key = "k" * 32
-    for chosen in ({}, {"SCS_COOKIE_FORMAT": "gorilla", "SCS_COOKIE_KEYS": [(key, key)]}):
-        with override_settings(SESSION_ENGINE=ENGINE, **chosen):
-            assert conf.problems() == []
-            client.get("/put/")
-            assert client.get("/read/").json() == {"color": "red"}
+    chosen: dict[str, Any] = {"SCS_COOKIE_FORMAT": name}
+    if name == "gorilla":
+        chosen["SCS_COOKIE_KEYS"] = [("k" * 32, "k" * 32)]
+    with override_settings(SESSION_ENGINE=ENGINE, **chosen):
+        yield
+
+
+@pytest.mark.usefixtures("with_settings")
+def test_settings_in_the_whole(client: Client) -> None:
+    assert conf.problems() == []
+    client.get("/put/")
+    assert client.get("/read/").json() == {"color": "red"}
+
+
+@pytest.mark.usefixtures("with_settings")
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))])
+def test_a_copy_of_a_session_works(again: Callable[[SessionStore], SessionStore]) -> None:
+    first = SessionStore()
+    first["color"] = "red"
+    first.save()
+    session = SessionStore(first.token())
+    session["size"] = 1
+    copied = again(session)
+    copied["shape"] = "round"
+    copied.save()
+    assert SessionStore(copied.token()).load() == {"color": "red", "size": 1, "shape": "round"}
+    assert b"k" * 32 not in pickle.dumps(session)

@@ -1,94 +1,80 @@
-"""What it costs to open and to seal the session of a login in a cookie, beside Django's signed_cookies.
+"""What a login session in a cookie costs: in both formats, with Django's signed_cookies, and in Go.
 
-First the formats by themselves, then whole session objects: made, read, changed and saved.
+Whole session objects are made, read, changed and saved; of the real gorilla, which runs in a process of
+its own and takes the time itself, decoding and encoding alone. No HTTP. Run by `make bench`.
 
-`python -m tests.bench.cookie_formats`
+    python -m tests.bench.cookie_formats
 """
 
 from __future__ import annotations
 
+import sys
+import tempfile
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from importlib import import_module
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import django
 from django.conf import settings
-from django.contrib.sessions.serializers import JSONSerializer
-from django.core import signing
 
 from django_scs import conf
-from django_scs.codecs.cookie_format import CookieFormat, new_id
-from django_scs.codecs.gorilla import GorillaCookie
-from django_scs.codecs.json import JSONCodec
-from django_scs.codecs.sealed_cookie import SealedCookie
+from tests.bench.report import AT_MOST, table, verdict
 
-ROUNDS, CALLS = 40, 500
-DJANGO = "signed_cookies"
-DEADLINE = datetime(2031, 5, 17, 1, 2, 3, 456_789, UTC)
-LOGIN: dict[str, Any] = {
+ROUNDS, CALLS = 200, 50
+DJANGO, OURS, GORILLA = "signed_cookies", "scs", "gorilla, encrypted"
+#: How many times as long as Django's reading may take.
+TARGETS = {OURS: 2.0, GORILLA: 3.0}
+LOGIN = {
     "_auth_user_id": "17",
     "_auth_user_backend": "django.contrib.auth.backends.ModelBackend",
     "_auth_user_hash": "0123456789abcdef" * 4,
 }
-SALT = "django.contrib.sessions.backends.signed_cookies"
-KEYS = [(bytes(range(32)), bytes(range(32, 64)))]
-FORMATS: dict[str, Callable[[], CookieFormat]] = {
-    "scs": lambda: SealedCookie([settings.SECRET_KEY.encode()], JSONCodec()),
-    "gorilla, encrypted": lambda: GorillaCookie(KEYS),
-    "gorilla, signed": lambda: GorillaCookie([(KEYS[0][0], None)]),
-}
+NAME = "sessionid"
+HASH_KEY, BLOCK_KEY = bytes(range(32)), bytes(range(32, 64))
+
+#: Does so many calls; returns how many seconds they took.
+Timed = Callable[[int], float]
 
 
-def microseconds(calls: dict[str, Callable[[], object]]) -> dict[str, float]:
+class Lane(NamedTuple):
+    """One way to keep a session in a cookie, and that cookie."""
+
+    cookie: str
+    read: Timed
+    change: Timed
+
+
+def timed(call: Callable[[], object]) -> Timed:
+    def run(number: int) -> float:
+        start = time.perf_counter()
+        for _ in range(number):
+            call()
+        return time.perf_counter() - start
+
+    return run
+
+
+def microseconds(calls: dict[str, Timed]) -> dict[str, float]:
     """Return what one of each call takes: the fastest of some rounds, in which they take turns."""
     found = dict.fromkeys(calls, float("inf"))
     for _ in range(ROUNDS):
-        for name, call in calls.items():
-            start = time.perf_counter()
-            for _ in range(CALLS):
-                call()
-            found[name] = min(found[name], (time.perf_counter() - start) / CALLS * 1e6)
+        for name, run in calls.items():
+            found[name] = min(found[name], run(CALLS) / CALLS * 1e6)
     return found
 
 
-def signed_cookies() -> tuple[str, Callable[[], object], Callable[[], object]]:
-    """Return a cookie, and what opens and seals it, as Django's engine does."""
-
-    def seal() -> str:
-        return signing.dumps(LOGIN, compress=True, salt=SALT, serializer=JSONSerializer)
-
-    def unseal() -> object:
-        return signing.loads(cookie, serializer=JSONSerializer, max_age=1_209_600, salt=SALT)
-
-    cookie = seal()
-    return cookie, unseal, seal
-
-
-def of_format(fmt: CookieFormat) -> tuple[str, Callable[[], object], Callable[[], object]]:
-    session_id = new_id()
-
-    def seal() -> str:
-        data = fmt.codec.encode(DEADLINE, LOGIN, None, session_id)
-        return fmt.seal("session", session_id, data)
-
-    cookie = seal()
-    return cookie, lambda: fmt.open("session", cookie), seal
-
-
-def read_and_change(
-    engine: str, **chosen: Any
-) -> tuple[Callable[[], object], Callable[[], object]]:
-    """Return what reads the session of a cookie, and what changes it too and makes the next cookie."""
+def lane(engine: str, **chosen: Any) -> Lane:
+    """Return the lane of a session engine, as these settings make it."""
     session_class = import_module(engine).SessionStore
     for name, value in chosen.items():
         setattr(settings, name, value)
     conf.cookie_format.cache_clear()
-    # The format is looked up by the class, so that both formats can be measured in turns.
-    fmt = conf.cookie_format()
     ours = engine.startswith("django_scs")
     if ours:
+        # Looked up once, so that several formats can be measured in turns.
+        fmt = conf.cookie_format()
         session_class = type("Fixed", (session_class,), {"_format": classmethod(lambda cls: fmt)})
     first = session_class()
     first.update(LOGIN)
@@ -104,43 +90,80 @@ def read_and_change(
         session.save()
         return session.token() if ours else session.session_key
 
-    return read, change
+    return Lane(sent, timed(read), timed(change))
+
+
+def gorilla_lane(program: Any, block_key: bytes | None, cookie: str) -> Lane:
+    """Return the lane of the real gorilla, on a cookie that Django has sealed."""
+
+    def asked(change: bool) -> Timed:
+        def run(number: int) -> float:
+            pairs = [(HASH_KEY, block_key)]
+            answer = program.must("time", pairs, NAME, cookie=cookie, number=number, change=change)
+            return float(answer["nanoseconds"]) / 1e9
+
+        return run
+
+    return Lane(cookie, asked(False), asked(True))
+
+
+def lanes() -> dict[str, Lane]:
+    """Return the lanes of this process."""
+    gorilla = {"engine": "django_scs.backends.cookie", "SCS_COOKIE_FORMAT": "gorilla"}
+    return {
+        DJANGO: lane("django.contrib.sessions.backends.signed_cookies"),
+        OURS: lane("django_scs.backends.cookie", SCS_COOKIE_FORMAT="scs"),
+        "gorilla, signed": lane(**gorilla, SCS_COOKIE_KEYS=[(HASH_KEY, None)]),
+        GORILLA: lane(**gorilla, SCS_COOKIE_KEYS=[(HASH_KEY, BLOCK_KEY)]),
+    }
+
+
+def report(found: dict[str, Lane]) -> str:
+    reading = microseconds({name: each.read for name, each in found.items()})
+    changing = microseconds({name: each.change for name, each in found.items()})
+
+    def cells(times: dict[str, float], name: str) -> list[str]:
+        return [f"{times[name]:.1f}", f"{times[name] / times[DJANGO]:.2f}"]
+
+    rows = [
+        [
+            name,
+            str(len(each.cookie)),
+            *cells(reading, name),
+            *cells(changing, name),
+            verdict(reading[name] / reading[DJANGO], AT_MOST, TARGETS[name])
+            if name in TARGETS
+            else "",
+        ]
+        for name, each in found.items()
+    ]
+    header = ["", "characters", "read, µs", "times Django", "change, µs", "times Django", "target"]
+    return table(header, rows)
 
 
 def main() -> None:
     settings.configure(
-        SECRET_KEY="django-insecure-" + "x" * 50, SESSION_ENGINE="django_scs.backends.cookie"
+        SECRET_KEY="django-insecure-" + "x" * 50,
+        SESSION_ENGINE="django_scs.backends.cookie",
+        SESSION_COOKIE_NAME=NAME,
     )
     django.setup()
-    formats_alone()
-    engines = {
-        DJANGO: read_and_change("django.contrib.sessions.backends.signed_cookies"),
-        "scs": read_and_change("django_scs.backends.cookie", SCS_COOKIE_FORMAT="scs"),
-        "gorilla, encrypted": read_and_change(
-            "django_scs.backends.cookie", SCS_COOKIE_FORMAT="gorilla", SCS_COOKIE_KEYS=KEYS
-        ),
-    }
-    reading = microseconds({name: read for name, (read, _) in engines.items()})
-    changing = microseconds({name: change for name, (_, change) in engines.items()})
-    print(f"{'':20} {'':>10} {'read, us':>17} {'change, us':>17}")
-    for name in engines:
-        costs = [
-            f"{each[name]:8.1f} ({each[name] / each[DJANGO]:.2f} x)" for each in (reading, changing)
-        ]
-        print(f"{name:20} {'':10} {costs[0]:>17} {costs[1]:>17}")
+    from tests.go import build
+    from tests.proofs.gorilla.gorilla import MODULE, Gorilla
 
-
-def formats_alone() -> None:
-    all_of_them = {DJANGO: signed_cookies()}
-    all_of_them |= {name: of_format(make()) for name, make in FORMATS.items()}
-    opening = microseconds({name: unseal for name, (_, unseal, _) in all_of_them.items()})
-    sealing = microseconds({name: seal for name, (_, _, seal) in all_of_them.items()})
-    print(f"{'':20} {'characters':>10} {'open, us':>17} {'seal, us':>17}")
-    for name, (cookie, _, _) in all_of_them.items():
-        costs = [
-            f"{each[name]:8.1f} ({each[name] / each[DJANGO]:.2f} x)" for each in (opening, sealing)
-        ]
-        print(f"{name:20} {len(cookie):10} {costs[0]:>17} {costs[1]:>17}")
+    found = lanes()
+    print("\n### A login session in a cookie\n")
+    with tempfile.TemporaryDirectory(prefix="django_scs-") as folder:
+        try:
+            built = build(MODULE, Path(folder) / "gorilla")
+        except (OSError, RuntimeError) as exc:
+            print(f"The real gorilla is left out: {exc}", file=sys.stderr)
+            print(report(found))
+            return
+        with Gorilla(built) as program:
+            for name, block_key in (("gorilla, signed", None), (GORILLA, BLOCK_KEY)):
+                found[f"Go, {name}"] = gorilla_lane(program, block_key, found[name].cookie)
+            print(report(found))
 
 
 if __name__ == "__main__":

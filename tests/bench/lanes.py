@@ -282,7 +282,7 @@ class DriverLane(StatementLane):
         super().__init__(engine, table)
         dialect = DIALECTS[self._connection.vendor]
         statements = SessionStore.get_store()._statements(self._connection)
-        self._keys = dialect.is_key.count("%s")
+        self._keys = dialect.keys
         self._digests = bool(dialect.is_digest)
         self._ttl = dialect.adapt_ttl(TTL)
         self._sql = {name: self._marked(text) for name, text in statements.items()}

@@ -48,7 +48,7 @@ class Plan:
 FULL: Final = Plan(
     small=1_000,
     large=1_000_000,
-    short=Extent(24, 25, 75),
+    short=Extent(24, 25, 60),
     longer=Extent(10, 15, 30),
     requests=Extent(10, 25, 25),
     served=Extent(10, 20, 25),

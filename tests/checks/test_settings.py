@@ -16,6 +16,7 @@ CODEC_OF = {
     "SCS_SIGNED_CODEC": "signed.SignedCodec",
     "SCS_SIGNING_KEYS": "signed.SignedCodec",
 }
+PREFERENCES = {"preferences": {"COOKIE_NAME": "preferences"}}
 DJANGOS_MIDDLEWARE = "django.contrib.sessions.middleware.SessionMiddleware"
 
 
@@ -80,6 +81,11 @@ def test_check_command_fails(settings):
         ({"SESSION_ENGINE": "django.contrib.sessions.backends.db"}, "django_scs.E003"),
         ({"SESSION_ENGINE": "no.such.engine"}, "django_scs.E003"),
         ({"MIDDLEWARE": [DJANGOS_MIDDLEWARE]}, "django_scs.W005"),
+        (
+            {"MIDDLEWARE": [DJANGOS_MIDDLEWARE], "SESSION_ENGINE": conf.COOKIE_ENGINE},
+            "django_scs.E004",
+        ),
+        ({"MIDDLEWARE": [], "SCS_SESSIONS": PREFERENCES}, "django_scs.W006"),
         ({"SESSION_SAVE_EVERY_REQUEST": True}, "django_scs.W004"),
     ],
 )
@@ -87,6 +93,12 @@ def test_wiring_that_does_not_belong_together_is_found(settings, wiring, identif
     for name, value in wiring.items():
         setattr(settings, name, value)
     assert [message.id for message in checks.check_wiring()] == [identifier]
+
+
+def test_our_middleware_may_serve_other_kinds_alone(settings):
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.db"
+    settings.SCS_SESSIONS = PREFERENCES
+    assert checks.check_wiring() == []
 
 
 def test_save_every_request_beside_an_idle_timeout_is_fine(settings):

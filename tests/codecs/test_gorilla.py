@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from django_scs.codecs import cookie_format, gob
+from django_scs.codecs import gorilla as gorilla_module
 from django_scs.codecs.gob import wire
 from django_scs.codecs.gob.types import go_type
 from django_scs.codecs.gorilla import NO_DEADLINE, GoKey, GorillaCookie, Session, SessionSerializer
@@ -95,6 +97,29 @@ def test_every_truncation_is_refused(name: str) -> None:
     for length in (*range(min(len(PLAIN[name]), 600)), len(PLAIN[name]) - 1):
         with pytest.raises(DecodeError):
             SERIALIZER.loads(PLAIN[name][:length])
+
+
+def verdict(payload: bytes) -> Any:
+    """Return a session as far as its content goes; None if it is none."""
+    try:
+        session = SERIALIZER.loads(payload)[0]
+    except DecodeError:
+        return None
+    return session.id, session.deadline, list(map(repr, session.values.items())), session.held
+
+
+def test_short_strings_are_read_by_the_rules_of_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = write({"user": "ann", "n": 1, "é" * 62: "x" * 125, "long": "x" * 126}, id=ID)
+    payloads = []
+    for payload in (ours, write({"a": "b"}, deadline=DEADLINE), *PLAIN.values()):
+        for place in range(min(len(payload), 200)):
+            for byte in (0, 6, payload[place] ^ 1, 126, 255):
+                payloads.append(payload[:place] + bytes((byte,)) + payload[place + 1 :])
+    found = [verdict(payload) for payload in payloads]
+    monkeypatch.setattr(gorilla_module, "_SHORT_STRINGS", {})
+    monkeypatch.setattr(gorilla_module, "_START", re.compile(b"(?!)"))
+    assert [verdict(payload) for payload in payloads] == found
+    assert 0 < found.count(None) < len(found)
 
 
 def test_what_follows_the_session_is_ignored() -> None:
@@ -364,7 +389,7 @@ def test_seal_and_open() -> None:
     sealed = gorilla().seal("session", values)
     opened = gorilla().open("session", sealed)
     assert (opened.id, opened.deadline, opened.values) == (ID, DEADLINE, values)
-    assert opened.written_at == datetime.fromtimestamp(NOW, UTC)
+    assert opened.written_at == NOW
     assert not opened.rewrite
     assert opened.data
     with pytest.raises(BadMac):

@@ -319,6 +319,8 @@ HOSTILE = [
     b"[" * 1_000_000,
     b'{"a":' * 100_000,
     b'\xef\xbb\xbf{"deadline":"2030-01-01T00:00:00+00:00","values":{}}',
+    envelope(5) + envelope(6),
+    envelope(5) + b",",
     envelope({"$bytes": 5}),
     envelope({"$bytes": "a"}),
     envelope({"$bytes": "ä"}),
@@ -343,6 +345,11 @@ HOSTILE = [
     envelope({"$uuid": "5"}),
     envelope({"$uuid": {}}),
 ]
+
+
+@pytest.mark.parametrize("data", [b" \n" + envelope(5), envelope(5) + b"\r\n"])
+def test_decode_takes_what_an_encoder_of_another_language_puts_around_the_text(data):
+    assert CODEC.decode(data) == CODEC.decode(envelope(5))
 
 
 @pytest.mark.parametrize("data", HOSTILE, ids=lambda data: data[-30:].decode("latin-1"))

@@ -15,6 +15,7 @@ import pytest
 from django_scs.codecs import securecookie
 from django_scs.codecs.gob import Int8
 from django_scs.codecs.gorilla import GoKey, SessionSerializer
+from django_scs.codecs.keys import Mac
 from django_scs.codecs.securecookie import (
     BadBase64,
     BadCiphertext,
@@ -175,6 +176,50 @@ def sealed_cookie(**options: Any) -> SecureCookie:
 # Ends in "==".
 PADDED = b"hi!!"
 GOOD = signed(b"1790000000|aGkhIQ==")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A",
+        "AA",
+        "AAA",
+        "AA=",
+        "A===",
+        "AAAA=",
+        "AAAA==",
+        "AAAA====",
+        "====",
+        "A=AA",
+        "AA=A",
+        "AA==AA==",
+    ],
+)
+def test_padding_is_exact(text: str) -> None:
+    with pytest.raises(BadBase64):
+        securecookie.unbase64(text)
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_characters_are_those_of_base64url(place: int) -> None:
+    good = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    for character in map(chr, range(256)):
+        text = "AAAA"[:place] + character + "AAAA"[place + 1 :]
+        if character in good or (character == "=" and place == 3):
+            expected = base64.urlsafe_b64decode(text)
+            assert securecookie.unbase64(text) == expected
+        else:
+            with pytest.raises(BadBase64):
+                securecookie.unbase64(text)
+
+
+@pytest.mark.parametrize("function", securecookie.HASH_FUNCTIONS)
+@pytest.mark.parametrize("size", [0, 1, 32, 63, 64, 65, 127, 128, 129, 300])
+def test_mac_is_an_hmac(function: str, size: int) -> None:
+    key = (b"\x01\xff\x36" * size)[:size]
+    mac = Mac(key, function)
+    for message in (b"", b"message", bytes(1000)):
+        assert mac.digest(message) == hmac.digest(key, message, function)
 
 
 def test_a_cookie_signed_by_hand_is_good() -> None:

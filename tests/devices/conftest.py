@@ -72,7 +72,7 @@ def login_of(user: User) -> dict[str, str]:
 def opened_by_go(values: dict[str, Any]) -> Client:
     """Return the browser of a session that another application has put into the table."""
     token = tokens.new()
-    data = SessionStore._options().codec.encode(datetime.now(UTC) + timedelta(hours=1), values)
+    data = SessionStore()._options.codec.encode(datetime.now(UTC) + timedelta(hours=1), values)
     assert SessionStore.get_store().insert(SessionStore.store_key(token), data, 3600)
     client = Client(headers={"user-agent": CHROME})
     client.cookies["sessionid"] = token

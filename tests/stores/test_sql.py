@@ -553,6 +553,16 @@ def state(fate: Fate | None) -> str:
 
 
 @in_autocommit
+def test_fate_in_a_thread_that_has_written_nothing(store: SqlStore) -> None:
+    def ask() -> tuple[Fate | None, str]:
+        outside = store.fate()
+        with transaction.atomic():
+            return outside, state(store.fate())
+
+    assert in_parallel(ask) == [(None, "open")]
+
+
+@in_autocommit
 def test_fate_of_a_write_that_is_committed(store: SqlStore) -> None:
     with transaction.atomic(durable=True):
         fate = store.fate()

@@ -40,7 +40,7 @@ class Command(BaseCommand):
                 f"The table also has the sessions of {', '.join(shared)}, whose keys are hashes"
                 " already: give those of SCS_SESSIONS a table of their own first."
             )
-        hashing = engine._options().hash_tokens
+        hashing = conf.options(engine._kind).hash_tokens
         changed, left = self._convert(engine, hashing)
         if hashing in _AT_WORK:
             self.stdout.write(f"{changed} sessions have a new key.")
@@ -90,7 +90,7 @@ def _form(key: str, hashing: bool | str) -> str:
 
 def _rekey(engine: type[SessionStore], record: Record, key: str) -> bool:
     """Give a row its new key; what a codec has bound to the old one is encoded anew."""
-    codec = engine._options().codec
+    codec = conf.options(engine._kind).codec
     data = record.data
     if codec.binds_key:
         try:

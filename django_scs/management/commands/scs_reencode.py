@@ -41,7 +41,7 @@ def _stores() -> Iterator[tuple[Store, Sequence[Codec]]]:
     classes = sorted(map(session_class, conf.kinds()), key=_place)
     for _, group in groupby(classes, key=_place):
         members = list(group)
-        yield members[0]._store(), [member._options().codec for member in members]
+        yield members[0]._store(), [conf.options(member._kind).codec for member in members]
 
 
 def _place(found: type[SessionStore]) -> str:

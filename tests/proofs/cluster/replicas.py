@@ -1,4 +1,4 @@
-"""A PostgreSQL server and a replica of it that lags, both throw-away."""
+"""A PostgreSQL server and a replica of it, both throw-away."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ from typing import Self
 
 from tests.servers import NAME, PostgreSQL, Server, require_program
 
-LAG_SECONDS = 0.5
-
 
 class Replica(PostgreSQL):
-    """A hot standby of ``primary`` that applies each commit ``LAG_SECONDS`` late."""
+    """A hot standby of ``primary``."""
 
     def __init__(self, primary: Server) -> None:
-        super().__init__(f"-crecovery_min_apply_delay={LAG_SECONDS * 1000:.0f}ms")
+        super().__init__()
         self.password = primary.password
         self._primary = primary
 

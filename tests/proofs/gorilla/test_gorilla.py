@@ -289,6 +289,17 @@ def test_an_empty_session(gorilla: Gorilla) -> None:
     assert gorilla.must("decode", PAIR, cookie=sealed)["values"]["entries"] == []
 
 
+@pytest.mark.parametrize("change", [False, True])
+def test_the_benchmark_times_what_it_says(change: bool, gorilla: Gorilla) -> None:
+    sealed = django().seal("session", {"a": "b"})
+    once, often = (
+        gorilla.must("time", PAIR, cookie=sealed, number=number, change=change)["nanoseconds"]
+        for number in (1, 500)
+    )
+    assert 0 < once < often
+    assert "error" in gorilla.ask("time", PAIR, cookie="bad", number=1)
+
+
 # Keys, ages, names.
 
 

@@ -1,7 +1,8 @@
 // Server answers for the real gorilla/sessions: each line of its input is a request in JSON, each line
 // of its output the answer. "decode" tells what a cookie holds, as typed JSON; "encode" writes a cookie
 // of a payload; "sample" makes up a session and seals it; "visit" sends a cookie through an HTTP handler
-// on a CookieStore, which does some steps with the session and saves it.
+// on a CookieStore, which does some steps with the session and saves it; "time" tells how long it takes
+// to decode a cookie, or to change the session too and to encode it.
 package main
 
 import (
@@ -67,6 +68,8 @@ type request struct {
 	Payload    string
 	Seed       int64
 	Steps      [][]string
+	Number     int
+	Change     bool
 }
 
 var hashes = map[string]func() hash.Hash{
@@ -153,6 +156,8 @@ func serve(req request) (object, error) {
 		return seal(store, req, sample(req.Seed))
 	case "visit":
 		return visit(store, req)
+	case "time":
+		return measure(store, req)
 	}
 	return nil, fmt.Errorf("no such request: %q", req.Op)
 }
@@ -186,6 +191,23 @@ func seal(store *sessions.CookieStore, req request, values map[interface{}]inter
 		out["cookie"] = cookie
 	}
 	return out, err
+}
+
+// measure opens a cookie so many times, and makes another one of it if asked to.
+func measure(store *sessions.CookieStore, req request) (object, error) {
+	start := time.Now()
+	for n := 0; n < req.Number; n++ {
+		values := map[interface{}]interface{}{}
+		err := securecookie.DecodeMulti(req.Name, req.Cookie, &values, store.Codecs...)
+		if err == nil && req.Change {
+			values["visits"] = n
+			_, err = securecookie.EncodeMulti(req.Name, values, store.Codecs...)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return object{"nanoseconds": time.Since(start).Nanoseconds()}, nil
 }
 
 // visit runs the steps in a handler, as a browser with that cookie would.
