@@ -12,8 +12,10 @@ from django.core.handlers.exception import response_for_exception
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.debug import sensitive_variables
 
-from . import conf, migrate_from, signals, transports
+from . import conf, signals, transports
 from .backends.base import Outcome, SessionStore
+from .moving.current import current
+from .moving.kept import Kept, close_kept
 
 if TYPE_CHECKING:
     from .models import AbstractSession
@@ -37,10 +39,10 @@ class SessionManager:
         A key of SCS_MIGRATE_FROM is looked up at once, outside of any transaction of the view's.
         """
         tokens = transports.choose(request, self._options).read(request)
-        migration = migrate_from.current() if self.kind == conf.DEFAULT else None
-        if migration is None:
+        move = current() if self.kind == conf.DEFAULT else None
+        if move is None:
             return self.session_class.for_request(tokens, request)
-        session: SessionStore = migration.open(self.session_class, tokens, request)
+        session: SessionStore = move.open(self.session_class, tokens, request)
         return session
 
     def commit(self, session: SessionStore, response: HttpResponse) -> Outcome:
@@ -95,7 +97,7 @@ def close(
     outcomes, failure = [], None
     kept: list[tuple[SessionManager, Any]] = []
     for manager, session in sessions:
-        if isinstance(session, migrate_from.Kept):
+        if isinstance(session, Kept):
             kept.append((manager, session))
             continue
         try:
@@ -111,8 +113,7 @@ def close(
     for manager, session, outcome in outcomes:
         manager.tell(session, request, response, outcome)
     for manager, old in kept:
-        migration = old._migration
-        response = migration.close(old, request, response, partial(_close_one, manager))
+        response = close_kept(old, request, response, partial(_close_one, manager))
     return response
 
 
@@ -172,7 +173,7 @@ def _wrong_engine(kind: str, engine: Any) -> str:
 
 def is_served(session: Any) -> bool:
     """Tell whether ``close`` takes a session: one of ours, or one that SCS_MIGRATE_FROM keeps."""
-    return is_ours(session) or isinstance(session, migrate_from.Kept)
+    return is_ours(session) or isinstance(session, Kept)
 
 
 def is_ours(found: Any) -> bool:

@@ -7,8 +7,9 @@ from asgiref.sync import sync_to_async
 from django.contrib.sessions import middleware
 from django.http import HttpRequest, HttpResponse
 
-from . import conf, migrate_from
+from . import conf
 from .manager import SessionManager, close, is_ours, is_served
+from .moving.current import current
 
 
 class SessionMiddleware(middleware.SessionMiddleware):
@@ -53,7 +54,7 @@ class SessionMiddleware(middleware.SessionMiddleware):
         return super().process_response(request, close(opened, request, response))
 
     async def __acall__(self, request: HttpRequest) -> HttpResponse:
-        if migrate_from.current() is None:
+        if current() is None:
             self.process_request(request)
         else:
             await sync_to_async(self.process_request)(request)

@@ -36,6 +36,7 @@ malformed_token = Signal()
 sessions_swept = Signal()
 sweep_failed = Signal()
 session_moved = Signal()
+session_rekeyed = Signal()
 values_left_behind = Signal()
 unknown_old_key = Signal()
 
@@ -132,6 +133,13 @@ EVENTS: Final = {
         session_moved,
         logging.INFO,
         "Session %(session)s was moved here from SCS_MIGRATE_FROM",
+        ("old_key",),
+    ),
+    # One for each session while ``scs_hash_tokens`` runs.
+    "rekeyed": Event(
+        session_rekeyed,
+        logging.DEBUG,
+        "Session %(session)s has another store key for the same token, and was %(old_key)s",
         ("old_key",),
     ),
     "left_behind": Event(

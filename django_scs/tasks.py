@@ -18,6 +18,6 @@ except ImportError as exc:
 def sweep(limit: int = 100_000) -> int:
     """Remove at most ``limit`` expired sessions, and their devices; return how many there were."""
     engine = session_class()
-    count = engine.get_store().delete_expired(limit)
+    count = engine._store().delete_expired(limit)
     signals.tell("swept", engine, "", count=count)
     return count

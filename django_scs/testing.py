@@ -30,7 +30,7 @@ def age(by: timedelta | float, *tokens: str, engine: type[SessionStore] | None =
     data cannot be read is left out. Raises TypeError for sessions in cookies, which no store has.
     """
     engine = engine or session_class()
-    store = engine.get_store()
+    store = engine._store()
     if isinstance(store, Jar):
         raise TypeError(
             f"The sessions of {engine.__module__} are in no store, so they cannot be aged. The clock of"

@@ -25,12 +25,12 @@ FLOORS = (
     {"devices", "context_processors", "templatetags"},
     {"middleware", "decorators", "flash", "messages", "admin", "tasks", "testing"},
     {"manager"},
-    {"transports", "migrate_from", "overview", "typing"},
+    {"transports", "moving", "overview", "typing"},
     {"models"},
     {"backends"},
     {"conf", "expressions"},
     {"codecs", "stores", "signals", "go_login", "migrations"},
-    {"tokens", "exceptions", "merge", "backoff", "fields", "requests", "migrate_sources"},
+    {"tokens", "exceptions", "merge", "backoff", "fields", "requests"},
 )
 #: What two parts need of each other: the engine its model, the model its engine, at the first use.
 MUTUAL = {("backends.db", "models")}

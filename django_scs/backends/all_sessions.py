@@ -31,7 +31,7 @@ class AllSessions(Expiry):
         With SCS_HASH_TOKENS they have no token, as nobody but the browser knows it; all else works.
         Unreadable ones are logged and left out. Source: scs Iterate.
         """
-        for record in cls.get_store().all():
+        for record in cls._store().all():
             plain = cls.store_keys(record.key)[0] == record.key
             session = cls(record.key if plain else None)
             content = session._life.read(record)
@@ -55,7 +55,7 @@ class AllSessions(Expiry):
             return
         if isinstance(self._life.state, Lost):
             return
-        record = self.get_store().find(self.store_keys(token)[0])
+        record = self._store().find(self.store_keys(token)[0])
         other = self._life.read(record) if record and record.is_live else None
         if record is None or other is None:
             return
@@ -80,7 +80,7 @@ class AllSessions(Expiry):
         Each is told as destroyed, with the id of its user if the caller knows it, but for those of
         which the caller knows that they are ``dead``.
         """
-        store = cls.get_store()
+        store = cls._store()
         delete_many = getattr(store, "delete_many", None)
         removed: int = delete_many(keys) if delete_many else sum(map(store.delete, keys))
         for key in set(keys) - set(dead):
@@ -116,13 +116,13 @@ class AllSessions(Expiry):
 
         Leaves, for the next time, those that expire or are locked meanwhile. Django: clear_expired.
         """
-        while (count := cls.get_store().delete_expired(_SWEEP_BATCH)) == _SWEEP_BATCH:
+        while (count := cls._store().delete_expired(_SWEEP_BATCH)) == _SWEEP_BATCH:
             signals.tell("swept", cls, "", count=count)
         signals.tell("swept", cls, "", count=count)
 
     @classmethod
     def sweep(cls) -> bool:
         """Remove a few expired sessions; True if there may be more. The middleware's, now and then."""
-        count = cls.get_store().delete_expired(_SWEEP_AFTER_REQUEST)
+        count = cls._store().delete_expired(_SWEEP_AFTER_REQUEST)
         signals.tell("swept", cls, "", count=count)
         return count == _SWEEP_AFTER_REQUEST

@@ -2,7 +2,7 @@
 
 import weakref
 from collections.abc import Iterable
-from typing import Any, Final, Self
+from typing import Any, Self
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth import SESSION_KEY
@@ -17,13 +17,10 @@ from .all_sessions import AllSessions
 from .lifecycle import ABSENT_STATES, Content, Lifecycle
 from .logins import Logins
 from .outcome import Outcome, Status
-from .takeover import TakeOver
+from .takeover import MOST_CANDIDATES, TakeOver
 from .twins import in_thread, once_loaded
 
 __all__ = ["CreateError", "Outcome", "SessionStore", "Status", "UpdateError"]
-
-# A browser has few cookies of one name, and each is a statement.
-_MOST_CANDIDATES: Final = 5
 
 
 class SessionStore(AllSessions, Logins, TakeOver):
@@ -40,7 +37,7 @@ class SessionStore(AllSessions, Logins, TakeOver):
     @cached_property
     def _life(self) -> Lifecycle:
         # Without a cycle of references the garbage collector has nothing to do after each request.
-        return Lifecycle(self.get_store(), self._options.codec, weakref.proxy(self))
+        return Lifecycle(self._store(), self._options.codec, weakref.proxy(self))
 
     @classmethod
     def for_request(cls, candidates: Iterable[str], request: HttpRequest | None = None) -> Self:
@@ -51,7 +48,7 @@ class SessionStore(AllSessions, Logins, TakeOver):
         sent = [tokens.Key(token) for token in candidates]
         well_formed = [token for token in sent if tokens.well_formed(token)]
         session = cls(next(iter(well_formed), None))
-        session._candidates = tuple(well_formed[1:_MOST_CANDIDATES])
+        session._candidates = tuple(well_formed[1:MOST_CANDIDATES])
         session._request = None if request is None else weakref.ref(request)
         session._is_presented = True
         if any(sent) and not well_formed:

@@ -24,6 +24,7 @@ from . import base, expiry
 from .base import CreateError, Outcome, UpdateError
 from .expiry import CUSTOM_EXPIRY
 from .lifecycle import Content, Lifecycle, Stored, ended_by
+from .takeover import MOST_CANDIDATES
 
 __all__ = ["CreateError", "SessionStore", "UpdateError"]
 
@@ -280,7 +281,7 @@ class SessionStore(base.SessionStore):
             jar.receive(record, value)
             self._found = record, content, found.rewrite or not known
             self._session_key = key
-            self._candidates = sent[place:][: base._MOST_CANDIDATES]
+            self._candidates = sent[place:][:MOST_CANDIDATES]
             return
         if is_old:
             self._tell("expired", "", reason="idle")

@@ -8,6 +8,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.functional import cached_property
 
 from .. import conf, tokens
+from ..stores.base import Record, Store
 from ..stores.converting import ConvertingStore
 from ..stores.sql import SqlStore
 from . import base
@@ -51,6 +52,10 @@ class SessionStore(base.SessionStore):
         return Session
 
     @classmethod
+    def _place(cls) -> str:
+        return str(cls.get_model_class()._meta.db_table)
+
+    @classmethod
     def get_store(cls) -> SqlStore:
         return _store(cls, conf.options(cls._kind).hash_tokens)
 
@@ -80,11 +85,22 @@ class SessionStore(base.SessionStore):
         # In a transaction of the caller's it would hold its locks until that ends.
         return not cls.get_store().in_transaction and super().sweep()
 
-    def _store_for(self, values: dict[str, Any], adding: bool) -> SqlStore:
-        store = self.get_store()
-        if not store.extra_fields:
-            return store
-        instance = self.create_model_instance(values)
+    @classmethod
+    def _inserter(cls, record: Record) -> Store:
+        if not cls.get_store().extra_fields:
+            return cls.get_store()
+        session = cls()
+        values = session.decode(record.data, record.key)
+        session._session_cache = values
+        return session._with_columns(values, True)
+
+    def _store_for(self, values: dict[str, Any], adding: bool) -> Store:
+        if not self.get_store().extra_fields:
+            return self._store()
+        return self._beside_old(self._with_columns(values, adding))
+
+    def _with_columns(self, values: dict[str, Any], adding: bool) -> SqlStore:
+        store, instance = self.get_store(), self.create_model_instance(values)
         return store.with_columns(
             [field.pre_save(instance, adding) for field in store.extra_fields]
         )

@@ -11,7 +11,9 @@ from django.utils.module_loading import import_string
 from django.views.decorators.debug import sensitive_variables
 
 from .. import conf, tokens
-from ..stores.base import Store
+from ..stores.base import Record, Store
+from ..stores.moving import MovingStore
+from . import old_engine
 from .lifecycle import Lifecycle
 from .twins import hide_from_templates, in_thread
 
@@ -57,12 +59,37 @@ class Keyed(SessionBase):
 
     @classmethod
     def get_store(cls) -> Store:
-        """Return the store that sessions of this class live in."""
+        """Return the store that sessions of this class live in: the hook for a new engine."""
         raise NotImplementedError("A SessionStore must provide a get_store() method.")
+
+    @classmethod
+    def _place(cls) -> str:
+        """Return a name that is the same for all classes whose sessions are in one store."""
+        return cls.__module__
+
+    @classmethod
+    def _store(cls) -> Store:
+        """Return where sessions of this class are found: ``get_store()`` and, while sessions move here
+        from another engine of ours, the store of that beside it.
+        """
+        return cls._beside_old(cls.get_store())
+
+    @classmethod
+    def _beside_old(cls, store: Store) -> Store:
+        found = old_engine.find()
+        if found is None or cls is not found.target:
+            return store
+        old = found.source.get_store()
+        return MovingStore(old, store, moves=found.moves, inserter=cls._inserter)
+
+    @classmethod
+    def _inserter(cls, record: Record) -> Store:
+        """Return the store to insert what another store had, with a project's own columns."""
+        return cls.get_store()
 
     def _store_for(self, values: dict[str, Any], adding: bool) -> Store:
         """Return the store that writes ``values``, with a project's own columns if it has any."""
-        return self.get_store()
+        return self._store()
 
     @classmethod
     def store_key(cls, token: str) -> str:
@@ -111,14 +138,14 @@ class Keyed(SessionBase):
         if not tokens.well_formed(session_key):
             return False
         session_key = tokens.Key(session_key)
-        record = self.get_store().find(self.store_keys(session_key)[0])
+        record = self._store().find(self.store_keys(session_key)[0])
         return record is not None and record.is_live
 
     @sensitive_variables()
     def is_stored(self) -> bool:
         """Tell whether this session is alive in the store now, as its last writer would see it."""
         key = self._life.key or self._key()
-        record = self.get_store().find_latest(key) if key else None
+        record = self._store().find_latest(key) if key else None
         return record is not None and record.is_live
 
     @sensitive_variables()

@@ -1,20 +1,26 @@
-"""Sessions that come from another engine: put into the store, and opened under their new token."""
+"""Sessions that come from another engine, or from another store of ours."""
 
 from abc import abstractmethod
-from collections.abc import Iterable
-from typing import Any, Self
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, Self
 
 from django.http import HttpRequest
+from django.views.decorators.debug import sensitive_variables
 
+from .. import signals, tokens
 from ..exceptions import EncodeError, SessionTooLarge
 from ..fields import LAST_EXPIRY
+from ..stores.moving import MovingStore
 from .expiry import _later, _now
 from .lifecycle import Content
 from .outcome import Ending
 
+#: A browser has few cookies of one name, and each is a statement.
+MOST_CANDIDATES: Final = 5
+
 
 class TakeOver(Ending):
-    """Adds what ``migrate_from`` needs of a session."""
+    """Adds what ``moving`` needs of a session."""
 
     @classmethod
     @abstractmethod
@@ -57,6 +63,28 @@ class TakeOver(Ending):
         session = cls.for_request([], request)
         session._session_cache = values
         return session
+
+    @classmethod
+    @sensitive_variables()
+    def bring_presented(cls, candidates: Iterable[str], request: HttpRequest | None) -> None:
+        """Move the sessions of some tokens here, from the other store of ours that may have them."""
+        for token in list(filter(tokens.well_formed, candidates))[:MOST_CANDIDATES]:
+            cls.bring(cls.store_keys(token)[0], request)
+
+    @classmethod
+    def bring(cls, key: str, request: HttpRequest | None = None) -> bool:
+        """Move the session under a store key here; False if the other store does not have it."""
+        store = cls._store()
+        moved = isinstance(store, MovingStore) and store.bring(key)
+        if moved:
+            signals.tell("moved", cls, key, request=request, old_key=key)
+        return moved
+
+    @classmethod
+    def left(cls) -> Iterator[str]:
+        """Yield the store keys of the live sessions that are still in the other store."""
+        store = cls._store()
+        return store.left() if isinstance(store, MovingStore) else iter(())
 
     def _takes(self, name: str, value: Any, key: str) -> bool:
         try:

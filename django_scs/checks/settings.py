@@ -9,12 +9,13 @@ from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-from .. import conf, go_login, migrate_from
+from .. import conf, go_login
 from ..backends.base import SessionStore
 from ..backends.cookie import SessionStore as CookieSessionStore
 from ..devices import settings as device_settings
 from ..manager import session_class
 from ..middleware import SessionMiddleware
+from ..moving import current as moving
 
 
 def check_settings(**kwargs: Any) -> list[checks.CheckMessage]:
@@ -24,7 +25,7 @@ def check_settings(**kwargs: Any) -> list[checks.CheckMessage]:
     readers: tuple[Callable[[], Any], ...] = (
         go_login.user_id_key,
         go_login.user_id_type,
-        migrate_from.current,
+        moving.current,
     )
     for read in readers + device_settings.READERS:
         try:

@@ -148,7 +148,7 @@ def _insert(session: Any, device: Device, key: str, user: str, seconds: float) -
 
 def _sign_in(session: Any, sign_in: _SignIn, user: str) -> None:
     """Take note that the row is written, and say so."""
-    sign_in.written, sign_in.fate = True, session.get_store().fate()
+    sign_in.written, sign_in.fate = True, session._store().fate()
     _owners[session] = _Owner(sign_in.device.pk, user)
     signed_in.send_robust(Device, device=sign_in.device, request=sign_in.request)
 
@@ -278,11 +278,18 @@ def _on_renewed(sender: Any, session: Any, key: str, user: Any, **kwargs: Any) -
     if owner is not None:
         if not _move(session, owner.device_id, key) and _is_revoked(owner.device_id):
             # Revoked while the token was renewed. Nobody knows the new one yet.
-            session.get_store().delete(key)
+            session._store().delete(key)
             return
         session[MARKER] = _mark(owner.device_id, key, user)
     elif sign_in is not None:
         session[MARKER] = _mark(sign_in.device.pk, key, user)
+
+
+def _on_rekeyed(sender: Any, key: str, old_key: str, **kwargs: Any) -> None:
+    """Follow a session whose store key alone is another: a revocation goes by the row's key."""
+    if _is_ours(sender):
+        fingerprint = tokens.fingerprint(key)
+        Device.objects.filter(key=old_key).update(key=key, fingerprint=fingerprint)
 
 
 def _is_revoked(device_id: uuid.UUID) -> bool:
@@ -320,6 +327,7 @@ _RECEIVERS: Final[tuple[tuple[Signal, Any], ...]] = (
     (signals.session_saved, _on_saved),
     (signals.session_loaded, _on_loaded),
     (signals.session_renewed, _on_renewed),
+    (signals.session_rekeyed, _on_rekeyed),
     (signals.session_destroyed, _on_destroyed),
     (signals.sessions_swept, _on_swept),
     (request_finished, _on_request_finished),

@@ -8,6 +8,7 @@ from django.db.models import OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
 from .. import conf
+from ..backends import old_engine
 from ..expressions import StoreNow
 from ..manager import find_model, session_class
 from .models import Device
@@ -19,10 +20,14 @@ _SWEEP: Final = 200
 def with_expiry(rows: "QuerySet[Device]") -> "QuerySet[Device] | None":
     """Return the rows with the expiry of their sessions, None for dead ones.
 
-    None if the sessions are in no table, or in another database.
+    None if the sessions are in no table, in another database, or in two stores.
     """
     model = find_model()
-    if model is None or router.db_for_read(model) != router.db_for_read(Device):
+    if (
+        model is None
+        or old_engine.find()
+        or router.db_for_read(model) != router.db_for_read(Device)
+    ):
         return None
     live = model._base_manager.filter(token=OuterRef("key"), expiry__gt=StoreNow())
     return rows.annotate(**{"expiry": Subquery(live.values("expiry")[:1])})  # noqa: PIE804 -- a name of ours
@@ -36,7 +41,7 @@ def alive(rows: "QuerySet[Device]") -> list[Device]:
     joined = with_expiry(rows)
     if joined is not None:
         return [row for row in joined if row.expiry is not None]
-    store = session_class().get_store()
+    store = session_class()._store()
     return [row for row in rows if (found := store.find(row.key)) is not None and found.is_live]
 
 

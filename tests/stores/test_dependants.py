@@ -1,19 +1,25 @@
 """Sessions that other tables refer to, and whose deletion somebody listens to."""
 
 from collections.abc import Iterator
+from io import StringIO
 from typing import Any
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
 from django.db import IntegrityError, OperationalError, connection, models, transaction
 from django.db.models.signals import post_delete, pre_delete
 from django.test.utils import CaptureQueriesContext, isolate_apps
 
 from django_scs import tokens
+from django_scs.backends import db, redis
 from django_scs.models import AbstractSession
+from django_scs.moving.current import current
 from django_scs.stores.sql import SqlStore
 from tests.contracts.store import HOUR, MINUTE, StoreContract
 from tests.contracts.tools import in_parallel
 from tests.database import in_autocommit
+from tests.servers import Redis
 from tests.stores.reports import shown_by
 
 # In a registry of their own: otherwise they would refer to our sessions in every other test.
@@ -54,6 +60,19 @@ with isolate_apps("django_scs"):
         class Meta:
             app_label = "django_scs"
             db_table = "plain_visits"
+
+
+class SessionStore(db.SessionStore):
+    """What SESSION_ENGINE finds in this module."""
+
+    @classmethod
+    def get_model_class(cls) -> type[AbstractSession]:
+        return Visit
+
+    def create_model_instance(self, data: dict[str, Any]) -> AbstractSession:
+        instance = super().create_model_instance(data)
+        instance.account = data.get("account")
+        return instance
 
 
 TABLES = (Visit, Profile, Badge, Note, PlainVisit)
@@ -169,6 +188,60 @@ def test_rename_takes_dependants_along(
     assert {profile.pk for profile in Profile.objects.all()} == {new_key, other}
     assert Badge.objects.get(pk=badge.pk).profile_id == new_key
     assert set(Note.objects.values_list("visit_id", flat=True)) == {new_key, other}
+
+
+@in_autocommit
+def test_hashing_takes_dependants_along(settings: Any) -> None:
+    settings.SESSION_ENGINE = __name__
+    made = []
+    for _ in range(2):
+        session = SessionStore()
+        session["color"] = "red"
+        session.save()
+        refer_to(session.token())
+        made.append(session.token())
+    owners = {badge.pk: badge.profile_id for badge in Badge.objects.all()}
+    for step in tokens.HASHING:
+        settings.SCS_HASH_TOKENS = step
+        call_command("scs_hash_tokens", stdout=StringIO())
+        connection.check_constraints()
+        keys = {token: SessionStore.store_key(token) for token in made}
+        assert set(Visit.objects.values_list("pk", flat=True)) == set(keys.values())
+        assert set(Note.objects.values_list("visit_id", flat=True)) == set(keys.values())
+        assert {badge.pk: badge.profile_id for badge in Badge.objects.all()} == {
+            pk: keys[token] for pk, token in owners.items()
+        }
+    assert SessionStore(made[0]).flush()
+    assert Badge.objects.count() == Profile.objects.count() == 1
+    assert set(Note.objects.values_list("visit_id", flat=True)) == {keys[made[1]], None}
+
+
+@in_autocommit
+def test_a_session_that_moves_here_fills_the_columns(settings: Any, redis_server: Redis) -> None:
+    settings.SCS_REDIS = {"LOCATION": redis_server.url}
+    settings.SESSION_ENGINE = redis.SessionStore.__module__
+    session = redis.SessionStore()
+    session["account"] = 5
+    session.save()
+    settings.SESSION_ENGINE, settings.SCS_MIGRATE_FROM = __name__, settings.SESSION_ENGINE
+    assert SessionStore(session.token())["account"] == 5
+    assert Visit.objects.get(token=session.token()).account == 5
+
+
+@in_autocommit
+def test_sessions_with_columns_cannot_be_kept(settings: Any, redis_server: Redis) -> None:
+    settings.SCS_REDIS = {"LOCATION": redis_server.url}
+    settings.SESSION_ENGINE, settings.SCS_MIGRATE_FROM = redis.SessionStore.__module__, __name__
+    session = SessionStore()
+    session["account"] = 5
+    session.save()
+    refer_to(session.token())
+    assert redis.SessionStore(session.token())["account"] == 5
+    assert not Visit.objects.exists()
+    assert not Badge.objects.exists()
+    settings.SCS_MIGRATE_MODE = "keep"
+    with pytest.raises(ImproperlyConfigured, match="columns of your own"):
+        current()
 
 
 @in_autocommit

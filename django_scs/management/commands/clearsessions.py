@@ -51,7 +51,7 @@ class Command(clearsessions.Command):
             if chosen:
                 raise CommandError("The options are for the session engines of django_scs.")
             return super().handle(**options)
-        if not session_class().get_store().keeps_expired:
+        if not session_class()._store().keeps_expired:
             self.stdout.write("Nothing to do: no session is kept after it has expired.")
             return None
         if options.get("dry_run"):
@@ -78,7 +78,7 @@ class Command(clearsessions.Command):
     def _clear(self, stop: threading.Event, options: dict[str, Any]) -> int:
         """Remove batch after batch until nothing is left or ``stop`` is set; return the count."""
         engine = session_class()
-        store = engine.get_store()
+        store = engine._store()
         size, pause = options.get("batch_size") or _BATCH, options.get("pause") or 0
         bar = _Bar(self.stdout, overview.count_expired) if self.stdout.isatty() else None
         total = 0

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError
 
-from ... import conf, tokens
+from ... import conf, signals, tokens
 from ...backends.db import SessionStore
 from ...exceptions import DecodeError
 from ...manager import session_class
@@ -54,12 +54,7 @@ class Command(BaseCommand):
 
     def _kinds_in(self, engine: type[SessionStore]) -> list[str]:
         others = {kind: session_class(kind) for kind in conf.kinds()[1:]}
-        return [
-            kind
-            for kind, other in others.items()
-            if issubclass(other, SessionStore)
-            and other.get_model_class()._meta.db_table == engine.get_model_class()._meta.db_table
-        ]
+        return [kind for kind, other in others.items() if other._place() == engine._place()]
 
     def _convert(self, engine: type[SessionStore], hashing: bool | str) -> tuple[int, Counter[str]]:
         """Change what this step is to change; return how many, and what was left as it was."""
@@ -102,7 +97,16 @@ def _rekey(engine: type[SessionStore], record: Record, key: str) -> bool:
             data = codec.encode(*codec.decode(data, record.key), None, key)
         except DecodeError:
             return False
-    return engine.get_store().rekey(record.key, key, data, record.data)
+    store = engine.get_store()
+
+    def rekey() -> bool:
+        done = store.rekey(record.key, key, data, record.data)
+        if done:
+            signals.tell("rekeyed", engine, key, old_key=record.key)
+        return done
+
+    # What follows the key by the signal changes in the same transaction.
+    return store.atomically(rekey)
 
 
 def _is_there(engine: type[SessionStore], key: str) -> bool:

@@ -8,9 +8,9 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from ... import migrate_from
 from ...backoff import paced
 from ...manager import session_class
+from ...moving.current import Move, current
 
 
 class Command(BaseCommand):
@@ -22,35 +22,42 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, move: bool, **options: Any) -> None:
-        migration = migrate_from.current()
-        if migration is None:
+        found = current()
+        if found is None:
             raise CommandError("SCS_MIGRATE_FROM is not set: there is nothing to move.")
-        self._engine = migration.source.engine.__module__
         if move:
-            self._move(migration)
-        count = migration.source.count()
+            self._move(found)
+        count = found.count()
         if count is None:
-            self._cannot_tell()
+            self._cannot_tell(found)
         elif count:
             self.stdout.write(f"{count} old sessions are alive.")
         else:
             self.stdout.write("No old session is alive.")
-            self._may_go(migration)
+            self._may_go(found)
 
-    def _move(self, migration: migrate_from.Migration) -> None:
-        if migration.mode != migrate_from.MOVE:
+    def _move(self, found: Move) -> None:
+        if found.keeps:
             raise CommandError("SCS_MIGRATE_MODE is 'keep': nothing is moved before it is 'move'.")
-        if not migration.source.lists:
-            raise CommandError(f"The sessions of {self._engine!r} cannot be listed.")
+        if not found.lists:
+            raise CommandError(f"The sessions of {found.name!r} cannot be listed.")
+        if shared := found.shared_with():
+            raise CommandError(
+                f"{found.name!r} also keeps the sessions of {', '.join(shared)}, whose keys look like"
+                " tokens. Without --move the next request of each browser moves its session."
+            )
         moved = sum(
-            migration.move(session_class(), key) is not None
-            for batch in paced(list(migration.source.keys()))
+            found.move(session_class(), key) is not None
+            for batch in paced(list(found.keys()))
             for key in batch
         )
         self.stdout.write(f"{moved} old sessions were moved.")
 
-    def _may_go(self, migration: migrate_from.Migration) -> None:
-        if migration.mode != migrate_from.MOVE:
+    def _may_go(self, found: Move) -> None:
+        if found.keeps:
+            return
+        if not found.gives_new_tokens:
+            self.stdout.write("SCS_MIGRATE_FROM can go now.")
             return
         self.stdout.write(
             "If you never used --move, SCS_MIGRATE_FROM can go now. Otherwise wait"
@@ -58,9 +65,9 @@ class Command(BaseCommand):
             f" cookies. If you ran it today, wait until {self._end()}."
         )
 
-    def _cannot_tell(self) -> None:
+    def _cannot_tell(self, found: Move) -> None:
         self.stdout.write(
-            f"The sessions of {self._engine!r} cannot be counted. SCS_MIGRATE_FROM can go"
+            f"The sessions of {found.name!r} cannot be counted. SCS_MIGRATE_FROM can go"
             f" {self._age()} after the last old process has ended. If that is now, wait until"
             f" {self._end()}."
         )

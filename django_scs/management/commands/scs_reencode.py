@@ -41,12 +41,11 @@ def _stores() -> Iterator[tuple[Store, Sequence[Codec]]]:
     classes = sorted(map(session_class, conf.kinds()), key=_place)
     for _, group in groupby(classes, key=_place):
         members = list(group)
-        yield members[0].get_store(), [conf.options(member._kind).codec for member in members]
+        yield members[0]._store(), [conf.options(member._kind).codec for member in members]
 
 
 def _place(found: type[SessionStore]) -> str:
-    model: Any = getattr(found, "get_model_class", None)
-    return found.__module__ if model is None else str(model()._meta.db_table)
+    return found._place()
 
 
 def _chunks(

@@ -64,7 +64,7 @@ class Command(BaseCommand):
 
     def _count(self) -> dict[str, Any]:
         model, seen = model_of_sessions(), _Seen(conf.options().codec)
-        for record in session_class().get_store().all():
+        for record in session_class()._store().all():
             seen.add(record)
         return {
             "live": seen.count,

@@ -10,7 +10,8 @@ from django.contrib.sessions.backends import file
 from django.db import connection
 from django.test import override_settings
 
-from django_scs import migrate_from
+from django_scs.moving import sources
+from django_scs.moving.current import MOVE, current
 from tests.support import OURS, with_middleware
 
 DJANGO = "django.contrib.sessions.backends"
@@ -39,10 +40,10 @@ def from_engine(
     monkeypatch.setattr(file.SessionStore, "_storage_path", str(tmp_path), raising=False)
     settings.MIDDLEWARE = with_middleware(OURS)
 
-    def choose(name: str, mode: str = migrate_from.MOVE) -> Any:
+    def choose(name: str, mode: str = MOVE) -> Any:
         settings.SCS_MIGRATE_FROM = f"{DJANGO}.{name}"
         settings.SCS_MIGRATE_MODE = mode
-        migration = migrate_from.current()
+        migration = current()
         assert migration is not None
         return migration.source.engine
 
@@ -82,7 +83,7 @@ def log_in(user):
 def looked_up(monkeypatch):
     """Return the keys that the old engine was asked for."""
     asked = []
-    for kind in (migrate_from.Source, *migrate_from.Source.__subclasses__()):
+    for kind in (sources.Source, *sources.Source.__subclasses__()):
         if "find" in vars(kind):
 
             def find(self, key, original=kind.find):

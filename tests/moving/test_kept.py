@@ -4,13 +4,15 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.test import AsyncClient
 
-from django_scs import migrate_from, tokens
+from django_scs import tokens
 from django_scs.backends.db import SessionStore
 from django_scs.manager import session_class
 from django_scs.models import Session
+from django_scs.moving import kept
+from django_scs.moving.current import current
 from tests.support import in_event_loop, stored, token_of
 
-from .test_migrate_from import COOKIE, live, visit
+from .test_engines import COOKIE, live, visit
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.urls")]
 ENGINES = ["db", "cached_db", "cache", "file"]
@@ -19,7 +21,7 @@ every_engine = pytest.mark.parametrize("name", ENGINES)
 
 def move(key):
     """Do what a process does that moves sessions already; return the token."""
-    return migrate_from.current().move(session_class(), key)
+    return current().move(session_class(), key)
 
 
 @every_engine
@@ -70,6 +72,34 @@ def test_a_key_whose_session_was_moved_finds_it(from_engine, log_in, name):
     assert stored(token)["color"] == "blue"
 
 
+@pytest.mark.parametrize("makes_new", [False, True])
+@every_engine
+def test_a_session_that_moves_while_its_engine_looks_for_it_is_found(
+    from_engine, log_in, name, makes_new, monkeypatch
+):
+    """Some engines make a new session where they find none, such as django-user-sessions."""
+    engine = from_engine(name, "keep")
+    key = log_in(engine, color="red")
+    load, moved = engine.load, []
+
+    def load_late(self):
+        if not isinstance(self, kept.Kept):
+            return load(self)
+        moved.append(move(key))
+        values = load(self)
+        if makes_new and not values:
+            self.create()
+        return values
+
+    monkeypatch.setattr(type(current().source), "has", lambda self, asked: True)
+    monkeypatch.setattr(engine, "load", load_late)
+    response, cookie = visit(key)
+    assert response.json()["color"] == "red"
+    assert [cookie] == moved
+    if name == "db":
+        assert engine.get_model_class().objects.count() == 0
+
+
 @every_engine
 @pytest.mark.parametrize("path", ["/log_out/", "/log_in/", "/destroy/"])
 def test_the_end_of_an_old_session_is_the_end_of_what_was_moved(
@@ -84,7 +114,7 @@ def test_the_end_of_an_old_session_is_the_end_of_what_was_moved(
         session["color"] = "red"
         session.save()
         key = session.session_key
-    peek, moved = migrate_from.Kept.peek, []
+    peek, moved = kept.Kept.peek, []
 
     def move_meanwhile(self):
         found = peek(self)
@@ -92,7 +122,7 @@ def test_the_end_of_an_old_session_is_the_end_of_what_was_moved(
         return found
 
     with monkeypatch.context() as patch:
-        patch.setattr(migrate_from.Kept, "peek", move_meanwhile)
+        patch.setattr(kept.Kept, "peek", move_meanwhile)
         visit(key, path)
     assert tokens.well_formed(moved[0])
     assert visit(moved[0])[0].json() == {}
@@ -105,7 +135,7 @@ def test_a_move_that_has_read_before_the_logout_moves_nothing(
 ):
     engine = from_engine(name, "keep")
     key = log_in(engine)
-    source = migrate_from.current().source
+    source = current().source
     old = source.find(key)
     visit(key, "/log_out/")
     with monkeypatch.context() as patch:
@@ -119,7 +149,7 @@ def test_a_change_of_a_session_that_was_moved_meanwhile_comes_along(
     from_engine, log_in, name, monkeypatch
 ):
     key = log_in(from_engine(name, "keep"), cart=["apple"])
-    peek = migrate_from.Kept.peek
+    peek = kept.Kept.peek
 
     def move_meanwhile(self):
         found = peek(self)
@@ -128,7 +158,7 @@ def test_a_change_of_a_session_that_was_moved_meanwhile_comes_along(
         session.save()
         return found
 
-    monkeypatch.setattr(migrate_from.Kept, "peek", move_meanwhile)
+    monkeypatch.setattr(kept.Kept, "peek", move_meanwhile)
     response, cookie = visit(key, "/put/?color=blue")
     assert response.status_code == 200
     assert tokens.well_formed(cookie)
@@ -164,14 +194,14 @@ def test_a_change_of_a_session_that_is_gone_is_refused_as_ever(
 ):
     engine = from_engine(name, "keep")
     key = log_in(engine)
-    peek = migrate_from.Kept.peek
+    peek = kept.Kept.peek
 
     def log_out_meanwhile(self):
         found = peek(self)
         engine(key).delete(key)
         return found
 
-    monkeypatch.setattr(migrate_from.Kept, "peek", log_out_meanwhile)
+    monkeypatch.setattr(kept.Kept, "peek", log_out_meanwhile)
     assert visit(key, "/put/")[0].status_code == 400
 
 

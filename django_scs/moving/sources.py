@@ -70,6 +70,10 @@ class Source:
         """Remove the session under ``key``."""
         self.engine(key).delete(key)
 
+    def shares_database(self, alias: str | None) -> bool:
+        """Tell whether the sessions are in the database of that alias."""
+        return False
+
     def keys(self) -> Iterator[str]:
         """Yield the keys of the live sessions, if this engine can list them."""
         return iter(())
@@ -92,6 +96,9 @@ class Rows(Source):
     def alias(self) -> str:
         """The alias of the database that has the table."""
         return router.db_for_write(self.model)
+
+    def shares_database(self, alias: str | None) -> bool:
+        return self.alias == alias
 
     def find(self, key: str) -> Old | None:
         return self._old(key, self.rows().filter(pk=key).first())

@@ -14,11 +14,13 @@ from django.db import connection
 from django.http import HttpResponse
 from django.test import AsyncClient, AsyncRequestFactory, Client
 
-from django_scs import migrate_from, signals, tokens
+from django_scs import signals, tokens
 from django_scs.backends.db import SessionStore
 from django_scs.decorators import with_session
 from django_scs.management.commands.scs_migrate import Command
 from django_scs.models import Session
+from django_scs.moving import engines, keys, sources
+from django_scs.moving.current import current
 from tests.support import in_event_loop, statements, stored, token_of, verbs
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.urls")]
@@ -140,8 +142,8 @@ def test_nobody_can_end_the_mark_as_a_session(from_engine, log_in, settings, nam
     key = log_in(from_engine(name))
     _, token = visit(key)
     visit(token, "/log_out/")
-    digest = hashlib.sha256(f"django_scs.migrate_from mark {key}".encode()).digest()
-    for mark in (tokens.encode(digest), migrate_from._mark_token(key)):
+    digest = hashlib.sha256(f"django_scs.moving mark {key}".encode()).digest()
+    for mark in (tokens.encode(digest), keys._mark_token(key)):
         response, _ = visit(mark, "/log_out/")
         assert response.status_code == 200
         assert visit(mark, "/put/")[1] != mark
@@ -203,7 +205,7 @@ async def test_an_async_view_with_a_session_of_its_own_moves_too(from_engine, lo
 
 @pytest.mark.parametrize("name", ENGINES)
 def test_values_that_the_codec_refuses_stay_behind(from_engine, log_in, settings, name, caplog):
-    settings.SESSION_SERIALIZER = "tests.migrate.pickling.PickleSerializer"
+    settings.SESSION_SERIALIZER = "tests.moving.pickling.PickleSerializer"
     key = log_in(from_engine(name), bad=object, worse={1, 2}, color="red")
     response, _ = visit(key)
     assert response.json()["color"] == "red"
@@ -343,7 +345,7 @@ def test_a_process_that_ended_before_it_deleted_the_old_session_does_no_harm(
 ):
     key = log_in(from_engine("cache"))
     with monkeypatch.context() as patch:
-        patch.setattr(migrate_from.Source, "delete", lambda self, key: None)
+        patch.setattr(sources.Source, "delete", lambda self, key: None)
         _, token = visit(key)
     assert visit(key)[1] == token
     visit(token, "/log_out/")
@@ -380,7 +382,7 @@ def test_a_move_is_undone_as_a_whole(from_engine, log_in, monkeypatch):
             def fail(*args):
                 raise RuntimeError("killed")
 
-            patch.setattr(migrate_from.Migration, "_insert", fail)
+            patch.setattr(engines.FromEngine, "_insert", fail)
             assert visit(key)[0].status_code == 500
         assert Session.objects.count() == 0
         assert SESSION_KEY in visit(key)[0].json()
@@ -426,20 +428,20 @@ def test_a_token_of_ours_costs_what_it_did(from_engine):
 def test_a_wrong_engine_is_refused_with_an_example(settings, value):
     settings.SCS_MIGRATE_FROM = value
     with pytest.raises(ImproperlyConfigured, match=r"django\.contrib\.sessions\.backends\.db"):
-        migrate_from.current()
+        current()
     assert [each.id for each in checks.run_checks()] == ["django_scs.E002"]
 
 
 def test_the_application_with_the_old_table_must_stay(settings):
     settings.SCS_MIGRATE_FROM = "qsessions.backends.db"
     with pytest.raises(ImproperlyConfigured, match="INSTALLED_APPS"):
-        migrate_from.current()
+        current()
 
 
 def test_a_wrong_mode_is_refused(settings):
     settings.SCS_MIGRATE_MODE = "copy"
     with pytest.raises(ImproperlyConfigured, match=r"'copy', and must be 'move' or 'keep'"):
-        migrate_from.current()
+        current()
 
 
 def test_signed_cookies_cannot_be_kept(from_engine):

@@ -3,17 +3,22 @@
 import itertools
 
 import pytest
+from django.contrib.auth import SESSION_KEY
+from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.test import Client
 
-from django_scs import tokens
+from django_scs import devices, signals, tokens
 from django_scs.backends.db import SessionStore
 from django_scs.management.commands.scs_hash_tokens import Command
 from django_scs.models import Session
+from django_scs.moving.current import current
 from django_scs.stores import tombstones
-from tests.support import statements, verbs
+from tests.support import statements, token_of, verbs
 
-from .test_migrate_from import visit
+from .test_engines import visit
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.urls")]
 STEPS = list(tokens.HASHING)
@@ -155,6 +160,64 @@ def test_no_tombstone_remembers_a_token_that_is_in_use(new_session, settings):
             assert [tokens.is_marked(key) for (key,) in cursor.fetchall()] == [True]
     finally:
         tombstones.remove(connection, "sessions")
+
+
+@pytest.mark.devices
+def test_devices_follow_before_their_sessions_are_used_again(settings, django_user_model):
+    ada = django_user_model.objects.create_user("ada")
+    clients = [Client() for _ in range(2)]
+    for client in clients:
+        client.get("/log_in/?user=ada")
+    kept, other = (token_of(client) for client in clients)
+    for step in STEPS:
+        settings.SCS_HASH_TOKENS = step
+        call_command(Command())
+        keys = {SessionStore.store_key(token) for token in (kept, other)}
+        if step in ("convert", "finish"):
+            assert {device.key for device in devices.of(ada)} == keys
+            assert {device.fingerprint for device in devices.of(ada)} == set(
+                map(tokens.fingerprint, keys)
+            )
+    request = type("Request", (), {"session": SessionStore(kept)})()
+    assert devices.revoke_user(ada, keep=request) == 1
+    assert SESSION_KEY in visit(kept)[0].json()
+    assert visit(other)[0].json() == {}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_new_store_key_is_told_in_the_transaction_that_gives_it(new_session, settings):
+    token, told = new_session(False), []
+
+    def note(**info):
+        told.append((info["old_key"], info["key"], connection.in_atomic_block))
+
+    settings.SCS_HASH_TOKENS = "convert"
+    signals.session_rekeyed.connect(note)
+    try:
+        call_command(Command())
+    finally:
+        signals.session_rekeyed.disconnect(note)
+    assert told == [(token, SessionStore.store_key(token), True)]
+
+
+@pytest.mark.parametrize("source", ["cache", "file", "signed_cookies"])
+def test_steps_are_refused_beside_a_move_with_marks(from_engine, settings, source):
+    """In two processes a mark would have two forms, so both would move the session."""
+    from_engine(source)
+    settings.SCS_HASH_TOKENS = "prepare"
+    with pytest.raises(ImproperlyConfigured, match="before the move, or after it"):
+        current()
+    assert "django_scs.E002" in {each.id for each in checks.run_checks()}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_steps_may_run_beside_a_move_in_one_transaction(from_engine, settings, log_in, step):
+    key = log_in(from_engine("db"))
+    settings.SCS_HASH_TOKENS = step
+    _, token = visit(key)
+    call_command(Command())
+    for cookie in (token, key):
+        assert SESSION_KEY in visit(cookie)[0].json()
 
 
 def test_data_that_is_bound_to_its_row_is_bound_anew(new_session, settings):

@@ -1,0 +1,258 @@
+"""Two stores while sessions move from one to the other: each session is in one of them at a time."""
+
+from collections.abc import Callable, Iterator
+from itertools import chain
+from typing import Any, Final, NamedTuple
+
+from .. import tokens
+from ..backoff import LIMIT, pauses
+from ..exceptions import SessionBusy
+from ..tokens import Key
+from .base import GRACE, Fate, Record, Store
+
+#: What data begins with while its session is on the way. No codec writes it.
+_LEAVING: Final = b"\0scs moves\0"
+# In seconds to live: nothing writes to a session that has ended so long ago.
+_OVER: Final = -2 * GRACE
+
+
+class _Found(NamedTuple):
+    store: Store
+    record: Record
+
+
+class MovingStore:
+    """Implements the Store contract over ``old`` and ``new``, under the same keys, with the same data.
+
+    A session moves in three steps. Its data in ``old`` is marked, by a compare-and-swap: from then on
+    nobody writes to it there, for each write names the data that it expects. Then it is inserted into
+    ``new``. Then it is removed from ``old``. Whoever finds a marked one does the other steps first, so
+    a process that is killed between them loses nothing, and nobody waits.
+
+    Who does them late must not bring back a session that was destroyed in ``new`` meanwhile. A store
+    with transactions inserts only while the marked one is there, which is until somebody has inserted
+    it. A store without them, which is Redis, refuses a key that was destroyed or renamed.
+
+    ``moves`` says whether ``find`` moves what is in ``old``, and whether new sessions begin in ``new``.
+    If not, ``old`` keeps its sessions and gets the new ones: processes that know ``old`` alone may run
+    beside. Inside a transaction nothing begins to move, for a rollback undoes one store's half.
+
+    ``inserter`` returns the store to insert a session into ``new``, with a project's own columns.
+    """
+
+    def __init__(
+        self,
+        old: Store,
+        new: Store,
+        *,
+        moves: bool,
+        inserter: Callable[[Record], Store] | None = None,
+    ) -> None:
+        self._old = old
+        self._new = new
+        self._moves = moves
+        self._home, self._other = (new, old) if moves else (old, new)
+        # One that moves while a store is read is in the other. It may move back where ``old`` keeps.
+        self._order = (old, new) if moves else (new, old, new)
+        self._inserter = inserter
+
+    @property
+    def keeps_expired(self) -> bool:
+        return self._old.keeps_expired or self._new.keeps_expired
+
+    @property
+    def max_data(self) -> int | None:
+        return self._home.max_data
+
+    def refuses(self, size: int) -> int | None:
+        return self._home.refuses(size)
+
+    @property
+    def max_ttl(self) -> float:
+        return self._home.max_ttl
+
+    def find(self, key: str) -> Record | None:
+        key = Key(key)
+        record = self._home.find(key)
+        if record is not None and record.is_live and not _is_leaving(record):
+            return record
+        found = self._look(key)
+        if found is not None and found.store is self._old and self._leave(found.record):
+            found = self._look(key)
+        return None if found is None else found.record
+
+    def find_latest(self, key: str) -> Record | None:
+        found = self._look(Key(key))
+        return None if found is None else found.record
+
+    def insert(self, key: str, data: bytes, ttl: float) -> bool:
+        key = Key(key)
+        return self._home.insert(key, data, ttl)
+
+    def replace(self, key: str, data: bytes, ttl: float, expected: bytes) -> bool:
+        key = Key(key)
+        return any(store.replace(key, data, ttl, expected) for store in (self._home, self._other))
+
+    def touch(self, key: str, ttl: float, expected: bytes) -> bool:
+        key = Key(key)
+        return any(store.touch(key, ttl, expected) for store in (self._home, self._other))
+
+    def rename(
+        self,
+        key: str,
+        new_key: str,
+        ttl: float,
+        data: bytes | None = None,
+        expected: bytes | None = None,
+    ) -> bool:
+        key, new_key = Key(key), Key(new_key)
+        for _ in chain([True], pauses()):
+            found = self._look(key, ends=True)
+            if found is None or _is_over(found.record):
+                return False
+            there = found.record.data
+            if expected is not None and expected != there:
+                return False
+            # By its data, for one that has begun to leave meanwhile must not be renamed.
+            if found.store.rename(key, new_key, ttl, there if data is None else data, there):
+                return True
+        raise SessionBusy(tokens.fingerprint(key), LIMIT)
+
+    def delete(self, key: str) -> bool:
+        key = Key(key)
+        for _ in chain([True], pauses()):
+            found = self._look(key, ends=True)
+            if found is None:
+                return False
+            store, record = found
+            if not record.is_live:
+                return store.delete(key)
+            # By its data, as ``rename`` does; nobody knows the key that it gets.
+            nowhere = tokens.new()
+            if store.rename(key, nowhere, GRACE, record.data, record.data):
+                store.delete(nowhere)
+                return True
+        raise SessionBusy(tokens.fingerprint(key), LIMIT)
+
+    def delete_expired(self, limit: int) -> int:
+        removed = self._new.delete_expired(limit)
+        return removed + self._old.delete_expired(limit - removed) if removed < limit else removed
+
+    def all(self) -> Iterator[Record]:
+        """Yield every live session; one that moves meanwhile may come twice, and is never left out."""
+        for store in (self._old, self._new):
+            for record in store.all():
+                if not _is_leaving(record):
+                    yield record
+                elif store is self._old:
+                    # It comes with those of the new one.
+                    self._arrive(store, record)
+                elif (latest := self.find_latest(record.key)) is not None:
+                    yield latest
+
+    def fate(self) -> Fate | None:
+        return self._new.fate() or self._old.fate()
+
+    # The move
+
+    def bring(self, key: str) -> bool:
+        """Move a session to ``new`` if it is in ``old`` and may move; tell whether it did."""
+        key = Key(key)
+        record = self._new.find(key)
+        if not self._moves or (record is not None and record.is_live):
+            return False
+        found = self._look(key)
+        return found is not None and found.store is self._old and self._leave(found.record)
+
+    def left(self) -> Iterator[Key]:
+        """Yield the keys of the live sessions that are in ``old``, and do the rest of moves."""
+        for record in self._old.all():
+            if _is_leaving(record):
+                self._arrive(self._old, record)
+            else:
+                yield Key(record.key)
+
+    def _look(self, key: Key, *, ends: bool = False) -> _Found | None:
+        """Return where a session is, after the rest of its move if it is on the way.
+
+        With ``ends`` it is to end here: then nothing of it may stay where it came from.
+        """
+        expired = None
+        for place in self._order:
+            store, record = place, place.find_latest(key)
+            if record is not None and _is_leaving(record):
+                store = self._arrive(store, record, ends=ends)
+                record = store.find_latest(key)
+            if record is None:
+                continue
+            if not _is_over(record):
+                return _Found(store, record)
+            expired = _Found(store, record)
+        return expired
+
+    def _leave(self, record: Record) -> bool:
+        """Move a session that is in ``old``; False if it may not, or is somewhere else by now."""
+        for _ in chain([True], pauses()):
+            if not self._may_leave(record):
+                return False
+            leaving = record._replace(data=_LEAVING + record.data)
+            if self._old.replace(record.key, leaving.data, record.ttl, record.data):
+                self._arrive(self._old, leaving)
+                return True
+            latest = self._old.find_latest(record.key)
+            if latest is None or _is_leaving(latest):
+                return False
+            record = latest
+        raise SessionBusy(tokens.fingerprint(record.key), LIMIT)
+
+    def _may_leave(self, record: Record) -> bool:
+        if not self._moves or not record.is_live:
+            return False
+        if _is_in_transaction(self._old) or _is_in_transaction(self._new):
+            return False
+        # What has no room stays, and is served where it is.
+        size = len(record.data)
+        return not (self._new.refuses(size) or self._old.refuses(len(_LEAVING) + size))
+
+    def _arrive(self, source: Store, record: Record, *, ends: bool = False) -> Store:
+        """Do the last two steps of a move out of ``source``; return where it went."""
+        target = self._new if source is self._old else self._old
+        if record.is_live:
+            plain = record._replace(data=record.data.removeprefix(_LEAVING))
+            self._insert_once(source, self._writer(target, plain), plain)
+        # What was inserted in a transaction may be undone. Without a tombstone, for the key may come
+        # back here, should the sessions move back.
+        due = ends or not _is_in_transaction(target)
+        if due and source.touch(record.key, _OVER, record.data):
+            source.delete(record.key)
+        return target
+
+    def _writer(self, target: Store, record: Record) -> Store:
+        return self._inserter(record) if self._inserter and target is self._new else target
+
+    def _insert_once(self, source: Store, target: Store, record: Record) -> None:
+        def insert() -> bool:
+            return target.insert(record.key, record.data, record.ttl)
+
+        def insert_if_due() -> None:
+            inserted = insert()
+            if not inserted and _is_over(target.find_latest(record.key)):
+                # A process was killed when it had moved it away from here.
+                inserted = target.delete(record.key) and insert()
+            if inserted and not _is_leaving(source.find_latest(record.key)):
+                target.delete(record.key)
+
+        atomically: Any = getattr(target, "atomically", None)
+        insert() if atomically is None else atomically(insert_if_due)
+
+
+def _is_leaving(record: Record | None) -> bool:
+    return record is not None and record.data.startswith(_LEAVING)
+
+
+def _is_over(record: Record | None) -> bool:
+    return record is not None and record.ttl <= -GRACE
+
+
+def _is_in_transaction(store: Store) -> bool:
+    return getattr(store, "in_transaction", False)
