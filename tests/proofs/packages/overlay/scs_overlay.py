@@ -29,6 +29,8 @@ def change(theirs: dict[str, Any]) -> dict[str, Any]:
     changed = dict(theirs)
     if WANTED["ours"]:
         changed["SESSION_ENGINE"] = "django_scs.backends.db"
+        # Models of theirs have columns of 40 characters for session keys: check W012.
+        changed["SCS_TOKEN_BYTES"] = 30
         for name, ours in (("INSTALLED_APPS", APPS), ("MIDDLEWARE", MIDDLEWARE)):
             changed[name] = [new for old in theirs[name] for new in ours.get(old, (old,))]
     if WANTED["database"]:
