@@ -234,6 +234,12 @@ def test_outcome_and_session_show_no_token() -> None:
         assert "".join(token) not in shown
 
 
+def test_session_of_several_tokens_shows_none_of_them() -> None:
+    sent = ["".join(tokens.new()) for _ in range(3)]
+    shown = repr(vars(SessionStore.for_request(sent)))
+    assert not [token for token in sent if token in shown]
+
+
 def test_token_is_text_all_the_same() -> None:
     session = SessionStore()
     session.create()

@@ -92,6 +92,18 @@ def test_session_renewed_past_the_reader_is_found_again(monkeypatch: pytest.Monk
     assert not Session.objects.exists()
 
 
+def test_without_a_match_all_are_looked_at_twice() -> None:
+    create(user="bob")
+    looks: list[bool] = []
+
+    def matches(session: SessionStore) -> bool:
+        looks.append(is_alices(session))
+        return looks[-1]
+
+    assert SessionStore.destroy_where(matches) == 0
+    assert looks == [False, False]
+
+
 def test_session_that_cannot_be_destroyed_is_no_endless_loop(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

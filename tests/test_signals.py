@@ -104,6 +104,19 @@ def test_each_load_and_each_save_is_told_and_not_logged(client, token, caplog):
     assert caplog.records == []
 
 
+def test_save_of_a_new_session_is_told():
+    found = []
+
+    def saved(key, **info):
+        found.append(key)
+
+    signals.session_saved.connect(saved)
+    session = SessionStore()
+    session.save()
+    signals.session_saved.disconnect(saved)
+    assert found == [session.session_key]
+
+
 def test_user_is_told(client, told, caplog, django_user_model):
     user = django_user_model.objects.create_user("alice")
     client.get("/log_in/")

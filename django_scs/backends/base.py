@@ -179,8 +179,8 @@ class SessionStore(AllSessions, Logins, TakeOver):
             # The live session may be that of another of the tokens.
             self._get_session()
         own, removed = self.token(), self._life.destroy(self._key())
-        self._beside = [type(self)(token) for token in self._candidates if token != own]
-        self._candidates = ()
+        beside = (type(self)(token) for token in self._candidates if token != own)
+        self._beside, self._candidates = (*self._beside, *beside), ()
         for session in self._beside:
             session.flush()
         self._session_key = self._deadline = None

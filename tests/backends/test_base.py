@@ -83,12 +83,18 @@ def test_session_of_just_the_limit_is_sent(
         session.create()
 
 
-def test_least_limit_leaves_a_visitor_three_quarters(session: SessionStore, settings: Any) -> None:
+def test_least_limit_leaves_a_visitor_three_quarters(
+    session: SessionStore, store: FullStore, settings: Any
+) -> None:
     settings.SCS_MAX_BYTES = 2048
     session["a"] = "x" * 2048
     with pytest.raises(SessionTooLarge) as refusal:
         session.save()
     assert refusal.value.limit == 1536
+    session["a"] = ""
+    session["a"] = "x" * (1536 - len(session.encode(dict(session.items()))))
+    session.save()
+    assert len(store.sent[0][1]) == 1536
 
 
 def test_new_session_asks_nobody_whether_its_token_is_free(
@@ -111,7 +117,11 @@ def test_record_goes_to_the_store_as_the_contract_says(
     assert 3590 < ttl <= 3600
 
 
-def test_session_without_a_token_is_not_looked_for(session: SessionStore) -> None:
+def test_session_without_a_token_is_not_looked_for(
+    session: SessionStore, store: FullStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "find", None)
+    assert session.load() == {}
     # The store has no find_latest and no delete.
     assert not session.is_stored()
     assert not session.delete()
@@ -170,12 +180,21 @@ def test_live_session_of_two_cookies_is_the_one_that_is_destroyed(stored_token: 
 
 
 @pytest.mark.django_db
+def test_destruction_counts_as_use_of_the_session(stored_token: str) -> None:
+    session = db.SessionStore(stored_token)
+    session.flush()
+    assert (session.accessed, session.modified) == (True, True)
+
+
+@pytest.mark.django_db
 def test_statements_for_many_cookies_are_few(stored_token: str) -> None:
     unknown = [tokens.new() for _ in range(100)]
     with statements() as found:
         assert db.SessionStore.for_request([*unknown, stored_token]).get("color") is None
     assert len(found) == 5
-    assert db.SessionStore.for_request([*unknown[:4], stored_token]).get("color") == "red"
+    session = db.SessionStore.for_request([*unknown[:4], stored_token])
+    assert session.get("color") == "red"
+    assert session.session_key == stored_token
 
 
 @pytest.mark.django_db

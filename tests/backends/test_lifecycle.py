@@ -389,6 +389,20 @@ def test_values_of_a_user_who_lost_a_renewal_do_not_reach_the_next_login(
     assert plain(engine(session.session_key)) == {SESSION_KEY: "2"}
 
 
+def test_take_from_a_lost_session_gives_the_default(engine: type[SessionStore]) -> None:
+    session = lost(engine)
+    assert session.take("a", "gone") == "gone"
+
+
+def test_token_that_was_set_by_hand_is_that_of_the_row(
+    engine: type[SessionStore], store: MemoryStore
+) -> None:
+    session = inserted(engine)
+    session._session_key = tokens.new()
+    assert session.commit().token == session.session_key
+    assert list(store.rows) == [session.session_key]
+
+
 @pytest.mark.parametrize("after", ["put", "login"])
 def test_flush_of_a_lost_session_leaves_nothing_of_it(
     engine: type[SessionStore], after: str
@@ -839,6 +853,32 @@ def test_busy_session_says_so_with_its_data(
     assert busy.value.fingerprint == session.fingerprint()
 
 
+def test_what_a_failed_page_took_is_given_back_beside_what_came_meanwhile(
+    engine: type[SessionStore],
+) -> None:
+    session = engine(saved(engine, flash="hi"))
+    session.take("flash", give_back=True)
+    other = engine(session.session_key)
+    other["c"] = 3
+    other.save()
+    session.commit(failed=True)
+    assert engine(session.session_key).load() == {"a": 1, "flash": "hi", "c": 3}
+
+
+def test_giving_back_that_is_always_overtaken_gives_up(
+    engine: type[SessionStore],
+    store: MemoryStore,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(backoff, "LIMIT", 0.05)
+    session = engine(saved(engine, flash="hi"))
+    session.take("flash", give_back=True)
+    monkeypatch.setattr(store, "replace", lambda *args: False)
+    assert session.commit(failed=True) == Outcome()
+    assert [record.event for record in caplog.records] == ["busy", "give_back_failed"]
+
+
 # Rollbacks beyond the table
 
 
@@ -922,6 +962,45 @@ def test_second_destruction_in_a_transaction_does_not_forget_the_first(
     store.roll_back()
     assert session.commit().forget
     assert store.rows == {}
+
+
+def test_second_destruction_in_a_transaction_does_not_forget_what_was_sent_beside(
+    engine: type[SessionStore], store: MemoryStore
+) -> None:
+    session = engine.for_request([saved(engine), saved(engine)])
+    store.begin()
+    store.calls.clear()
+    assert session.flush()
+    assert store.calls == ["find", "delete", "delete"]
+    assert not session.flush()
+    assert store.calls == ["find", "delete", "delete"]
+    assert store.rows == {}
+    store.roll_back()
+    assert session.commit().forget
+    assert store.rows == {}
+
+
+def test_session_of_the_second_token_that_was_sent_is_destroyed_once(
+    engine: type[SessionStore], store: MemoryStore
+) -> None:
+    session = engine.for_request([tokens.new(), saved(engine)])
+    store.calls.clear()
+    assert session.flush()
+    assert store.calls == ["find", "find", "delete"]
+
+
+def test_session_whose_renewal_was_rolled_back_is_where_it_was(
+    engine: type[SessionStore], store: MemoryStore
+) -> None:
+    session = loaded(engine)
+    store.begin()
+    session.cycle_key()
+    store.roll_back()
+    assert session.is_stored()
+    store.rows.clear()
+    with pytest.raises(UpdateError):
+        session.save()
+    assert isinstance(session._life.state, Lost)
 
 
 def test_session_that_was_lost_in_a_transaction_stays_lost_after_the_rollback(

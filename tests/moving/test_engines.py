@@ -220,6 +220,15 @@ def test_names_of_what_stays_behind_are_text(db):
     assert SessionStore.take_over(tokens.new(), values, 100) == ["1", "a"]
 
 
+def test_largest_of_what_there_is_no_room_for_stays_behind(db, settings):
+    settings.SCS_MAX_BYTES = 2048
+    values = {"big": "x" * 3000, "small": "x" * 1000, "color": "red"}
+    token = tokens.new()
+    assert SessionStore.take_over(token, values, 100) == ["big"]
+    assert SessionStore(token).load() == {"small": "x" * 1000, "color": "red"}
+    assert list(values) == ["big", "small", "color"]
+
+
 @pytest.mark.vendors("mysql")
 def test_what_the_column_has_no_room_for_stays_behind(from_engine, log_in, caplog):
     response, _ = visit(log_in(from_engine("db"), big="x" * 70_000, color="red"))
