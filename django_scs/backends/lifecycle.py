@@ -279,7 +279,7 @@ class Lifecycle:
         return None
 
     def take(
-        self, names: Iterable[str], content: Content, *, give_back: bool = False
+        self, names: Iterable[str], content: Content, *, give_back: bool
     ) -> tuple[dict[str, Any], Content]:
         """Remove values from the store, then return them and the content without them.
 
