@@ -182,9 +182,9 @@ class SessionStore(AllSessions, Logins, TakeOver):
             # The live session may be that of another of the tokens.
             self._get_session()
         own, removed = self.token(), self._life.destroy(self._key(), reason)
-        self._beside = [type(self)(token) for token in self._candidates if token != own]
-        self._candidates = ()
-        for session in self._beside:
+        beside = [type(self)(token) for token in self._candidates if token != own]
+        self._beside, self._candidates = beside, ()
+        for session in beside:
             session._destroy(reason)
         self._session_key = self._deadline = None
         self._session_cache = {}
