@@ -865,6 +865,16 @@ def test_what_a_failed_page_took_is_given_back_beside_what_came_meanwhile(
     assert engine(session.session_key).load() == {"a": 1, "flash": "hi", "c": 3}
 
 
+@pytest.mark.parametrize("way", ["take", "take_all"])
+def test_what_a_failed_page_took_for_good_is_not_given_back(
+    engine: type[SessionStore], way: str
+) -> None:
+    session = engine(saved(engine, flash="hi"))
+    session.take("flash") if way == "take" else session.take_all(["flash"])
+    session.commit(failed=True)
+    assert engine(session.session_key).load() == {"a": 1}
+
+
 def test_giving_back_that_is_always_overtaken_gives_up(
     engine: type[SessionStore],
     store: MemoryStore,
