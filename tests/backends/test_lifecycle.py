@@ -962,6 +962,21 @@ def test_destruction_that_was_rolled_back_is_repeated_by_a_save(
     assert list(store.rows) == [session.session_key]
 
 
+def test_destruction_that_is_repeated_is_told_as_the_first_was(
+    engine: type[SessionStore], store: MemoryStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "django_scs")
+    session = loaded(engine)
+    caplog.clear()
+    store.begin()
+    session.flush()
+    store.roll_back()
+    session.commit()
+    first, again = (record.getMessage() for record in caplog.records)
+    assert first == again
+    assert first.endswith("was destroyed: 'flush'")
+
+
 def test_second_destruction_in_a_transaction_does_not_forget_the_first(
     engine: type[SessionStore], store: MemoryStore
 ) -> None:
