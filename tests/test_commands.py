@@ -186,6 +186,15 @@ def test_scs_sessions_knows_whom_a_go_application_has_signed_in(users, settings)
     assert sessions("--revoke-user=ada") == "ended: 1\n"
 
 
+def test_scs_sessions_cannot_end_sessions_in_cookies(users, settings):
+    settings.SESSION_ENGINE = "django_scs.backends.cookie"
+    settings.INSTALLED_APPS = [
+        name for name in settings.INSTALLED_APPS if name != "django_scs.devices"
+    ]
+    with pytest.raises(CommandError, match="cookies cannot be ended"):
+        sessions("--revoke-user=ada")
+
+
 def test_scs_sessions_ends_one(users):
     session, other = signed_in(users[0]), signed_in(users[0])
     assert sessions("--revoke", session.fingerprint()) == "ended: 1\n"

@@ -40,16 +40,16 @@ def test_session_renewed_between_read_and_flush_is_found_again(
 ) -> None:
     settings.SCS_HASH_TOKENS = hashed
     token, renewed = create(user="alice"), []
-    flush = SessionStore.flush
+    destroy = SessionStore._destroy
 
-    def late(self: SessionStore) -> bool:
+    def late(self: SessionStore, reason: str) -> bool:
         if len(renewed) < 3:
             mine = SessionStore(renewed[-1] if renewed else token)
             mine.cycle_key()
             renewed.append(mine.token())
-        return flush(self)
+        return destroy(self, reason)
 
-    monkeypatch.setattr(SessionStore, "flush", late)
+    monkeypatch.setattr(SessionStore, "_destroy", late)
     assert SessionStore.destroy_where(is_alices) == 1
     assert len(renewed) == 3
     assert not Session.objects.exists()
@@ -99,7 +99,7 @@ def test_session_that_cannot_be_destroyed_is_no_endless_loop(
     monkeypatch.setattr("django_scs.backoff.LIMIT", 0.2)
     create(user="alice")
     ghost = next(SessionStore.iterate())
-    monkeypatch.setattr(SessionStore, "iterate", lambda: iter([ghost]))
+    monkeypatch.setattr(SessionStore, "_all", lambda tells: iter([ghost]))
     with pytest.raises(SessionBusy):
         SessionStore.destroy_where(lambda each: True)
 

@@ -185,6 +185,13 @@ def test_destruction_of_another_session_is_told(told, token):
     ]
 
 
+def test_destroy_where_tells_what_it_ends_and_once_what_it_cannot_read(told, token):
+    SessionStore.get_store().insert("w" * 43, b"\x00", 60)
+    assert SessionStore.destroy_where(lambda session: True) == 1
+    assert Counter(names(told)) == {"destroyed": 1, "corrupt": 1}
+    assert [info["reason"] for name, info in told if name == "destroyed"] == ["revoked"]
+
+
 def test_destruction_of_what_is_not_there_is_not_told(told, token):
     assert not SessionStore(tokens.new()).flush()
     assert not SessionStore().delete(tokens.new())

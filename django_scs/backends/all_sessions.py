@@ -22,7 +22,7 @@ class AllSessions(Expiry):
     """Adds what concerns other sessions in the store than this one."""
 
     @abstractmethod
-    def flush(self) -> bool: ...  # type: ignore[override]
+    def _destroy(self, reason: str) -> bool: ...
 
     @classmethod
     def iterate(cls) -> Iterator[Self]:
@@ -31,10 +31,14 @@ class AllSessions(Expiry):
         With SCS_HASH_TOKENS they have no token, as nobody but the browser knows it; all else works.
         Unreadable ones are logged and left out. Source: scs Iterate.
         """
+        return cls._all(tells=True)
+
+    @classmethod
+    def _all(cls, *, tells: bool) -> Iterator[Self]:
         for record in cls._store().all():
             plain = cls.store_keys(record.key)[0] == record.key
             session = cls(record.key if plain else None)
-            content = session._life.read(record)
+            content = session._life.read(record, tells=tells)
             if content is not None:
                 session._life.adopt(record, content)
                 session._session_cache = session._adopt(record, content)
@@ -92,17 +96,19 @@ class AllSessions(Expiry):
         """Destroy every session that ``matches``, and return how many there were.
 
         A session may get a new token while its old row is looked for. So all are looked at again,
-        until none has been found twice in a row. Raises SessionBusy if what is found cannot be
+        until none has been found twice in a row. Those that cannot be read are logged once, and left.
+        Raises SessionBusy if what is found cannot be
         destroyed for ten seconds, such as where a replica that lags is read.
         """
         count = rounds_without = 0
-        again = pauses()
+        tells, again = True, pauses()
         while rounds_without < 2:
             found, removed = None, 0
-            for session in filter(matches, cls.iterate()):
+            for session in filter(matches, cls._all(tells=tells)):
                 found = session.fingerprint()
                 # At once: until all have been looked at it might get a new token.
-                removed += session.flush()
+                removed += session._destroy("revoked")
+            tells = False
             if found is not None and not removed and not next(again, False):
                 raise SessionBusy(found, LIMIT)
             again = pauses() if removed else again

@@ -175,14 +175,17 @@ class SessionStore(AllSessions, Logins, TakeOver):
         What the browser sent under the same name beside it ends too, or it would be the session of the
         next request. Source: scs Destroy.
         """
+        return self._destroy("flush")
+
+    def _destroy(self, reason: str) -> bool:
         if self._candidates:
             # The live session may be that of another of the tokens.
             self._get_session()
-        own, removed = self.token(), self._life.destroy(self._key())
-        self._beside = [type(self)(token) for token in self._candidates if token != own]
-        self._candidates = ()
-        for session in self._beside:
-            session.flush()
+        own, removed = self.token(), self._life.destroy(self._key(), reason)
+        beside = [type(self)(token) for token in self._candidates if token != own]
+        self._beside, self._candidates = beside, ()
+        for session in beside:
+            session._destroy(reason)
         self._session_key = self._deadline = None
         self._session_cache = {}
         self.accessed = self.modified = True

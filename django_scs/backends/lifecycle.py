@@ -183,12 +183,13 @@ class Lifecycle:
         """Take what was read from the store as this session's."""
         self._state = Stored(record.key, record.data, content.deadline, Origin.LOADED)
 
-    def read(self, record: Record) -> Content | None:
-        """Decode a record; None, with an event, if its data is corrupt."""
+    def read(self, record: Record, *, tells: bool = True) -> Content | None:
+        """Decode a record; None, with an event if ``tells``, if its data is corrupt."""
         try:
             return Content(*self._codec.decode(record.data, record.key))
         except DecodeError as exc:
-            self._host._tell("corrupt", record.key, reason=str(exc))
+            if tells:
+                self._host._tell("corrupt", record.key, reason=str(exc))
             return None
 
     def ancestor(self) -> Content | None:
@@ -320,7 +321,7 @@ class Lifecycle:
             if self._rebase(state, base) is not None and not next(again, False):
                 raise self._busy(state.key)
 
-    def destroy(self, key: str | None) -> bool:
+    def destroy(self, key: str | None, reason: str = "flush") -> bool:
         """Remove the session, which the store has under ``key`` unless the state knows better."""
         key = self.key or key
         if key is None and isinstance(self.state, Destroyed):
@@ -330,7 +331,7 @@ class Lifecycle:
         # What begins after it may be another user's.
         self._taken = {}
         if key is not None and removed:
-            self._host._tell("destroyed", key, reason="flush")
+            self._host._tell("destroyed", key, reason=reason)
         return removed
 
     def remove(self, key: str, reason: str) -> bool:

@@ -242,6 +242,7 @@ def test_the_command_counts_moves_and_says_when_the_setting_can_go(
     assert capsys.readouterr().out == "3 old sessions are alive.\n"
     call_command(Command(), move=True)
     assert capsys.readouterr().out == (
+        "SCS_HASH_TOKENS must be what it was in the old store. It is False.\n"
         "3 old sessions were moved.\nNo old session is alive.\nSCS_MIGRATE_FROM can go now.\n"
     )
     under_way("new")

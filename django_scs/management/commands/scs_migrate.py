@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
+from ... import conf
 from ...backoff import paced
 from ...manager import session_class
 from ...moving.current import Move, current
@@ -45,6 +46,11 @@ class Command(BaseCommand):
             raise CommandError(
                 f"{found.name!r} also keeps the sessions of {', '.join(shared)}, whose keys look like"
                 " tokens. Without --move the next request of each browser moves its session."
+            )
+        if not found.gives_new_tokens:
+            self.stdout.write(
+                "SCS_HASH_TOKENS must be what it was in the old store. It is"
+                f" {conf.options().hash_tokens!r}."
             )
         moved = sum(
             found.move(session_class(), key) is not None

@@ -52,6 +52,8 @@ class Command(BaseCommand):
             from ... import devices
 
             return devices.revoke_user(user, scan=True)
+        if conf.options().engine == conf.COOKIE_ENGINE:
+            raise CommandError("Sessions in cookies cannot be ended: see docs/cookie.md.")
         user_id = model._meta.pk.value_to_string(user)
         return session_class().destroy_where(lambda each: each.user_id() == user_id)
 

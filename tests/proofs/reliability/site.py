@@ -43,6 +43,8 @@ class Site:
             *(sys.executable, "-m", "gunicorn", self.application),
             *("--bind", "{}:{}".format(*self.address), "--no-control-socket"),
             *("--workers", str(processes), "--threads", str(threads), "--graceful-timeout", "2"),
+            # A machine that stands still for a while must not cost a worker its life.
+            *("--timeout", "300"),
             *("--log-level", "warning"),
         ]
         wanted = json.dumps({**settings, "DATABASE": dict(database)})
