@@ -113,7 +113,7 @@ _ADVICE: Final = (
         "W046",
         lambda options: options.kind == conf.DEFAULT and _has_tokens_in_clear(options),
         "The table holds the tokens{} in clear: who reads it, or a backup, can use every session.",
-        "Set SCS_HASH_TOKENS to True. This ends all sessions once.",
+        "Set SCS_HASH_TOKENS to True. On a live site scs_hash_tokens does it with nobody logged out.",
     ),
     _Advice(
         "W047",

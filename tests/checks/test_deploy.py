@@ -55,6 +55,12 @@ def test_advice_is_given(settings, name, value, identifier):
     assert "{" not in message.msg
 
 
+def test_advice_to_hash_names_the_way_that_logs_nobody_out(settings):
+    settings.SCS_HASH_TOKENS = False
+    (message,) = checks.check_deployment()
+    assert "scs_hash_tokens" in message.hint
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -437,7 +437,7 @@ def test_full_memory_is_an_error_and_login_and_logout_work(
 # What docs/redis.md says that a user of Redis needs.
 RIGHTS = (
     "+evalsha +eval +get +getex +set +del +exists +pexpire +pexpireat +pttl +renamenx +time +scan"
-    " +wait +ping +hello"
+    " +wait +ping +hello +select"
 )
 
 
