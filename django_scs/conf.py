@@ -5,6 +5,7 @@ reports all of them. What was read is kept until a setting changes.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
@@ -71,7 +72,14 @@ def options(kind: str = DEFAULT) -> Options:
     """Return the options of ``request.session``, or of an entry of ``SCS_SESSIONS``."""
     reader = _Reader(kind)
     values = {name: parse(reader) for name, parse in _PARSERS.items()}
-    return Options(kind=kind, **values)
+    found = Options(kind=kind, **values)
+    # A session keeps its options. If a test changes a setting, they change in place.
+    known = _known.setdefault(kind, found)
+    vars(known).update(vars(found))
+    return known
+
+
+_known: Final[dict[str, Options]] = {}
 
 
 @cache
@@ -414,6 +422,10 @@ def _forget(*, setting: str, **kwargs: Any) -> None:
         options.cache_clear()
         cookie_format.cache_clear()
         _entries.cache_clear()
+        for kind in _known:
+            # What is wrong with a setting is said to the next who asks.
+            with suppress(Exception):
+                options(kind)
 
 
 setting_changed.connect(_forget, dispatch_uid="django_scs.conf")

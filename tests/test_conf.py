@@ -4,6 +4,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from django_scs import conf
+from django_scs.backends.db import SessionStore
 from django_scs.codecs.json import JSONCodec
 
 
@@ -140,3 +141,12 @@ def test_settings_are_read_again_when_one_changes(settings):
     assert conf.options().lifetime == 62
     settings.SCS_IDLE_TIMEOUT = 600
     assert conf.options().touch_interval == 60
+
+
+def test_a_session_that_is_held_sees_a_setting_that_changes(settings):
+    session = SessionStore()
+    assert not session.get_expire_at_browser_close()
+    settings.SCS_IDLE_TIMEOUT = "never"
+    settings.SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+    settings.SCS_IDLE_TIMEOUT = None
+    assert session.get_expire_at_browser_close()

@@ -43,7 +43,7 @@ class Keyed(SessionBase):
 
     @cached_property
     def _options(self) -> conf.Options:
-        """What the settings said of this kind of session when it was first asked for."""
+        """What the settings say of this kind of session."""
         return conf.options(self._kind)
 
     @cached_property
