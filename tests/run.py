@@ -2,8 +2,8 @@
 
     python -m tests.run [--db sqlite,mysql,postgresql] [pytest arguments]
 
-The quick tests run in parallel, then the slow ones one after another: those put load on servers, and
-look at the clock. What pytest arguments select runs one after another, without Django's suites.
+The quick tests run in parallel, then the slow ones, file by file: those put load on servers. What
+pytest arguments select runs one after another, without Django's suites.
 The servers are throw-away ones, and gone at the end, however it comes. The last line is
 `N passed, N failed, N skipped`.
 """
@@ -30,7 +30,12 @@ ROOT = Path(__file__).resolve().parent.parent
 DATABASES = ("sqlite", *SERVERS)
 GRACE_SECONDS = 30
 NOTHING_RAN = 5  # pytest.ExitCode.NO_TESTS_COLLECTED
-PASSES = (("--quick", "--numprocesses=auto", "-q"), ("--slow",))
+PROCESSORS = os.cpu_count() or 1
+PASSES = (
+    ("--quick", "-q", f"--numprocesses={PROCESSORS}"),
+    # These wait more than they work. Those of one file share servers and sites.
+    ("--slow", "-q", f"--numprocesses={PROCESSORS + 1}", "--dist=loadfile"),
+)
 
 
 @dataclass(frozen=True)
@@ -121,7 +126,7 @@ def run_django_suites(url: str, folder: Path, everything: bool) -> Counts:
     """Run suites of Django's own on one database."""
     total = Counts()
     # Each process needs its copy of the database, which costs servers a dump.
-    processes = (os.cpu_count() or 1) if url.startswith("sqlite:") else 1
+    processes = PROCESSORS if url.startswith("sqlite:") else 1
     for number, labels in enumerate(django_suites.groups(everything=everything)):
         report = folder / f"django-{number}.json"
         options = [f"--counts={report}", f"--parallel={processes}"]
