@@ -60,7 +60,7 @@ run: $(run_environment)
 	@$(BIN)/python manage.py runserver $(ADDRESS)
 
 test: test-environment
-	@$(BIN)/python -X dev -m tests.run --db $(DB) $(ARGS)
+	@$(BIN)/python -m tests.run --db $(DB) $(ARGS)
 
 test-environment: $(test_environment)
 	@$(BIN)/python -m tests.machine $(test_needs)
@@ -72,7 +72,7 @@ test-newest:
 	@$(PYTHON) -m tests.newest $(ARGS)
 
 test-reliability: test-environment
-	@$(BIN)/python -X dev -m tests.run --db $(DB) tests/proofs/reliability --full -s $(ARGS)
+	@$(BIN)/python -m tests.run --db $(DB) tests/proofs/reliability --full -s $(ARGS)
 
 test-redis: test-environment
 	@$(BIN)/python -X dev -m pytest tests/proofs/redis --full -s $(ARGS)

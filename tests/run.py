@@ -112,7 +112,7 @@ def database(name: str, folder: Path) -> Iterator[str]:
 def run_pytest(url: str, folder: Path, options: Sequence[str], arguments: Sequence[str]) -> Counts:
     """Run pytest on one database. Finding nothing is fine where arguments select tests."""
     total, report = Counts(), folder / "pytest.xml"
-    pytest = [sys.executable, "-X", "dev", "-m", "pytest", f"--junit-xml={report}", *options]
+    pytest = [sys.executable, "-m", "pytest", f"--junit-xml={report}", *options]
     for each in [arguments] if arguments else PASSES:
         report.unlink(missing_ok=True)
         status = run([*pytest, *each], url)
