@@ -186,6 +186,8 @@ class MovingStore:
             if record is None:
                 continue
             if not _is_over(record):
+                if ends:
+                    self._end_mark(self._old if store is self._new else self._new, key)
                 return _Found(store, record)
             expired = _Found(store, record)
         return expired
@@ -227,6 +229,12 @@ class MovingStore:
             source.delete(record.key)
         return target
 
+    def _end_mark(self, source: Store, key: Key) -> None:
+        """Let nobody complete a move out of ``source`` any more."""
+        record = source.find_latest(key)
+        if record is not None and _is_due(record) and source.touch(key, _OVER, record.data):
+            source.delete(key)
+
     def _writer(self, target: Store, record: Record) -> Store:
         return self._inserter(record) if self._inserter and target is self._new else target
 
@@ -239,7 +247,7 @@ class MovingStore:
             if not inserted and _is_over(target.find_latest(record.key)):
                 # A process was killed when it had moved it away from here.
                 inserted = target.delete(record.key) and insert()
-            if inserted and not _is_leaving(source.find_latest(record.key)):
+            if inserted and not _is_due(source.find_latest(record.key)):
                 target.delete(record.key)
 
         atomically: Any = getattr(target, "atomically", None)
@@ -248,6 +256,11 @@ class MovingStore:
 
 def _is_leaving(record: Record | None) -> bool:
     return record is not None and record.data.startswith(_LEAVING)
+
+
+def _is_due(record: Record | None) -> bool:
+    """Tell whether a session has yet to arrive; the first who has brought it lets its mark be over."""
+    return _is_leaving(record) and not _is_over(record)
 
 
 def _is_over(record: Record | None) -> bool:

@@ -13,6 +13,7 @@ from django.test.utils import isolate_apps
 
 from django_scs import tokens
 from django_scs.models import AbstractSession, Session
+from django_scs.stores import moving
 from django_scs.stores.base import Record, Store
 from django_scs.stores.moving import MovingStore
 from django_scs.stores.redis import RedisStore
@@ -272,6 +273,21 @@ def test_what_ends_a_session_during_its_move_ends_it(pair: tuple[Store, Store], 
         for moves in (True, False):
             assert MovingStore(*pair, moves=moves).find(key) is None
             assert (MovingStore(*pair, moves=moves).find(new_key) is None) is (end == "delete")
+
+
+@pytest.mark.parametrize("end", ["delete", "rename"])
+def test_what_ends_a_session_in_the_new_store_lets_nobody_bring_it_once_more(
+    pair: tuple[Store, Store], key: str, end: str
+) -> None:
+    """It has arrived, and who brought it has not removed the mark yet."""
+    old, new = pair
+    marked = Record(key, moving._LEAVING + b"data", HOUR, 0)
+    old.insert(key, marked.data, HOUR)
+    new.insert(key, b"data", HOUR)
+    store = MovingStore(*pair, moves=True)
+    assert store.delete(key) if end == "delete" else store.rename(key, tokens.new(), HOUR)
+    store._arrive(old, marked)
+    assert places(pair, key) == [False, False]
 
 
 def test_what_a_killed_process_has_left_is_not_counted(pair: tuple[Store, Store], key: str) -> None:
