@@ -275,19 +275,40 @@ def test_what_ends_a_session_during_its_move_ends_it(pair: tuple[Store, Store], 
             assert (MovingStore(*pair, moves=moves).find(new_key) is None) is (end == "delete")
 
 
-@pytest.mark.parametrize("end", ["delete", "rename"])
-def test_what_ends_a_session_in_the_new_store_lets_nobody_bring_it_once_more(
-    pair: tuple[Store, Store], key: str, end: str
+@pytest.mark.parametrize("moves", [True, False])
+def test_nobody_brings_a_session_once_more_that_has_ended_where_it_arrived(
+    pair: tuple[Store, Store], key: str, moves: bool
 ) -> None:
-    """It has arrived, and who brought it has not removed the mark yet."""
+    """Its mark is over by then, and who has brought it has yet to remove that."""
     old, new = pair
     marked = Record(key, moving._LEAVING + b"data", HOUR, 0)
     old.insert(key, marked.data, HOUR)
     new.insert(key, b"data", HOUR)
-    store = MovingStore(*pair, moves=True)
+    old.touch(key, moving._OVER, marked.data)
+    store = MovingStore(*pair, moves=moves)
+    assert store.delete(key)
+    store._arrive(old, marked)
+    assert not any(_is_live(each, key) for each in pair)
+
+
+@pytest.mark.parametrize("moves", [True, False])
+@pytest.mark.parametrize("end", ["delete", "rename"])
+def test_what_ends_where_it_arrived_takes_its_mark_along(
+    pair: tuple[Store, Store], key: str, end: str, moves: bool
+) -> None:
+    old, new = pair
+    marked = Record(key, moving._LEAVING + b"data", HOUR, 0)
+    old.insert(key, marked.data, HOUR)
+    new.insert(key, b"data", HOUR)
+    store = MovingStore(*pair, moves=moves)
     assert store.delete(key) if end == "delete" else store.rename(key, tokens.new(), HOUR)
     store._arrive(old, marked)
     assert places(pair, key) == [False, False]
+
+
+def _is_live(store: Store, key: str) -> bool:
+    record = store.find(key)
+    return record is not None and record.is_live
 
 
 def test_what_a_killed_process_has_left_is_not_counted(pair: tuple[Store, Store], key: str) -> None:
