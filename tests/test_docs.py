@@ -202,7 +202,7 @@ def level(event):
 def test_every_event_is_documented():
     text = read("signals.md")
     rows = re.findall(r"^\| `(\w+)` \| `(\w+)` \| ([\w ]+) \| (.*?) ?\| \S", text, re.MULTILINE)
-    documented = {event: (signal, level, arguments) for event, signal, level, arguments in rows}
+    documented = {event: tuple(row) for event, *row in rows}
     assert documented == {
         name: (
             next(each for each, value in vars(signals).items() if value is event.signal),
