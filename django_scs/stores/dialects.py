@@ -4,6 +4,9 @@ In a statement, ``{table}``, ``{token}``, ``{data}`` and ``{expiry}`` are quoted
 ``{values}`` and ``{changes}`` stand for a project's own columns and are empty without any, ``{keys}``
 for any number of keys, and the other names are fields of the vendor's Dialect. A session is live
 while ``{now} < {expiry}``.
+
+Each UPDATE names ``{expiry}``: in a table that scs's DDL made on a MySQL or MariaDB server with
+``explicit_defaults_for_timestamp=0`` the server would set it to the present.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -34,8 +37,10 @@ STATEMENTS = {
         "UPDATE {table} SET {token} = %s, {data} = %s, {expiry} = {then}{changes}"
         " WHERE {is_key} AND {graced} AND {is_data}"
     ),
-    "rekey": "UPDATE {table} SET {token} = %s WHERE {is_key}",
-    "rekey_and_replace": "UPDATE {table} SET {token} = %s, {data} = %s WHERE {is_key} AND {is_data}",
+    "rekey": "UPDATE {table} SET {token} = %s, {expiry} = {expiry} WHERE {is_key}",
+    "rekey_and_replace": (
+        "UPDATE {table} SET {token} = %s, {data} = %s, {expiry} = {expiry} WHERE {is_key} AND {is_data}"
+    ),
     "written": "SELECT 1 FROM {table} WHERE {expiry} = {then} AND {is_key} AND {is_data}{lock}",
     "delete": "DELETE FROM {table} WHERE {is_key}",
     "delete_many": "DELETE FROM {table} WHERE {token} IN ({keys})",

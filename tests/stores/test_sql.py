@@ -27,6 +27,7 @@ from django_scs.backends import all_sessions
 from django_scs.models import AbstractSession, Session
 from django_scs.stores import sql
 from django_scs.stores.base import Fate
+from django_scs.stores.dialects import STATEMENTS
 from django_scs.stores.sql import SqlStore
 from django_scs.tokens import Key
 from tests.contracts.store import HOUR, YEAR, StoreContract
@@ -942,6 +943,12 @@ def test_expiry_is_clamped_to_what_timestamp_holds(store: SqlStore, key: str) ->
     assert timedelta(days=39 * 365) < long_ago < now() - datetime(1970, 1, 3, tzinfo=UTC)
 
 
+def test_no_update_leaves_the_expiry_to_the_server() -> None:
+    updates = [text for text in STATEMENTS.values() if text.startswith("UPDATE")]
+    assert len(updates) > 5
+    assert [text for text in updates if "{expiry} = " not in text.partition(" WHERE ")[0]] == []
+
+
 @in_autocommit
 @pytest.mark.vendors("mysql")
 def test_update_on_an_old_server_s_table_keeps_the_expiry(store: SqlStore, key: str) -> None:
@@ -957,6 +964,9 @@ def test_update_on_an_old_server_s_table_keeps_the_expiry(store: SqlStore, key: 
         store.replace(key, b"new", HOUR, b"data")
         store.touch(key, HOUR, b"new")
         store.rename(key, new_key, HOUR)
+        for data in (b"new", b"newest"):
+            last_key, new_key = new_key, tokens.new()
+            assert store.rekey(last_key, new_key, data, b"new")
         record = store.find(new_key)
         assert record is not None
         assert record.ttl > 55 * 60

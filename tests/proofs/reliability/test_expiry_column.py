@@ -34,7 +34,11 @@ def implicit_timestamps(transactional_db: None) -> Iterator[None]:
         assert "ON UPDATE current_timestamp(6)" in cursor.fetchone()[1]
         yield
         cursor.execute("DROP TABLE sessions")
+        # Otherwise the table that other tests use would be such a one too.
+        cursor.execute("SET SESSION explicit_defaults_for_timestamp = 1")
         cursor.execute(ours)
+        cursor.execute("SHOW CREATE TABLE sessions")
+        assert cursor.fetchone()[1] == ours
 
 
 def change(session: SessionStore) -> None:
