@@ -367,7 +367,7 @@ def _serializer(found: Any) -> Serializer:
 
 # What Go's ParseInt accepts; int() would also accept underscores and blanks.
 _INTEGER = re.compile(rb"[+-]?[0-9]+")
-#: Turns base64url into the standard alphabet, and ``+`` and ``/``, which base64url lacks, into ``!``.
+#: Turns base64url into the standard alphabet; ``+`` and ``/``, which base64url lacks, become ``!``.
 STANDARD = bytes.maketrans(b"-_+/", b"+/!!")
 
 
