@@ -182,10 +182,9 @@ class SessionSerializer:
             raise DecodeError("nested too deeply") from None
 
     def dumps(self, value: tuple[Session, bytes | None]) -> bytes:
-        """Return the payload for a session.
+        """Return the payload for a session, given with the payload that its values came from.
 
-        ``value`` also holds the payload that the session's values came from, or None. If nothing
-        has changed since, that payload is returned. The session's ``held`` is not used.
+        If nothing has changed since, that payload is returned. The session's ``held`` is not used.
         """
         session, original = value
         for key in (DEADLINE_KEY, ID_KEY):
