@@ -1,4 +1,4 @@
-"""Sessions in the admin: their fingerprints, never their tokens; pages by expiry, without a count."""
+"""Sessions in the admin. Shows fingerprints, never tokens. Pages are by expiry, without a count."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -25,7 +25,7 @@ from .models import AbstractSession
 
 PAGE: Final = 100
 _SELECTED: Final = "fingerprint"
-# SQLite's column is exact to less than this.
+# SQLite rounds an expiry by less than this.
 _STEP: Final = timedelta(milliseconds=1)
 _FIRST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST: Final = 2**31
@@ -35,8 +35,8 @@ class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """Lists sessions, shows one, and ends them.
 
     Sessions are in the order of the index on the expiry, which on MySQL ends with the token. A page
-    begins after the last expiry of the page before. So its address contains that expiry, and how many
-    rows with the same expiry were shown already. The rows are not counted.
+    begins at the last expiry of the page before. So its address contains that expiry, and how many
+    rows with the same expiry to skip, because they were shown already. The rows are not counted.
     """
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -97,7 +97,7 @@ class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return self._render(request, "end", {"title": title, "session": session})
 
     def _page(self, request: HttpRequest) -> tuple[Sequence[AbstractSession], str]:
-        """Return the sessions of a page, and what leads to the next page, or ""."""
+        """Return the sessions of a page, and the position of the next page, or ""."""
         query, user = request.GET.get("q", "").strip(), request.GET.get("user", "").strip()
         sessions = self.model._base_manager.order_by("-expiry", "-token").defer("data")
         if query:
@@ -167,7 +167,7 @@ def _position(text: str) -> tuple[datetime | None, int]:
         last, count = datetime.fromisoformat(moment), int(shown)
     except ValueError:
         return None, 0
-    # What was not in a link of ours, the database might refuse.
+    # The database might refuse values that none of our links has.
     known = timezone.is_aware(last) and _FIRST <= last <= LAST_EXPIRY and 0 <= count <= _MOST
     return (last, count) if known else (None, 0)
 

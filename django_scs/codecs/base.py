@@ -1,4 +1,4 @@
-"""What a codec must do, and how one is made from its dotted path. Imports no store, no other codec."""
+"""The contract of a codec, and ``load``, which makes one. Imports no store and no other codec."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -34,10 +34,10 @@ class Codec(Protocol):
         """Return the bytes that stand for ``deadline`` (aware) and ``values``.
 
         ``original`` is the blob from which the values were decoded, if any, under the same ``key``.
-        What the codec did not understand in it goes into the result unchanged. If this codec wrote
-        ``original`` and neither deadline nor values have changed, the result equals ``original``: so a
-        comparison tells whether there is anything to write. ``key`` is the store key, for a codec that
-        binds the data to its row.
+        Parts that the codec does not understand go into the result unchanged. If this codec wrote
+        ``original`` and neither deadline nor values have changed, the result equals ``original``:
+        so a comparison tells whether there is anything to write. ``key`` is the store key, for a
+        codec that binds the data to its row.
 
         Raises EncodeError, naming the session key and the type, for a value that ``decode`` could
         not give back.

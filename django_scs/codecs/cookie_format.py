@@ -1,4 +1,4 @@
-"""What the format of a session in a cookie promises, and how one is chosen by SCS_COOKIE_FORMAT."""
+"""The contract of a format of sessions in cookies, and ``load``, which makes one."""
 
 import hashlib
 import re
@@ -12,8 +12,8 @@ from django.utils.module_loading import import_string
 
 from .base import Codec, ReadSetting
 
-#: Bytes that a browser keeps of a cookie's name and value together. Chromium drops a longer cookie
-#: without a word.
+#: The most bytes of a cookie's name and value together that a browser keeps. Chromium drops a
+#: longer cookie silently.
 LIMIT = 4096
 
 #: Characters of a session's id.
@@ -33,8 +33,8 @@ class Content(NamedTuple):
 
     ``id`` names the session, "" if a Go application wrote the cookie first; ``deadline`` is its
     absolute end (aware), None in that case; ``written_at`` is when the cookie was sealed, in Unix
-    seconds. ``data`` is what the format's codec read deadline and values from. ``rewrite`` tells that
-    the cookie should be sealed anew though nothing has changed: an old key had sealed it, or it lacks
+    seconds. ``data`` is the bytes from which deadline and values were read. ``rewrite`` is True if
+    the cookie should be sealed anew although nothing has changed: an old key sealed it, or it lacks
     the id or the deadline.
     """
 
@@ -59,22 +59,22 @@ class CookieFormat(Protocol):
     codec: Codec
 
     def max_data(self, name: str) -> int:
-        """Return the most bytes that the codec may write for the cookie ``name``: one that is sealed
-        has, name and value together, at most LIMIT bytes."""
+        """Return how many bytes the codec may write for the cookie ``name``, so that its name and
+        its sealed value together have at most LIMIT bytes."""
         ...
 
     def seal(self, name: str, session_id: str, data: bytes) -> str:
         """Return the value of the cookie ``name`` that holds ``data``, written now.
 
-        ``session_id`` is one of ``new_id``.
+        ``session_id`` comes from ``new_id``.
         """
         ...
 
     def open(self, name: str, cookie: str) -> Content:
         """Return what the cookie ``name`` holds.
 
-        Raises CookieError, and nothing else, for what was not sealed under that name. Deadline and
-        idle timeout are the caller's to check.
+        Raises only CookieError for a value that was not sealed under that name. The caller has to
+        check deadline and idle timeout.
         """
         ...
 
@@ -82,8 +82,8 @@ class CookieFormat(Protocol):
 def load(name: object, read: ReadSetting, codec: Codec) -> CookieFormat:
     """Return the format of that name, made from the project's settings.
 
-    ``codec`` is for the formats that leave the values to one. Raises ImproperlyConfigured, with the
-    choices, for another name, and for keys that cannot work.
+    ``codec`` writes the values in a format that has no codec of its own. Raises
+    ImproperlyConfigured, with the choices, for another name, and for keys that cannot work.
     """
     if not isinstance(name, str) or name not in _FORMATS:
         raise ImproperlyConfigured(
@@ -102,14 +102,14 @@ def new_id() -> str:
 
 
 def id_of(cookie: str) -> str:
-    """Return the id of a session whose cookie has none: the same each time that cookie is sent."""
-    # The bytes, for a text may have several spellings.
+    """Return an id for a session whose cookie has none. The same cookie always gets the same id."""
+    # Hash the bytes: the same bytes may be spelled in several ways as base64.
     digest = hashlib.sha256(urlsafe_b64decode(cookie)).digest()
     return urlsafe_b64encode(digest[:16]).rstrip(b"=").decode("ascii")
 
 
 def is_id(text: str) -> bool:
-    """Tell whether ``text`` could be one of ``new_id``."""
+    """Tell whether ``text`` could come from ``new_id``."""
     return _ID.fullmatch(text) is not None
 
 
@@ -119,7 +119,7 @@ def to_microseconds(moment: datetime) -> int:
 
 
 def from_microseconds(number: int) -> datetime:
-    """Return an aware datetime; the nearest one for a number past those that Python has."""
+    """Return an aware datetime; the first or last one for a number out of Python's range."""
     try:
         return _EPOCH + timedelta(microseconds=number)
     except OverflowError:

@@ -1,4 +1,4 @@
-"""AES, from the package ``cryptography``: the only place that imports it.
+"""AES from the package ``cryptography``, which no other module imports.
 
 Importing this module fails where that package is missing. A module that also works without it imports
 this one only when AES is asked for.
@@ -23,13 +23,13 @@ class AesCtr:
 
     def __init__(self, key: bytes) -> None:
         self._key = key
-        # To make one takes twenty times as long as to use it, and no two threads may share one.
+        # A context takes twenty times as long to make as to use, and threads must not share one.
         self._contexts = threading.local()
 
     def __call__(self, counter: bytes, data: bytes) -> bytes:
         """Return ``data`` encrypted, or decrypted.
 
-        All 16 bytes of ``counter`` count, big-endian.
+        The 16 bytes of ``counter`` are one big-endian number.
         """
         try:
             context = self._contexts.context

@@ -1,4 +1,4 @@
-"""The codec that encrypts what another codec writes: AES-256-GCM, under the session's store key."""
+"""The codec that encrypts what another codec writes: AES-256-GCM, bound to the store key."""
 
 import hmac
 import os
@@ -38,6 +38,6 @@ class EncryptedCodec(SealingCodec):
 
 
 def _cipher(key: Key, row: bytes) -> AESGCM:
-    # One key for all sessions would be used up after 2**32 saves, as the nonces are random.
-    # Source: NIST SP 800-38D, 8.3.
+    # Each row has its own key: as the nonces are random, one key for all sessions would be used up
+    # after 2**32 saves. Source: NIST SP 800-38D, 8.3.
     return AESGCM(hmac.digest(key.secret, row, "sha256"))

@@ -1,4 +1,4 @@
-"""The codec of a site that changes its codec: it also reads what other codecs wrote before."""
+"""The codec for a site that changes its codec: it also reads data that other codecs wrote."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,7 +16,7 @@ _SETTING = "SCS_CODEC_FALLBACKS"
 class FallbackCodec:
     """Writes with ``codec``. Reads with it, or else with the first of ``fallbacks`` that can.
 
-    Data that a fallback wrote is written by ``codec`` when it changes.
+    Data that a fallback wrote is written by ``codec`` when the session changes.
     """
 
     def __init__(self, codec: Codec, fallbacks: Sequence[Codec]) -> None:
@@ -34,7 +34,7 @@ class FallbackCodec:
         """Implement Codec.encode. If nothing changed, a fallback's ``original`` is returned."""
         writer = None
         if original is not None:
-            # After a renewal the original is sealed for the old store key.
+            # After a renewal the original is sealed for the old store key, and does not open.
             with suppress(DecodeError):
                 writer = self._read(original, key)[0]
         if writer is self.codec:
@@ -52,7 +52,7 @@ class FallbackCodec:
         return deadline, values
 
     def rewrite(self, data: bytes, key: str = "") -> bytes:
-        """Return the data as ``codec`` writes it; the same object if that is how it is written.
+        """Return the data as ``codec`` writes it; the same object if ``codec`` wrote it so.
 
         Raises DecodeError if no codec reads it, EncodeError if ``codec`` cannot store a value in it.
         """

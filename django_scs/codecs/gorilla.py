@@ -1,9 +1,9 @@
 """The sessions of Go's gorilla/sessions, in the cookies that its CookieStore writes.
 
-A session there is the gob of a ``map[interface {}]interface {}``: its keys are values of any Go type.
-Those that are strings are str in Python, all others are a GoKey. Two entries are ours, which Go
-carries along and Python does not show: the deadline, an ``int64`` of microseconds since 1970
-(``time.UnixMicro`` in Go), and the session's id, a ``string``.
+A session there is the gob of a ``map[interface {}]interface {}``: its keys are of any Go type. In
+Python a string key is a str, any other key a GoKey. We add two entries, which Go keeps and Python
+does not show: the deadline, an ``int64`` of microseconds since 1970 (``time.UnixMicro`` in Go), and
+the session's id, a ``string``.
 
 Source: gorilla/sessions v1.4.0 store.go CookieStore, sessions.go AddFlash, Flashes.
 """
@@ -28,10 +28,10 @@ from .securecookie import MAX_AGE, Clock, SecureCookies, Serializer, natural, on
 #: The keys of our own entries.
 DEADLINE_KEY = "_scs_deadline"
 ID_KEY = "_scs_id"
-#: The key of flashes for which Go names none. Source: sessions.go flashesKey.
+#: The key of Go's flashes if the application names none. Source: sessions.go flashesKey.
 FLASH_KEY = "_flash"
 
-#: What the codec gives for a session without a deadline.
+#: The deadline that the codec returns for a session that has none.
 NO_DEADLINE = datetime.max.replace(tzinfo=UTC)
 
 Key = Union[str, "GoKey"]
@@ -41,15 +41,15 @@ _FLASHES = "[]interface {}"
 
 
 class GoKey:
-    """A session's key that is no string in Go: equal only to one of the same Go type and value.
+    """A session's key that is not a string in Go. Equal keys have the same Go type and value.
 
     ``GoKey(1)`` is Go's ``int``, ``GoKey(True)`` its ``bool``, ``GoKey(1.0)`` its ``float64``,
     ``GoKey(None)`` nil, ``GoKey(gob.Int8(1))`` or ``GoKey(1, "int8")`` an ``int8``. ``GoKey(1,
-    "main.key")`` is of the type ``main.key`` that the Go application has defined and registered as an
-    ``int``. A struct or an array comes from a session, as an Opaque.
+    "main.key")`` is of the type ``main.key``, which the Go application has registered, and defined
+    as an ``int``. For a struct or an array, pass the Opaque that a session holds.
 
-    Raises EncodeError for what Go cannot use as a key, such as bytes or a list, or what Go has no
-    type for, and for a str, which is a key itself.
+    Raises EncodeError for a value that Go cannot use as a key, such as bytes or a list, for one
+    without a Go type, and for a str, which is a key itself.
     """
 
     __slots__ = ("_sent",)
@@ -65,7 +65,7 @@ class GoKey:
 
     @classmethod
     def received(cls, sent: Opaque | None) -> "GoKey":
-        """Return the key for what a gob has sent. Raise DecodeError for what Go panics on."""
+        """Return the key that a gob holds. Raise DecodeError if Go would panic on it."""
         if not wire.hashable(wire.INTERFACE, sent):
             raise DecodeError("a map or slice as a session's key")
         INTERFACE.load(sent)
@@ -80,7 +80,7 @@ class GoKey:
 
     @property
     def value(self) -> Any:
-        """The value, such as 1 also for a type that Go defines as ``int``; an Opaque for a struct."""
+        """The value: an int also for a type that Go defines as ``int``, an Opaque for a struct."""
         loaded = INTERFACE.load(self._sent)
         return gob_value.plain(loaded) if isinstance(loaded, Opaque) else loaded
 
@@ -116,8 +116,8 @@ def _send_key(value: Any, name: str | None) -> Opaque | None:
 
 
 class Session(NamedTuple):
-    """What a gob of a session holds; ``held`` is how those values were sent that are not plain,
-    which means string, int or bool."""
+    """The content of a session's gob. ``held`` has the values that are not plain (string, int or
+    bool) as they were sent."""
 
     id: str
     deadline: datetime | None
@@ -130,7 +130,7 @@ class Flashes(list[Any]):
 
     @staticmethod
     def key(name: str) -> str:
-        """Return the key under which Go has the flashes that we have under ``name``."""
+        """Return the key under which Go keeps the flashes that we name ``name``."""
         return FLASH_KEY if name == "flash" else name
 
     @classmethod
@@ -164,8 +164,8 @@ class SessionSerializer:
     """Reads and writes the gob of a session, with the deadline and the id among the values.
 
     ``registered`` are the Go types, beyond the basic ones and ``[]interface {}``, that the Go
-    application registers. Under ``flash_keys`` a list is always written as ``[]interface {}``, which
-    is all that Go's ``Flashes`` and ``AddFlash`` do not panic on.
+    application registers. Under ``flash_keys`` a list is always written as ``[]interface {}``,
+    because Go's ``Flashes`` and ``AddFlash`` panic on any other type.
     """
 
     def __init__(
@@ -182,9 +182,9 @@ class SessionSerializer:
             raise DecodeError("nested too deeply") from None
 
     def dumps(self, value: tuple[Session, bytes | None]) -> bytes:
-        """Return the payload for a session, and for the payload that its values came from.
+        """Return the payload for a session, given with the payload that its values came from.
 
-        If nothing has changed since, that is the same. What ``held`` says does not matter.
+        If nothing has changed since, that payload is returned. The session's ``held`` is not used.
         """
         session, original = value
         for key in (DEADLINE_KEY, ID_KEY):
@@ -200,7 +200,7 @@ class SessionSerializer:
             raise EncodeError("The session's values are nested too deeply.") from None
 
     def _hold(self, values: dict[Key, Any], old: Session) -> Held:
-        """Return what stands for the values that are not plain, or were not."""
+        """Return what to send for the values that are not plain, or were not plain before."""
         held: Held = {}
         for key, value in values.items():
             try:
@@ -222,14 +222,14 @@ class SessionSerializer:
 
 
 def _unchanged(key: Key, value: Any, old: Session) -> bool:
-    """Tell whether a value that is not a list is what a Go application has put there itself."""
+    """Tell whether a value is no list and has not changed: then Go has put it there itself."""
     return not isinstance(value, list) and key in old.values and old.values[key] == value
 
 
 class GorillaCodec:
     """The codec of a session that gorilla/sessions can read; its ``key`` is the session's id.
 
-    A session that has no deadline yet, for Go wrote it first, has NO_DEADLINE. Implements Codec.
+    A session that Go wrote first has no deadline yet, and gets NO_DEADLINE. Implements Codec.
     """
 
     binds_key = True
@@ -257,8 +257,8 @@ class GorillaCodec:
 class GorillaCookie:
     """Seals and opens sessions as gorilla's CookieStore does. Implements CookieFormat.
 
-    ``pairs`` are (hash key, block key or None): the first writes, all read. ``max_age`` is how many
-    seconds a cookie is good for, 0: for ever; ``hash_function`` and ``clock`` are those of
+    ``pairs`` are (hash key, block key or None): the first writes, all read. ``max_age`` is for how
+    many seconds a cookie is valid, 0: for ever; ``hash_function`` and ``clock`` are those of
     SecureCookie, ``registered`` and ``flash_keys`` those of SessionSerializer. Raises ValueError
     for keys or options that cannot work.
     """
@@ -354,7 +354,7 @@ def _read(data: bytes) -> Session:
             values[key] = INTERFACE.load(sent)
     if reader.pos > reader.end:
         raise DecodeError("unexpected end of data")
-    # Of another type, our own entries are left out.
+    # Our own entries are dropped if they have another type.
     for ours_too in (DEADLINE_KEY, ID_KEY):
         held.pop(ours_too, None)
     values.pop(DEADLINE_KEY, None)
@@ -480,12 +480,12 @@ _PREFIX = _standard.definitions()
 _NUMBERS = _standard.numbers
 _TYPES = {number: type_ for type_, number in _NUMBERS.items()}
 
-# A session begins so if the Go process has not used gob before; so do ours.
+# A Go process that has not used gob before begins a session like this, and so do we.
 _START = re.compile(
     re.escape(_PREFIX) + b"(?:([\0-\x7f])|\xff(.)|\xfe(..))" + re.escape(_OPENING), re.DOTALL
 )
 _INT64 = sized(b"int64") + integer(2)
 _DEADLINE = re.compile(_INT64 + b"[\0-\x7f]\0")
-# What comes before a string of fewer bytes than the gob needs two for their number, and that number.
+# Maps the bytes before a short string to its length: at most 125, so that each number is one byte.
 _SHORT_STRINGS = {PLAIN_STRING + bytes((size + 2, 0, size)): size for size in range(126)}
 _HEAD = len(PLAIN_STRING) + 3

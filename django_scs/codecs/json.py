@@ -15,7 +15,7 @@ from django.utils.datastructures import MultiValueDict
 from ..exceptions import DecodeError, EncodeError, EncodeValueError
 from .values import MAX_DEPTH, TOO_DEEP, describe, key_text, resolve
 
-# Python reads decimal integers of so many digits, unless it is told otherwise.
+# The most digits of a decimal integer that Python reads by default.
 _MOST_DIGITS = 4300
 
 
@@ -25,8 +25,8 @@ class JSONCodec:
     Stores what Django's JSONSerializer stores, with the same result: a tuple comes back as a list, a
     dict's key 1 as ``"1"``, lazy text as text. It also stores int of any size, all floats, bytes,
     Decimal, UUID, date, time, timedelta and aware datetime (the UTC offset, not the zone's name). A
-    value of a type that JSON lacks is a dict of one key, its marker: ``{"$bytes": "aGk="}``. A dict of
-    the application's that looks like one gets another ``$``.
+    value of a type that JSON lacks is a dict of one key, its marker: ``{"$bytes": "aGk="}``. A dict
+    of the application that looks like a marker gets another ``$``.
     """
 
     binds_key = False
@@ -38,9 +38,9 @@ class JSONCodec:
         original: bytes | None = None,
         key: str = "",
     ) -> bytes:
-        """Implement Codec.encode; there is nothing in ``original`` that ``values`` lack."""
+        """Implement Codec.encode. ``original`` is not used: ``values`` have all that is in it."""
         session = {"deadline": deadline.astimezone(UTC).isoformat(), "values": values}
-        # What JSON has anyway needs no copy, which takes most of the time.
+        # Values that JSON has need no copy; the copy would take most of the time.
         if type(values) is dict and _is_plain(values, MAX_DEPTH):
             try:
                 return _dumps(session).encode()
@@ -70,13 +70,13 @@ class JSONCodec:
 
 
 def _is_plain(container: Any, levels: int) -> bool:
-    """Tell whether all that a dict, list or tuple holds is what JSON has, at so many levels at most."""
+    """Tell whether JSON has all that a dict, list or tuple holds, at ``levels`` levels at most."""
     if type(container) is dict:
         if len(container) == 1:
             (key,) = container
             if type(key) is not str or key.startswith("$"):
                 return False
-        # Two loops that are nearly alike: for speed, this runs at each save.
+        # The two loops are nearly alike for speed: this runs at each save.
         for key, item in container.items():
             kind = type(item)
             if type(key) is not str or not (kind in _SCALARS or _is_plain_part(item, kind, levels)):
@@ -103,7 +103,7 @@ class _Refused(Exception):
 
 
 def _plain(value: Any, levels: int) -> Any:
-    """Return ``value`` as what JSON has."""
+    """Return ``value`` in types that JSON has."""
     value = resolve(value)
     kind = type(value)
     if kind is str or kind is bool or value is None:

@@ -29,8 +29,8 @@ def read_secrets(read: ReadSetting, setting: str) -> list[str | bytes]:
 
 
 class Mac:
-    """The HMAC of one key. What depends on the key alone is worked out once, so that each call takes
-    a third of the time of ``hmac.digest``. Source: RFC 2104.
+    """The HMAC of one key. The part that depends on the key alone is computed once, so each call
+    takes a third of the time of ``hmac.digest``. Source: RFC 2104.
     """
 
     def __init__(self, key: bytes, hash_function: str) -> None:
@@ -44,7 +44,7 @@ class Mac:
 
     def digest(self, message: bytes) -> bytes:
         """Return the HMAC of a message."""
-        # Copied and never changed, so that threads can share them.
+        # The originals never change, so threads can share them.
         inner, outer = self._inner.copy(), self._outer.copy()
         inner.update(message)
         outer.update(inner.digest())

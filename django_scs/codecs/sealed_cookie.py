@@ -1,4 +1,4 @@
-"""Our own format of a session in a cookie: encrypted and authenticated, whatever the codec.
+"""Our own format of a session in a cookie: encrypted and authenticated, with any codec.
 
 =================  ==================================================================
 1 byte             version, 1
@@ -7,11 +7,11 @@
 the rest           AES-256-GCM of the plain text, tag included
 =================  ==================================================================
 
-The plain text is the session's id (22 characters), when it was written (microseconds since 1970, 8
-bytes) and what the codec wrote. A master key is derived from each key by HKDF-SHA512; key and nonce of
+The plain text is the session's id (22 characters), the time of writing (microseconds since 1970, 8
+bytes) and the codec's data. A master key is derived from each key by HKDF-SHA512; key and nonce of
 a cookie are expanded from it with the salt, so no two cookies share them. Header and cookie name are
-associated data: a cookie renamed is a cookie forged. Nothing is compressed, for then the length would
-tell of the content. The whole is base64url without padding. Needs the extra ``crypto``.
+associated data: a cookie does not open under another name. Nothing is compressed, because then the
+length would reveal content. The whole is base64url without padding. Needs the extra ``crypto``.
 """
 
 import hmac
@@ -37,8 +37,8 @@ _TAG_SIZE = 16
 _DATA = ID_LENGTH + _TIME_SIZE
 _COOKIE = _LABEL + b"cookie"
 _HASH = "sha512"
-# By how many characters there are past fours: what the last may be for its unused bits to be zero, and
-# the padding that is left out.
+# By the number of characters modulo 4: the last characters whose unused bits are zero, and the
+# padding that the cookie leaves out.
 _ENDS = {
     0: ("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", b""),
     2: ("AQgw", b"=="),
@@ -47,7 +47,7 @@ _ENDS = {
 
 
 class _Key:
-    """A master key and its id. No report of an error shows them, as it would those of a tuple."""
+    """A master key and its id. It is no tuple, because error reports show a tuple's items."""
 
     __slots__ = ("id", "master")
 
@@ -84,7 +84,7 @@ class SealedCookie:
         return (LIMIT - len(name.encode())) * 3 // 4 - _HEADER_SIZE - _DATA - _TAG_SIZE
 
     def seal(self, name: str, session_id: str, data: bytes) -> str:
-        """Implement CookieFormat.seal. Raises ValueError for an id that is not one of ``new_id``."""
+        """Implement CookieFormat.seal. Raises ValueError for an id that is not from ``new_id``."""
         if not is_id(session_id):
             raise ValueError("The id of a session in a cookie must be one of new_id().")
         written_at = int(self._clock() * 1_000_000).to_bytes(_TIME_SIZE, "big")
@@ -115,7 +115,7 @@ class SealedCookie:
         )
 
     def _decrypt(self, header: bytes, sealed: bytes, associated: bytes) -> tuple[int, bytes]:
-        """Return which key it was, and the plain text."""
+        """Return the number of the key that opens it, and the plain text."""
         if header.startswith(_VERSION) and len(sealed) >= _DATA + _TAG_SIZE:
             for number, key in enumerate(self._keys):
                 if hmac.compare_digest(key.id, header[1:5]):
@@ -128,13 +128,13 @@ class SealedCookie:
 
 
 def _cipher(key: _Key, header: bytes) -> tuple[AESGCM, bytes]:
-    # HKDF-Expand, for one output of the hash function is enough.
+    # This is HKDF-Expand, because one output of the hash function is enough.
     derived = key.master.digest(_COOKIE + header[5:] + b"\x01")
     return AESGCM(derived[:32]), derived[32:44]
 
 
 def _unbase64(cookie: str) -> bytes:
-    """Return the bytes of a cookie, of which there is one spelling only."""
+    """Return the bytes of a cookie, in the one spelling that is written."""
     if len(cookie) > LIMIT:
         raise TooLong(f"The cookie has {len(cookie)} characters of {LIMIT}.")
     last, padding = _ENDS.get(len(cookie) % 4, ("", b""))

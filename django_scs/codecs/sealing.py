@@ -39,7 +39,7 @@ class SealingCodec:
 
     binds_key = True
 
-    #: What the data begins with: a zero, with which no session in JSON or gob begins.
+    #: The first bytes of the data. The first of them is a zero, as in no session in JSON or gob.
     MAGIC: ClassVar[bytes]
     #: Makes these keys different from others that are derived from the same secrets.
     LABEL: ClassVar[bytes]
@@ -79,10 +79,10 @@ class SealingCodec:
         original: bytes | None = None,
         key: str = "",
     ) -> bytes:
-        """Implement Codec.encode. What an old key sealed stays as it is until it changes."""
+        """Implement Codec.encode. Data that an old key sealed stays until the session changes."""
         before = None
         if original is not None:
-            # After a renewal the original is sealed for the old store key.
+            # After a renewal the original is sealed for the old store key, and does not open.
             with suppress(DecodeError):
                 before = self._open(original, key)
         inner = self.codec.encode(deadline, values, before, key)
@@ -93,9 +93,9 @@ class SealingCodec:
         return self.codec.decode(self._open(data, key), key)
 
     def rewrite(self, data: bytes, key: str = "") -> bytes:
-        """Return the data sealed with the first key; the same object if it is already.
+        """Return the data sealed with the first key; the same object if that key sealed it.
 
-        Raises DecodeError if it does not open.
+        Raises DecodeError if the data does not open.
         """
         inner = self._open(data, key)
         return data if data.startswith(self._head) else self._close(inner, key)

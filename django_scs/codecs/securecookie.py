@@ -1,6 +1,6 @@
 """The cookies of Go's gorilla/securecookie: signed values, encrypted if there is a block key.
 
-For a Go application's cookies that are no sessions; sessions are in ``gorilla.py``. Source:
+For cookies of a Go application that hold no session; for sessions see ``gorilla.py``. Source:
 gorilla/securecookie securecookie.go (v1.1.2). Imports ``crypto`` only when a key asks for it.
 """
 
@@ -21,9 +21,9 @@ from .keys import Mac
 
 Clock = Callable[[], float]
 
-#: Seconds that a cookie is good for unless told otherwise: gorilla's default, 30 days.
+#: For how many seconds a cookie is valid by default: 30 days, as in gorilla.
 MAX_AGE = 30 * 86_400
-#: Characters that a cookie's value may have unless told otherwise: gorilla's default.
+#: How many characters a cookie's value may have by default, as in gorilla.
 MAX_LENGTH = 4096
 #: The hash functions that the HMAC may use.
 HASH_FUNCTIONS = ("sha256", "sha512", "sha512_256", "sha1")
@@ -46,7 +46,7 @@ class BadMac(CookieError):
 
 
 class BadTimestamp(CookieError):
-    """The cookie is signed, and its date is no number."""
+    """The cookie is signed, but its date is no number."""
 
 
 class TooEarly(CookieError):
@@ -58,15 +58,15 @@ class Expired(CookieError):
 
 
 class BadCiphertext(CookieError):
-    """The cookie is signed, and too short to be encrypted."""
+    """The cookie is signed, but too short to be encrypted."""
 
 
 class BadPayload(CookieError):
     """The serializer does not understand the payload. A wrong block key looks like this."""
 
 
-# In the order in which a cookie is checked. Base64 is decoded twice. If it fails before the MAC is
-# checked, it fails for every pair alike.
+# In the order in which a cookie is checked. BadBase64 has the place of the second decoding: the
+# first, before the check of the MAC, fails in the same way for every pair of keys.
 _PROGRESS = (
     TooLong,
     BadMac,
@@ -109,7 +109,7 @@ class JSONSerializer:
     def dumps(self, value: Any) -> bytes:
         try:
             text = _json_dumps(value)
-            # Only strings hold these characters.
+            # JSON has these characters only inside strings.
             return (text.translate(_JSON_ESCAPES) + "\n").encode()
         except (TypeError, ValueError, RecursionError) as exc:
             raise EncodeError(f"The value has no JSON form: {exc}.") from exc
@@ -166,8 +166,8 @@ class SecureCookie:
     bytes; without it anybody can read the cookie. ``max_age`` and ``min_age`` are seconds, and
     ``max_length`` characters; 0 turns a check off. ``hash_function`` is one of HASH_FUNCTIONS;
     ``serializer`` is ``"nop"`` (the payload is bytes), ``"json"``, ``"gob"``, or a Serializer.
-    ``clock`` returns Unix seconds. With ``unpadded`` the date is written with leading zeros where a
-    cookie would else end in ``=``, which Django puts in quotes.
+    ``clock`` returns Unix seconds. With ``unpadded`` the date gets leading zeros if the cookie
+    would otherwise end in ``=``, because Django would put it in quotes.
 
     Raises ValueError for keys or options that cannot work; the message never holds a key. Source:
     securecookie New, MaxAge, MinAge, MaxLength, HashFunc, SetSerializer.
@@ -271,10 +271,10 @@ class SecureCookie:
 class SecureCookies:
     """Writes with the first of several pairs of keys, and reads with all.
 
-    ``pairs`` are (hash key, block key or None), ``options`` those of SecureCookie. A cookie that one
-    pair cannot decode is tried with the next: two pairs may share a hash key. Raises ValueError
-    unless every key can work, where gorilla would write with an older pair. Source: securecookie
-    CodecsFromPairs, EncodeMulti, DecodeMulti.
+    ``pairs`` are (hash key, block key or None), ``options`` those of SecureCookie. If a pair cannot
+    decode a cookie, the next is tried, even if the MAC was right: two pairs may share a hash key.
+    Raises ValueError if a key cannot work; gorilla would write with an older pair instead. Source:
+    securecookie CodecsFromPairs, EncodeMulti, DecodeMulti.
     """
 
     def __init__(
@@ -300,7 +300,7 @@ class SecureCookies:
         return self.open(name, cookie)[0].value
 
     def open(self, name: str, cookie: str) -> tuple[Opened, int]:
-        """Do what ``decode`` does, and return also which pair it was, counted from 0."""
+        """Do what ``decode`` does; return also the number of the pair, counted from 0."""
         errors: list[CookieError] = []
         for number, each in enumerate(self._cookies):
             try:
@@ -323,7 +323,7 @@ def _key(kind: str, key: Any) -> bytes:
     if isinstance(key, str):
         key = key.encode()
     if not isinstance(key, bytes) or not key:
-        # What was given instead may be a key, too.
+        # The message leaves out the value, which may be a secret.
         raise ValueError(f"The {kind} key must be bytes, or a str, and not empty.")
     return key
 
@@ -340,14 +340,14 @@ def _cipher(key: bytes) -> Callable[[bytes, bytes], bytes]:
 
 
 def natural(name: str, number: Any) -> int:
-    """Return ``number``. Raises ValueError, which says ``name``, unless it is one of 0 or more."""
+    """Return ``number``. Raises ValueError, with ``name``, unless it is an int of at least 0."""
     if not isinstance(number, int) or isinstance(number, bool) or number < 0:
         raise ValueError(f"{name} is {number!r}, and must be a number of at least 0.")
     return number
 
 
 def one_of_hashes(name: str, function: Any) -> str:
-    """Return ``function``. Raises ValueError, which says ``name``, unless HASH_FUNCTIONS has it."""
+    """Return ``function``. Raises ValueError, with ``name``, unless it is in HASH_FUNCTIONS."""
     if not isinstance(function, str) or function not in HASH_FUNCTIONS:
         choices = ", ".join(map(repr, HASH_FUNCTIONS))
         raise ValueError(f"{name} is {function!r}, and must be one of: {choices}.")
@@ -365,9 +365,9 @@ def _serializer(found: Any) -> Serializer:
     return serializer
 
 
-# Go's ParseInt; int() would take underscores, blanks, and the digits of other scripts.
+# What Go's ParseInt accepts; int() would also accept underscores and blanks.
 _INTEGER = re.compile(rb"[+-]?[0-9]+")
-#: Turns base64url into the standard alphabet, and the two characters that only that has into others.
+#: Turns base64url into the standard alphabet; ``+`` and ``/``, which base64url lacks, become ``!``.
 STANDARD = bytes.maketrans(b"-_+/", b"+/!!")
 
 
@@ -379,7 +379,7 @@ def unbase64(data: bytes | str) -> bytes:
     try:
         raw = data.encode("ascii") if isinstance(data, str) else data
         raw = raw.replace(b"\n", b"").replace(b"\r", b"")
-        # Up to Python 3.12 strict mode takes any padding behind what needs none.
+        # Up to Python 3.12 strict mode accepts padding after data that needs none.
         if len(raw) % 4 == 0 and not raw.endswith(b"==="):
             return a2b_base64(raw.translate(STANDARD), strict_mode=True)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The codec of projects that have a SESSION_SERIALIZER of their own, for Django's sessions.
+"""The codec for projects that already have their own SESSION_SERIALIZER.
 
 See docs/codecs.md for the format.
 """
@@ -24,7 +24,7 @@ class SerializerCodec:
     """Writes the deadline, and after it the bytes that a serializer of Django's kind returns.
 
     ``serializer`` is the dotted path of a class with ``dumps(values) -> bytes`` and ``loads(bytes)``.
-    It decides what can be stored, and what reading may do: a pickle can run any code.
+    It decides which values can be stored, and what happens at reading: a pickle can run any code.
     """
 
     binds_key = False
@@ -94,7 +94,7 @@ class SerializerCodec:
         raise EncodeError(f"SESSION_SERIALIZER cannot keep the values: {problem}") from problem
 
     def _problem(self, values: dict[str, Any]) -> bytes | Exception:
-        """Return what the serializer makes of the values, or why it makes nothing."""
+        """Return the bytes that the serializer makes of the values, or the error."""
         try:
             data = self._serializer().dumps(values)
         except Exception as exc:
@@ -104,7 +104,7 @@ class SerializerCodec:
         return TypeError(f"it returns {type(data).__qualname__} instead of bytes")
 
     def _is_unchanged(self, original: bytes, values: dict[str, Any], data: bytes) -> bool:
-        """Tell whether other bytes stand for the same, as pickles of one value may differ."""
+        """Tell whether ``original`` has the same values: two pickles of one value may differ."""
         try:
             before = self.decode(original)[1]
             # To Python True equals 1, so their bytes are compared as well.

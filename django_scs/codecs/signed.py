@@ -1,4 +1,4 @@
-"""The codec that signs what another codec writes: it can be read, but not changed, in the table."""
+"""The codec that signs what another codec writes: in the table it can be read, but not changed."""
 
 import hmac
 
@@ -8,7 +8,7 @@ _TAG = 32
 
 
 class SignedCodec(SealingCodec):
-    """Nobody without the keys changes the data, or moves it to another session's row.
+    """Signs the data. Without the keys nobody can change it or copy it to another row.
 
     The head is followed by an HMAC-SHA256 of 32 bytes over the head, the store key and the data.
     """

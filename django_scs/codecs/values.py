@@ -1,4 +1,4 @@
-"""What all codecs do with values: resolve lazy ones, limit nesting, advise what to store instead."""
+"""Shared by the codecs: resolve lazy values, limit nesting, advise what to store instead."""
 
 from contextlib import suppress
 from datetime import date, datetime, time, timedelta
@@ -16,9 +16,9 @@ TOO_DEEP = f"more than {MAX_DEPTH} levels of dicts and lists: store it flatter, 
 
 
 def resolve(value: Any) -> Any:
-    """Return what a lazy value stands for, and any other value as it is."""
+    """Return the value behind a lazy value, and any other value as it is."""
     while isinstance(value, Promise | LazyObject):
-        # Model fields call the first of these, pickle the second.
+        # Model fields call the first method, pickle calls the second.
         cast = getattr(value, "_proxy____cast", None)
         value = cast() if cast else value.__reduce__()[1][0]
     return value
@@ -56,14 +56,14 @@ def describe(value: Any) -> str:
 
 
 def key_text(key: Any) -> str | None:
-    """Return a dict's key as the text that json.dumps makes of it, or None if it refuses it."""
+    """Return the text that json.dumps makes of a dict's key, or None if it refuses the key."""
     key = resolve(key)
     if isinstance(key, str):
         return str.__str__(key)
     if key is None or isinstance(key, bool):
         return _CONSTANTS[key]
     if isinstance(key, int):
-        # Python writes so many digits, and no more.
+        # Python refuses to write an int of too many digits.
         with suppress(ValueError):
             return int.__repr__(key)
     if isinstance(key, float):

@@ -1,6 +1,6 @@
 """Who is signed in where, and how to end it: an optional application. See docs/devices.md.
 
-Nothing is imported before it is used, for Django imports this package before there are models.
+Modules are imported when they are used: Django imports this package before the models are ready.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,7 @@ def current(request: HttpRequest) -> "Device | None":
 def revoke(device: "Device") -> bool:
     """End the session of a device; False if it had ended already.
 
-    It is dead for the next statement of any request, and stays dead if it gets a new token meanwhile.
+    Every later statement of any request finds it ended, even if it gets a new token meanwhile.
     """
     from . import revocation
 
@@ -38,12 +38,12 @@ def revoke(device: "Device") -> bool:
 
 
 def revoke_user(user: Any, *, keep: HttpRequest | None = None, scan: bool = False) -> int:
-    """End all sessions of ``user``, but not that of the request ``keep``; return how many there were.
+    """End all sessions of ``user`` except that of the request ``keep``; return how many have ended.
 
-    Looks again until nothing is left, so that a session that gets a new token meanwhile is caught.
-    ``scan`` also reads every session in the store: for sessions that a Go application opened or
-    renewed, and that have made no request here since. Raises SessionBusy if sessions were still left
-    after ten seconds.
+    Looks again until nothing is left, so it also ends a session that gets a new token meanwhile.
+    ``scan`` also reads every session in the store. That finds sessions that a Go application opened
+    or renewed, and that have made no request here since. Raises SessionBusy if sessions are still
+    left after ten seconds.
     """
     from . import revocation
 

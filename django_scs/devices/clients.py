@@ -1,4 +1,4 @@
-"""What is known of a client: its address as far as the project trusts it, and its user agent."""
+"""A client's address, from the source that the project trusts, and its user agent."""
 
 import ipaddress
 from functools import lru_cache
@@ -13,12 +13,12 @@ _LONGEST_AGENT: Final = 512
 _SHOWN: Final = 60
 #: How many bits of a shortened address remain.
 _NETWORKS: Final = {4: 24, 6: 48}
-# What the parser says of something that it does not know.
+# What the parser returns for something that it does not know.
 _UNKNOWN: Final = {None, "", "Other"}
 
 
 def address_of(request: HttpRequest | None) -> str | None:
-    """Return the client's address by SCS_DEVICES_ADDRESS; None if there is none that can be read."""
+    """Return the client's address as SCS_DEVICES_ADDRESS finds it; None if it is no address."""
     find = settings.address()
     if request is None or find is None:
         return None
@@ -39,7 +39,7 @@ def agent_of(request: HttpRequest | None) -> str:
 
 @lru_cache(maxsize=1024)
 def families(agent: str) -> tuple[str, str] | None:
-    """Return browser and system by name, "" for what is unknown; None without the package for it.
+    """Return the names of browser and system, "" if unknown; None if ua-parser is not installed.
 
     Versions and models are left out: browsers give false ones.
     """
@@ -54,7 +54,7 @@ def families(agent: str) -> tuple[str, str] | None:
 def describe(agent: str) -> str:
     """Return a name that its user recognises, such as "Chrome on Windows".
 
-    Without the extra ``django_scs[devices]`` it is what the browser says of itself, shortened.
+    Without the extra ``django_scs[devices]`` it is the user agent, shortened to 60 characters.
     """
     browser, system = families(agent) or ("", "")
     if browser and system:

@@ -1,8 +1,8 @@
-"""Lets the rows of devices follow their sessions, by the signals of sessions.
+"""Keeps the rows of devices in step with their sessions: receivers of the session signals.
 
-A session of a signed-in user names its device among its values: the row's id, and a digest of the
-store key and the user for which that was written. A request compares it, which needs no statement.
-Another key or user, or no device, means that another application renewed or opened the session.
+The values of a signed-in session contain a mark: the id of its row, and a digest of the store key
+and the user for which it was written. A request compares the digest, which needs no statement. If
+it does not match, or there is no mark, another application has renewed or opened the session.
 """
 
 import hashlib
@@ -27,21 +27,21 @@ from . import clients, insertion, rows
 from .models import Device
 from .signals import signed_in
 
-#: In seconds: for how long somebody may have been signed in if nobody knows since when.
+#: How many seconds ago a user is taken to have signed in if the time is unknown.
 _ALWAYS: Final = 10 * 365 * 24 * 3600.0
-#: Under which key a session names its device.
+#: The session key of the mark.
 MARKER: Final = "_scs_device"
 
 
 class _Owner(NamedTuple):
-    """A row that is a session's, and the user that it is about, as sessions name users."""
+    """The row of a session, and the id of its user as the session has it."""
 
     device_id: uuid.UUID
     user: str
 
 
 class _SignIn:
-    """A row that is due when the session is stored."""
+    """A row to be written when the session is stored."""
 
     def __init__(self, device: Device, request: HttpRequest | None) -> None:
         self.device = device
@@ -66,7 +66,7 @@ def connect() -> None:
 
 
 def disconnect() -> None:
-    """Disconnect the receivers: rows follow no session any more."""
+    """Disconnect the receivers: nothing updates the rows any more."""
     for signal, receiver in _RECEIVERS:
         signal.disconnect(dispatch_uid=f"django_scs.devices.{receiver.__name__}")
 
@@ -106,11 +106,11 @@ def _on_login(request: HttpRequest | None, user: Any, **kwargs: Any) -> None:
     user_id = user._meta.pk.value_to_string(user)
     owner = _owners.get(session)
     if owner is not None and (device_id(session), user_id) == owner:
-        # The same user again, with a new token: the row has followed.
+        # The same user has signed in again. The row already has the key of the new token.
         return
     device = _new_device(session, user.pk, request)
     _sign_ins[session] = _SignIn(device, request)
-    # Until the session has a token, the mark is for none, and is made right at the next request.
+    # If the session has no token yet, the mark does not match. The next request corrects it.
     session[MARKER] = _mark(device.pk, session.store_key(session.token()), user_id)
 
 
@@ -128,7 +128,7 @@ def _on_saved(
             if _insert(session, sign_in.device, key, user, time.monotonic() - session._opened):
                 _sign_in(session, sign_in, user)
         except Exception:
-            # A session that is not listed could not be revoked.
+            # A session without a row could not be revoked, so it ends.
             session_class().destroy_keys([key], user=user)
             raise
 
@@ -136,7 +136,7 @@ def _on_saved(
 def _insert(session: Any, device: Device, key: str, user: str, seconds: float) -> bool:
     """Write the row of a session whose user signed in at most ``seconds`` ago.
 
-    False, and the session is destroyed, if all sessions of its user were ended since.
+    If all sessions of its user were ended since, destroy the session and return False.
     """
     device.key, device.fingerprint = key, tokens.fingerprint(key)
     device.ends = session.deadline()
@@ -147,7 +147,7 @@ def _insert(session: Any, device: Device, key: str, user: str, seconds: float) -
 
 
 def _sign_in(session: Any, sign_in: _SignIn, user: str) -> None:
-    """Take note that the row is written, and say so."""
+    """Remember that the row is written, and send ``signed_in``."""
     sign_in.written, sign_in.fate = True, session._store().fate()
     _owners[session] = _Owner(sign_in.device.pk, user)
     signed_in.send_robust(Device, device=sign_in.device, request=sign_in.request)
@@ -192,7 +192,7 @@ def _sign_out(session: Any, named: uuid.UUID, key: str) -> None:
 
 
 def _drop(found: list[Device], key: str) -> None:
-    """Remove those of some rows that are no living session's but the one's under ``key``."""
+    """Remove those rows of ``found`` that have this ``key`` or whose session is dead."""
     mine = Device.objects.filter(pk__in=[row.pk for row in found], revoked_at=None)
     others = {row.pk for row in rows.alive(mine) if row.key != key}
     mine.exclude(pk__in=others).delete()
@@ -203,14 +203,14 @@ def _find(
 ) -> uuid.UUID | None:
     """Return the id of the row of a session that another application opened or renewed.
 
-    The row gets the new key; without one, it is made. A revoked session ends here: None.
+    The row gets the new key. A missing row is made. A revoked session is flushed: return None.
     """
     found = _candidates(named, key)
     mine = [row for row in found if str(row.user_id) == user]
     if any(row.revoked_at is not None for row in mine):
         session.flush()
         return None
-    # The others are about a user who was signed in before.
+    # The others belong to a user who was signed in before, or are a second row of this session.
     _drop([row for row in found if row not in mine[:1]], key)
     if not mine:
         return _make(session, key, user, request)
@@ -224,8 +224,8 @@ def _find(
 def _make(session: Any, key: str, user: str, request: HttpRequest | None) -> uuid.UUID | None:
     """Make the row of a session that has none; None if there is no such user.
 
-    Another application opened it, or it is older than the rows. Where all sessions of the user were
-    ended since the sign-in, it ends here.
+    Another application opened it, or it is older than the rows. If all sessions of the user were
+    ended after the sign-in, flush it and return None.
     """
     model = get_user_model()
     if not model._base_manager.filter(pk=user).exists():
@@ -235,7 +235,7 @@ def _make(session: Any, key: str, user: str, request: HttpRequest | None) -> uui
     if not _insert(session, device, key, user, _seconds_since_login(session)):
         session.flush()
         return None
-    # Another request of the same page may have been first.
+    # Another request of the same page may have written the row first.
     found = Device.objects.select_for_update().filter(key=key, user=user_id, revoked_at=None)
     device_id = found.values_list("pk", flat=True).first()
     if device_id is not None:
@@ -277,7 +277,7 @@ def _on_renewed(sender: Any, session: Any, key: str, user: Any, **kwargs: Any) -
         return
     if owner is not None:
         if not _move(session, owner.device_id, key) and _is_revoked(owner.device_id):
-            # Revoked while the token was renewed. Nobody knows the new one yet.
+            # The row was revoked while the token was renewed. No client has the new token yet.
             session._store().delete(key)
             return
         session[MARKER] = _mark(owner.device_id, key, user)
@@ -286,7 +286,7 @@ def _on_renewed(sender: Any, session: Any, key: str, user: Any, **kwargs: Any) -
 
 
 def _on_rekeyed(sender: Any, key: str, old_key: str, **kwargs: Any) -> None:
-    """Follow a session whose store key alone is another: a revocation goes by the row's key."""
+    """Give a row the new store key of a token that stays: a revocation uses the row's key."""
     if _is_ours(sender):
         fingerprint = tokens.fingerprint(key)
         Device.objects.filter(key=old_key).update(key=key, fingerprint=fingerprint)
@@ -301,7 +301,7 @@ def _on_destroyed(sender: Any, session: Any, key: str, **kwargs: Any) -> None:
         return
     mine = Device.objects.filter(revoked_at=None)
     if key != session._life.last_key:
-        # It has removed another session, by ``merge_session`` or ``delete``, and goes on itself.
+        # The session has removed another one, by ``merge_session`` or ``delete``, and stays alive.
         mine.filter(key=key).delete()
         return
     _sign_ins.pop(session, None)
@@ -309,7 +309,7 @@ def _on_destroyed(sender: Any, session: Any, key: str, **kwargs: Any) -> None:
     if owner is not None:
         mine.filter(pk=owner.device_id).delete()
     elif "_session_cache" not in vars(session):
-        # It was destroyed without having been read, so nobody knows whose it was.
+        # The session was destroyed before it was read, so its row is only known by the key.
         mine.filter(key=key).delete()
 
 

@@ -15,7 +15,7 @@ _INSERT: Final = (
     " WHERE NOT EXISTS (SELECT 1 FROM {revocations} WHERE {user} = %s AND {at} > {then})"
     " {or_update}"
 )
-# An error would name the key, which may be a token.
+# A duplicate is updated, because an error would contain the key, which may be a token.
 _OR_SEE: Final = {
     True: "ON DUPLICATE KEY UPDATE last_seen = VALUES(last_seen)",
     False: "ON CONFLICT ({key}) DO UPDATE SET last_seen = excluded.last_seen",
@@ -31,10 +31,10 @@ _OR_UPDATE: Final = {
 def insert(device: Device, seconds: float) -> bool:
     """Write a new row; False if all sessions of its user were ended within the last ``seconds``.
 
-    Where another request has written one under the same key, that stays, and is seen now.
+    If another request has written a row under the same key, only its ``last_seen`` changes.
 
-    A revocation is written down before its last look for rows, and this looks for a revocation
-    while it writes the row: one of the two sees the other.
+    A revocation is written before its last look for rows, and this statement looks for a revocation
+    as it writes the row. So at least one of the two finds the other.
     """
     connection = connections[router.db_for_write(Device)]
     then, began = _since(connection.vendor, seconds)
@@ -60,7 +60,7 @@ def insert(device: Device, seconds: float) -> bool:
 def _since(vendor: str, seconds: float) -> tuple[str, Any]:
     """Return the SQL of the moment ``seconds`` ago, and its parameter."""
     if vendor == "sqlite":
-        # Its clock is ours, and is read when the statement has waited for the lock.
+        # SQLite uses this machine's clock, and reads it only after it has waited for the lock.
         return "%s", adapt_expiry(datetime.now(UTC) - timedelta(seconds=seconds), vendor)
     dialect = DIALECTS[vendor]
     return dialect.then, dialect.adapt_ttl(-seconds)

@@ -1,4 +1,4 @@
-"""Which devices there are."""
+"""Finds the devices of a user and of a request."""
 
 from typing import Any
 

@@ -16,9 +16,9 @@ from .clients import describe
 class Device(models.Model):
     """A browser, or another client, in which a user is signed in.
 
-    ``id`` is all that pages and addresses show of it. ``key`` is the session's store key, a plain
-    column: a foreign key would fail on a table that a Go application made, and lose the row when that
-    application writes. A row may outlive its session: only ``devices.of`` tells who is signed in.
+    Pages and URLs name it by ``id`` only. ``key`` is the session's store key, and no foreign key:
+    that would fail on a table that a Go application made, and lose the row when that application
+    writes. A row may outlive its session: only ``devices.of`` tells who is signed in.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -28,7 +28,7 @@ class Device(models.Model):
     key = TokenField(_("store key"), unique=True)
     fingerprint = models.CharField(_("fingerprint"), max_length=12, db_index=True)
     signed_in = models.DateTimeField(_("signed in"))
-    #: Written at the sign-in and with each new token. ``seen`` knows better.
+    #: Written at the sign-in and with each new token. ``seen`` is more exact.
     last_seen = models.DateTimeField(_("last seen"))
     #: The session's deadline, after which the row is of no use.
     ends = models.DateTimeField(_("ends"), db_index=True)
@@ -37,7 +37,7 @@ class Device(models.Model):
     #: A revoked row stays until no session can name it any more.
     revoked_at = models.DateTimeField(_("revoked"), null=True)
 
-    #: The session's expiry, where the row came with its session.
+    #: The session's expiry, if the row was read together with its session.
     expiry: datetime | None = None
 
     class Meta:
@@ -55,7 +55,7 @@ class Device(models.Model):
 
     @property
     def seen(self) -> datetime:
-        """When the session was last used, to the touch interval where there is an idle timeout."""
+        """When the session was last used: with an idle timeout, exact to the touch interval."""
         idle = conf.options().idle_timeout
         if idle is None or self.expiry is None or self.expiry > self.ends:
             return self.last_seen
@@ -64,7 +64,7 @@ class Device(models.Model):
 
 
 class Revocation(models.Model):
-    """When all sessions of a user were last ended: a login that was under way then has to end too."""
+    """When all sessions of a user were last ended. A login under way at that time must end too."""
 
     user = models.OneToOneField(
         settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="+"

@@ -1,4 +1,4 @@
-"""What ends sessions without being asked, each off by default: see docs/devices.md."""
+"""Rules that end, refuse or report sign-ins, each off by default: see docs/devices.md."""
 
 from collections.abc import Callable
 from functools import partial
@@ -23,7 +23,7 @@ from .models import Device
 from .rows import alive
 from .signals import new_device, signed_in
 
-#: Where a user that is being saved keeps which fields are about to change.
+#: The attribute of a user that is being saved, with the names of the fields that change.
 _CHANGED: Final = "_scs_changed"
 _KEYS: Final = "_scs_keys"
 
@@ -76,7 +76,7 @@ def _watched(user: Any) -> list[str]:
 
 def _before_delete(instance: Any, **kwargs: Any) -> None:
     if settings.end_with_user():
-        # Their rows go with the user.
+        # The rows are deleted with the user, so their keys are read before.
         keys = list(Device.objects.filter(user=instance.pk).values_list("key", flat=True))
         setattr(instance, _KEYS, keys)
 

@@ -1,4 +1,4 @@
-"""Ends sessions so that none escapes by a new token."""
+"""Ends sessions, also those that get a new token meanwhile."""
 
 import time
 from collections.abc import Callable
@@ -48,9 +48,9 @@ def revoke_others(user: Any, kept: Any, *, scan: bool = False) -> int:
 def _revoke(rows: "QuerySet[Device]", note: Callable[[], None] | None = None) -> int:
     """Destroy the sessions of some rows, and mark the rows, until none is unmarked.
 
-    Both go by the keys that were just read: a row that moved to a new key meanwhile is met again. A
-    renewal moves its row after its session, and destroys the session if the row is marked. ``note`` is
-    called before each look but the first: who signs in after the last one signs in afterwards.
+    Both use the keys that were just read, so a row that has moved to a new key is found again. A
+    renewal moves its row after its session, and destroys the session if the row is marked. ``note``
+    is called before each look but the first (see ``insertion.insert``); later sign-ins do not end.
     """
     ended, until = 0, time.monotonic() + LIMIT
     batch = _unmarked(rows)
@@ -69,13 +69,13 @@ def _revoke(rows: "QuerySet[Device]", note: Callable[[], None] | None = None) ->
 
 def _end(batch: list[Device]) -> int:
     keys = [row.key for row in batch]
-    # Where the rows were not joined with their sessions, nobody knows which are dead.
+    # If the rows were not joined with their sessions, it is unknown which sessions are dead.
     dead = [row.key for row in batch if vars(row).get("expiry", ...) is None]
     user = Device._meta.get_field("user").value_to_string(batch[0])
     ended = session_class().destroy_keys(keys, dead=dead, user=user)
     now = timezone.now()
     Device.objects.filter(key__in=keys, revoked_at=None).update(
-        # Until then a session that another application has renewed can name the row.
+        # Until ``ends`` a session that another application has renewed can name the row.
         revoked_at=now,
         ends=now + timedelta(seconds=conf.options().lifetime),
     )
@@ -87,13 +87,13 @@ def _unmarked(rows: "QuerySet[Device]") -> list[Device]:
     joined = with_expiry(rows)
     rows = rows if joined is None else joined
     if connections[router.db_for_write(Device)].in_atomic_block:
-        # A transaction's snapshot would show the same rows for ever.
+        # A transaction's snapshot would always show the same rows; a locking read sees new ones.
         rows = rows.select_for_update()
     return list(rows.using(router.db_for_write(Device))[:_BATCH])
 
 
 def _scan(user: Any, kept: Any) -> int:
-    """Destroy the sessions of a user that have no row, or one that is marked."""
+    """Destroy the sessions of a user that are left: they have no row, or a marked one."""
     user_id = user._meta.pk.value_to_string(user)
     spared = "" if kept is None else kept.fingerprint()
     return session_class().destroy_where(

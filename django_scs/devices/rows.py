@@ -1,4 +1,4 @@
-"""Rows of devices beside the sessions that they are about."""
+"""Queries for the rows of devices together with their sessions."""
 
 from datetime import timedelta
 from typing import Final
@@ -18,9 +18,9 @@ _SWEEP: Final = 200
 
 
 def with_expiry(rows: "QuerySet[Device]") -> "QuerySet[Device] | None":
-    """Return the rows with the expiry of their sessions, None for dead ones.
+    """Return the rows, each with the expiry of its session, or None if that is dead.
 
-    None if the sessions are in no table, in another database, or in two stores.
+    Return None if the sessions are in no table, in another database, or in two stores.
     """
     model = find_model()
     if (
@@ -36,7 +36,7 @@ def with_expiry(rows: "QuerySet[Device]") -> "QuerySet[Device] | None":
 def alive(rows: "QuerySet[Device]") -> list[Device]:
     """Return the rows whose sessions are alive, each with its session's expiry. One statement.
 
-    Where they cannot be joined it is one look into the store for each row.
+    If ``with_expiry`` cannot join them, the store is asked for each row, and no expiry is set.
     """
     joined = with_expiry(rows)
     if joined is not None:
@@ -62,7 +62,7 @@ def _sweep_batch() -> int:
     rows = Device.objects.filter(pk__in=keys)
     living = [row.pk for row in alive(rows.filter(revoked_at=None))]
     if living:
-        # A session whose deadline was moved.
+        # The deadline of these sessions was moved.
         later = now + timedelta(seconds=conf.options().lifetime)
         rows.filter(pk__in=living).update(ends=later)
     return rows.exclude(pk__in=living).delete()[0]

@@ -20,7 +20,7 @@ _CHANGES: Final = ("password", "email")
 
 
 def address() -> Callable[[HttpRequest], str | None] | None:
-    """Return what finds a client's address; None if no address is to be kept."""
+    """Return the function that finds a client's address; None if no address is to be kept."""
     value = getattr(settings, ADDRESS, "REMOTE_ADDR")
     if value is None or callable(value):
         return value
@@ -50,7 +50,7 @@ def end_others_on() -> tuple[str, ...]:
 
 
 def end_with_user() -> bool:
-    """Tell whether the sessions of a user end who is deactivated or deleted."""
+    """Tell whether the sessions of a user end when the user is deactivated or deleted."""
     return _flag(END_WITH_USER)
 
 
@@ -119,9 +119,9 @@ def _is_header(value: Any) -> bool:
 
 
 def _forwarded(name: str, proxies: int) -> Callable[[HttpRequest], str | None]:
-    """Return what reads the address that the outermost trusted proxy has added to a header.
+    """Return a function that reads the address that the outermost trusted proxy added to a header.
 
-    Counted from the right: what stands to the left of it was sent by the client.
+    It counts from the right, because the client may have sent anything to the left of that address.
     """
 
     def find(request: HttpRequest) -> str | None:

@@ -2,7 +2,7 @@
 
 from django.dispatch import Signal
 
-#: A session of a signed-in user has got its row.
+#: Sent when the row of a signed-in session has been written.
 signed_in = Signal()
-#: The same, where none of the user's other rows has this kind of browser on this kind of system.
+#: Sent then too, if no other row of the user has this kind of browser on this kind of system.
 new_device = Signal()

@@ -69,9 +69,9 @@ def sign_out_others(request: HttpRequest) -> HttpResponse:
 
 
 def context(request: HttpRequest) -> dict[str, Any]:
-    """Return what the templates need, also where a project includes one in a page of its own.
+    """Return the context of the templates, also for a project's own page that includes one.
 
-    That is ``devices``, this one first; ``current_id``; ``others``, how many others there are.
+    It has ``devices``, this one first; ``current_id``; ``others``, the number of the others.
     """
     current_id = follow.device_id(request.session)
     found = sorted(devices.of(request.user), key=lambda device: device.pk != current_id)

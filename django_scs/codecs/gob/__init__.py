@@ -1,4 +1,4 @@
-"""Sessions as Go's scs writes them; what to import is listed here."""
+"""Sessions as Go's scs writes them. This module exports the public names."""
 
 from .codec import GobCodec
 from .types import (

@@ -21,8 +21,8 @@ from .wire import Opaque, Reader, Type, Writer, integer, sized, text, uint, utf8
 class GobCodec:
     """Reads and writes the format of scs's GobCodec.
 
-    An ``int`` is Go's ``int``, a ``str`` its ``string``, ``bytes`` its ``[]byte``; None is nil. If a
-    key held a number of another width, the width stays; ``gob.Int64(5)`` chooses one. A Go value for
+    An ``int`` is Go's ``int``, a ``str`` its ``string``, ``bytes`` its ``[]byte``; None is nil. A
+    key that held a number of another width keeps it; ``gob.Int64(5)`` chooses one. A Go value for
     which Python has no type is an Opaque. ``registered`` is a sequence of the names of the types that
     the Go application registers with gob, such as ``map[string]interface {}`` for dicts. A type that is
     not registered is not written, because Go could then not read the session at all.
@@ -77,7 +77,7 @@ class _Session(NamedTuple):
     held: dict[str, Opaque | None]
 
 
-# Go sends no deadline if it is year 1 in UTC.
+# Go leaves out a deadline that is its zero time, year 1 in UTC.
 _NO_DEADLINE = TIME.pack(datetime(1, 1, 1, tzinfo=UTC))
 _EMPTY = _Session(b"", {}, {})
 
@@ -86,7 +86,7 @@ def _load_deadline(raw: bytes) -> datetime:
     try:
         return TIME.load(raw)
     except Unloadable:
-        # A year that Python does not have.
+        # The year is out of Python's range.
         return (datetime.min if raw[1] > 127 else datetime.max).replace(tzinfo=UTC)
 
 

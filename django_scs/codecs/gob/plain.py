@@ -1,6 +1,6 @@
 """A short cut for strings, ints and bools, of which most sessions consist.
 
-It is here only for speed: ``wire`` reads and writes everything else, and would give the same result.
+It exists only for speed: ``wire`` reads and writes all other types, and could do these as well.
 """
 
 import re
@@ -13,8 +13,8 @@ from .wire import BUILTINS, Reader, Type, integer, sized, uint, utf8
 PLAIN_STRING, _INT, _BOOL = (
     sized(name) + integer(number) for name, number in ((b"string", 6), (b"int", 2), (b"bool", 1))
 )
-#: Matches what comes before such a value: a name, a number, a length of up to two bytes, zero. The
-#: number of the group is the key of PLAIN_READERS.
+#: Matches the bytes before such a value: the type's name and number, a length of up to two bytes, a
+#: zero. The number of the group that matches is the key in PLAIN_READERS.
 PLAIN = re.compile(
     b"(?:(%b)|(%b)|(%b))(?:[\0-\x7f]|\xff.|\xfe..)\0" % (PLAIN_STRING, _INT, _BOOL), re.DOTALL
 )
@@ -31,8 +31,8 @@ PLAIN_WRITERS: dict[type, tuple[bytes, Callable[[Any], bytes]]] = {
 
 
 def begin(data: bytes, prefix: bytes, types: dict[int, Type]) -> Reader:
-    """Return a reader of a gob, behind ``prefix`` if it begins so: the definitions of ``types``."""
-    # A Go process that has not used gob before begins like this; so do we.
+    """Return a reader of a gob, after ``prefix``, the definitions of ``types``, if it begins so."""
+    # A Go process that has not used gob before writes this prefix, and so do we.
     if data.startswith(prefix):
         return Reader(data, len(prefix), dict(types))
     return Reader(data, 0, dict(BUILTINS))

@@ -1,4 +1,4 @@
-"""Which Python value stands for which Go type, both ways, by the type's Go name.
+"""Turns Go values into Python values and back, by the Go name of their type.
 
 Go distinguishes the types of values in an interface by name only: ``int`` and ``int64`` look the same
 on the wire. Source: Go encoding/gob type.go registerBasics.
@@ -114,8 +114,8 @@ class GoType(Protocol):
         """Return the raw form of a value that the type takes.
 
         ``old`` is the raw form of the value before, or None. Parts whose value has not changed keep
-        what Python does not show of them. ``declared`` are names that the Go application registers.
-        Raises EncodeError, for a number out of range for example.
+        the details that Python cannot hold. ``declared`` are names that the Go application
+        registers. Raises EncodeError, for example if a number is out of range.
         """
         ...
 
@@ -139,7 +139,7 @@ class Basic:
 
 @dataclass(frozen=True)
 class _Within:
-    """The range of a Go integer type; called, returns a number that lies in it."""
+    """The range of a Go integer type. A call returns the number, or raises ``error``."""
 
     name: str
     low: int
@@ -202,7 +202,7 @@ def _complex(name: str, load: Callable[[int], float], dump: Callable[[float], in
     )
 
 
-# Seconds since year 1, nanoseconds, minutes of the zone's offset; behind the version.
+# After the byte of the version: seconds since year 1, nanoseconds, minutes of the zone's offset.
 _INSTANT = struct.Struct(">qih")
 _LENGTHS = {b"\x01": 15, b"\x02": 16}
 _YEAR_1 = datetime(1, 1, 1)
@@ -254,7 +254,7 @@ class Time:
         minutes, seconds = divmod(offset, timedelta(minutes=1))
         if not offset:
             minutes = -1
-        # Minute -1 means UTC to Go, and Go cannot write an offset that it has cut to -1 minute.
+        # Minute -1 means UTC to Go, so Go refuses to write an offset that truncates to -1 minute.
         elif offset % timedelta(seconds=1) or -120 < offset.total_seconds() <= -60:
             raise EncodeValueError(f"Go's time.Time cannot hold the zone offset {offset}")
         span = value - _UTC_YEAR_1
@@ -288,7 +288,7 @@ class Interface:
             return value
         held = go_type(old.go_type) if old and not _is_explicit(value) else None
         if old and held and held.takes(value):
-            # The value with this name was written for a Go application that knows the type.
+            # The value before had this type, so the Go application knows it.
             return _wrap(held, held.dump(value, old.raw, (*declared, held.name)))
         for go in _candidates(value, declared):
             if go.takes(value):
@@ -450,7 +450,7 @@ def _parse(name: str) -> GoType | None:
         elem = _parse(name[2:])
         return elem and SliceOf(name, elem, Type(wire.SLICE, (elem.wire,)))
     if name.startswith("map["):
-        # The type of a map's key has no brackets; Python could hold no other.
+        # The type of a key has no brackets here: Python cannot use a list or dict as a key.
         key_name, _, elem_name = name[4:].partition("]")
         key, elem = _parse(key_name), _parse(elem_name)
         if key and elem:

@@ -85,7 +85,7 @@ def _name(type_: Type, depth: int = 8) -> str:
     if type_.kind is wire.GOB_ENCODER and type_.name == TIME.wire.name:
         return TIME.name
     pattern = _PATTERNS.get(type_.kind)
-    # The elements of a type may be of the same type.
+    # A type may contain itself.
     if pattern is None or not depth:
         return ""
     parts = [_name(each, depth - 1) for each in type_.elems]

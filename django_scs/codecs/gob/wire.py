@@ -1,6 +1,6 @@
 """The wire format of Go's encoding/gob: reads and writes values by walking their types.
 
-Knows nothing of Python values: what it reads it returns raw, so that writing it again loses nothing.
+It returns raw forms, not Python values, so that writing them again loses nothing:
 
 ========================  ==================================================================
 bool, int, uint, float    int; a float's is the number that stands for its bits
@@ -42,7 +42,7 @@ class Kind(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Type:
-    """A type as a blob defines it; ``UNDEFINED`` while the blob has only mentioned it."""
+    """A type as a blob defines it. Its kind is UNDEFINED until the blob has defined it."""
 
     kind: Kind
     elems: tuple[Type, ...] = ()
@@ -55,8 +55,8 @@ class Type:
 class Opaque:
     """A Go value as an interface holds it: its type's name, its type, what was sent.
 
-    It stands in a session for a value for which Python has no type. Two of them are equal if name and
-    content are the same, even if they come from different blobs.
+    A session has one in place of each value for which Python has no type. Two of them are equal if
+    name and content are the same, even if they come from different blobs.
     """
 
     go_type: str
@@ -100,7 +100,7 @@ def utf8(string: str) -> bytes:
 
 
 class Reader:
-    """Reads values from ``data``, in which it stands at ``pos`` of a message that ends at ``end``."""
+    """Reads values from ``data``: ``pos`` is the next byte, ``end`` the end of the message."""
 
     __slots__ = ("data", "depth", "end", "pos", "types")
 
@@ -157,8 +157,8 @@ class Reader:
     def next_type(self, *, in_interface: bool) -> Type:
         """Read definitions up to a value, and return the value's type.
 
-        A definition ends its message. If one in an interface does not, the value follows, behind a
-        number to skip. Source: encoding/gob decodeTypeSequence.
+        A definition ends its message. In an interface, a number to skip and the value may follow
+        it in the same message. Source: encoding/gob decodeTypeSequence.
         """
         while True:
             if self.pos == self.end:
@@ -219,7 +219,7 @@ def integer(number: int) -> bytes:
 
 
 def sized(data: bytes | bytearray) -> bytes:
-    """Return bytes behind their length."""
+    """Return the length of ``data``, followed by ``data``."""
     size = len(data)
     return (_BYTES[size] if size < 128 else uint(size)) + data
 
@@ -228,7 +228,7 @@ _BYTES = [bytes((number,)) for number in range(256)]
 
 
 class Writer:
-    """Writes values to ``out``; numbers their types, on from those that the reader has seen."""
+    """Writes values to ``out``. New types get the numbers after those in ``numbers``."""
 
     __slots__ = ("_depth", "_new", "numbers", "out")
 
@@ -255,7 +255,7 @@ class Writer:
         return known
 
     def definitions(self) -> bytes:
-        """Return the messages that define the types which values have been written of."""
+        """Return the messages that define the new types of the values written so far."""
         messages = bytearray()
         # A definition may mention further new types, which lengthens the list.
         for type_ in self._new:
@@ -322,8 +322,8 @@ def _write_bytes(writer: Writer, type_: Type, raw: bytes) -> None:
 
 
 def _read_slice(reader: Reader, type_: Type) -> list[Raw]:
-    # A count that is too large does no harm: each element takes a byte at least, or reading fails. A
-    # comprehension would take one more frame, up to Python 3.11.
+    # A count that is too large does no harm: reading fails at the end of the data, as each element
+    # takes at least a byte. Up to Python 3.11 a comprehension would take one more frame.
     elements = []
     for _ in range(reader.uint()):
         elements.append(reader.value(type_.elems[0]))
@@ -348,7 +348,7 @@ def _read_map(reader: Reader, type_: Type) -> dict[Raw, Raw]:
     entries: dict[Raw, Raw] = {}
     for _ in range(reader.uint()):
         key = reader.value(key_type)
-        # The type needs to be looked at for the first key only.
+        # Only the first key needs a check of the type.
         if not (_holds_keys if entries else hashable)(key_type, key):
             raise DecodeError("a map or slice as a map's key")
         entries[key] = reader.value(elem_type)
@@ -437,9 +437,9 @@ BUILTINS = dict(enumerate((BOOL, INT, UINT, FLOAT, BYTES, STRING, COMPLEX, INTER
 def hashable(type_: Type, raw: Raw) -> bool:
     """Tell whether Go can use a value as the key of a map. It panics on any other.
 
-    A slice, such as ``[]byte``, and a map cannot be keys, nor can a type that may contain one, whatever
-    the value is. A type that encodes itself can be a key, and so can a pointer, which only the type's
-    name shows. Source: Go specification, comparison operators.
+    A slice, such as ``[]byte``, and a map cannot be keys, nor can a type that may contain one,
+    whatever the value is. A type that encodes itself can be a key, and so can a pointer: its type's
+    name begins with ``*``. Source: Go specification, comparison operators.
     """
     return _comparable(type_) and _holds_keys(type_, raw)
 
@@ -473,7 +473,7 @@ def struct(**fields: Type) -> Type:
     return Type(STRUCT, tuple(fields.values()), tuple(map(str.encode, fields)))
 
 
-# Three kinds of types that encode themselves: alike on the wire, but to Go they are different.
+# Three kinds of types that encode themselves: the same on the wire, but different to Go.
 GOB_ENCODER = Kind(lambda reader, _: reader.blob(), _write_bytes)
 _BINARY_MARSHALER = Kind(lambda reader, _: reader.blob(), _write_bytes)
 _TEXT_MARSHALER = Kind(lambda reader, _: reader.blob(), _write_bytes)

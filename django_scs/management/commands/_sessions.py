@@ -1,4 +1,4 @@
-"""What the commands about sessions share."""
+"""Code that the commands about sessions share."""
 
 from django.core.management.base import CommandError
 
@@ -7,7 +7,7 @@ from ...models import AbstractSession
 
 
 def model_of_sessions() -> type[AbstractSession]:
-    """Return the model of the sessions' table. Raises CommandError if they are in none."""
+    """Return the model of the sessions' table. Raises CommandError if there is no table."""
     model = find_model()
     if model is None:
         raise CommandError("SESSION_ENGINE keeps its sessions in no table of django_scs.")

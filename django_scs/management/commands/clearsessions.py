@@ -1,4 +1,4 @@
-"""``manage.py clearsessions``: without options what Django's does, for any session engine."""
+"""``manage.py clearsessions``: without options it does what Django's does, for any engine."""
 
 import signal
 import sys
@@ -67,7 +67,7 @@ class Command(clearsessions.Command):
         while True:
             started = time.monotonic()
             count = self._clear(stop, options)
-            # Without options silent, as Django's is: cron sends a mail of what it prints.
+            # Without options it prints nothing, like Django's, because cron would mail the output.
             if chosen or self.stdout.isatty() or options.get("verbosity", 1) > 1:
                 seconds = time.monotonic() - started
                 self.stdout.write(f"Removed {count} expired sessions in {seconds:.1f} s.")
@@ -114,7 +114,7 @@ class _Bar:
 
 @contextmanager
 def _stopped_by_signals() -> Iterator[threading.Event]:
-    """Yield an event that SIGTERM and SIGINT set, so that the batch under way comes to its end."""
+    """Yield an event that SIGTERM and SIGINT set, so that the current batch is finished."""
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stop

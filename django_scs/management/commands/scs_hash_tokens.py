@@ -1,4 +1,4 @@
-"""``manage.py scs_hash_tokens``: gives the rows of a live table other keys. See docs/moving.md."""
+"""``manage.py scs_hash_tokens``: gives the rows of a table in use new keys. See docs/moving.md."""
 
 import time
 from collections import Counter
@@ -57,12 +57,12 @@ class Command(BaseCommand):
         return [kind for kind, other in others.items() if other._place() == engine._place()]
 
     def _convert(self, engine: type[SessionStore], hashing: bool | str) -> tuple[int, Counter[str]]:
-        """Change what this step is to change; return how many, and what was left as it was."""
+        """Change the keys that this step changes; return how many, and the others by their form."""
         changed, left, began = 0, Counter[str](), time.monotonic()
         for record in engine.get_store().all():
             later = _later_key(record.key, hashing)
             if later is None or not _rekey(engine, record, later):
-                # One that has ended or changed its key meanwhile needs nothing.
+                # A session that has ended or changed its key meanwhile is not counted.
                 if later is None or _is_there(engine, record.key):
                     left[_form(record.key, hashing)] += 1
                 continue
@@ -89,7 +89,7 @@ def _form(key: str, hashing: bool | str) -> str:
 
 
 def _rekey(engine: type[SessionStore], record: Record, key: str) -> bool:
-    """Give a row its new key; what a codec has bound to the old one is encoded anew."""
+    """Give a row its new key. Data that the codec has bound to the old key is encoded anew."""
     codec = conf.options(engine._kind).codec
     data = record.data
     if codec.binds_key:
@@ -105,7 +105,7 @@ def _rekey(engine: type[SessionStore], record: Record, key: str) -> bool:
             signals.tell("rekeyed", engine, key, old_key=record.key)
         return done
 
-    # What follows the key by the signal changes in the same transaction.
+    # In one transaction, because receivers of the signal change the key in other tables.
     return store.atomically(rekey)
 
 

@@ -51,7 +51,7 @@ def _place(found: type[SessionStore]) -> str:
 def _chunks(
     store: Store, codecs: Sequence[Codec], counts: Counter[str]
 ) -> Iterator[Sequence[tokens.Key]]:
-    """Yield the keys of the sessions that are not as they would be written today, in chunks."""
+    """Yield, in chunks, the keys of the sessions whose data would be written otherwise today."""
 
     def stale() -> Iterator[tokens.Key]:
         for record in store.all():
@@ -77,9 +77,9 @@ def _write(store: Store, codecs: Sequence[Codec], key: tokens.Key) -> str:
 
 
 def _anew(codecs: Iterable[Codec], record: Record) -> bytes | None:
-    """Return what the first codec makes of a session, or its data if that is up to date for any.
+    """Return a session's data as the first codec that reads it writes it; None if none reads it.
 
-    Which of several kinds a session belongs to, its row does not tell.
+    Data that is up to date for any codec stays: a row does not tell its kind of session.
     """
     found = []
     for codec in codecs:

@@ -1,4 +1,4 @@
-"""``manage.py scs_sessions``: how many sessions there are, and of whom; or end some of them."""
+"""``manage.py scs_sessions``: counts the sessions and their users, or ends some of them."""
 
 import json
 from argparse import ArgumentParser
@@ -17,7 +17,7 @@ from ...stores.base import Record
 from ._sessions import model_of_sessions
 
 _MOST: Final = 10
-#: Above so many users, those with a single session are forgotten now and then.
+#: The most users in memory. Above it, each count drops by 1, and those at 0 are forgotten.
 _USERS: Final = 100_000
 
 
@@ -87,7 +87,7 @@ class Command(BaseCommand):
             for user in model._base_manager.filter(pk__in=list(most))
         }
         found = {names.get(user_id, f"#{user_id}"): count for user_id, count in most.items()}
-        # What is shown on a terminal must not command it.
+        # A name must not send control characters to the terminal.
         return {name if name.isprintable() else repr(name): n for name, n in found.items()}
 
     def _print(self, result: dict[str, Any], indent: str = "") -> None:
@@ -101,10 +101,10 @@ class Command(BaseCommand):
 
 
 class _Seen:
-    """What is counted in one way through the table, in bounded memory."""
+    """Counts of one pass through the table, in bounded memory."""
 
     def __init__(self, codec: Codec) -> None:
-        # One that reads what several have written.
+        # A codec with fallbacks is counted as the several codecs that it consists of.
         self._codecs = [getattr(codec, "codec", codec), *getattr(codec, "fallbacks", ())]
         self.count = self.signed_in = 0
         self.sizes: Counter[int] = Counter()
