@@ -150,6 +150,17 @@ def test_scs_sessions_counts(users):
     assert datetime.fromisoformat(found["next_to_expire"]) > datetime.now(UTC)
 
 
+@pytest.mark.parametrize("codec", ["encrypted.EncryptedCodec", "signed.SignedCodec"])
+@pytest.mark.parametrize("fallbacks", [[], ["django_scs.codecs.json.JSONCodec"]])
+def test_scs_sessions_reads_what_is_sealed(users, settings, codec, fallbacks):
+    settings.SCS_CODEC = f"django_scs.codecs.{codec}"
+    settings.SCS_CODEC_FALLBACKS = fallbacks
+    signed_in(users[0])
+    found = json.loads(sessions("--json"))
+    assert found["by_codec"] == {codec.partition(".")[2]: 1}
+    assert found["by_user"] == {"ada": 1}
+
+
 def test_scs_sessions_prints_for_people(users):
     signed_in(users[0])
     text = sessions()

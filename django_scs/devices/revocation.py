@@ -55,7 +55,7 @@ def _revoke(rows: "QuerySet[Device]", note: Callable[[], None] | None = None) ->
     ended, until = 0, time.monotonic() + LIMIT
     batch = _unmarked(rows)
     while batch or note is not None:
-        if time.monotonic() > until:
+        if batch and time.monotonic() > until:
             raise SessionBusy(batch[0].fingerprint, LIMIT)
         if batch:
             ended += _end(batch)
@@ -95,9 +95,17 @@ def _unmarked(rows: "QuerySet[Device]") -> list[Device]:
 def _scan(user: Any, kept: Any) -> int:
     """Destroy the sessions of a user that are left: they have no row, or a marked one."""
     user_id = user._meta.pk.value_to_string(user)
-    spared = "" if kept is None else kept.fingerprint()
+    fingerprint = "" if kept is None else kept.fingerprint()
+    device_id = None if kept is None else follow.device_id(kept)
+
+    def is_kept(session: Any) -> bool:
+        # Another request may have given it a new token meanwhile; it names its device still.
+        return session.fingerprint() == fingerprint or (
+            device_id is not None and follow.device_id(session) == device_id
+        )
+
     return session_class().destroy_where(
-        lambda session: session.user_id() == user_id and session.fingerprint() != spared
+        lambda session: session.user_id() == user_id and not is_kept(session)
     )
 
 

@@ -1,7 +1,8 @@
 """Devices, the admin and the commands on a million sessions: ``python -m tests.bench.devices mysql``.
 
 Fills a throw-away server with sessions of 100,000 users, ten each, and prints medians and 95th
-percentiles in milliseconds, and the memory that the commands take. Not part of the suite.
+percentiles in milliseconds, and the memory that the commands take. ``--users`` changes how many users
+there are, and ``--commands-only`` leaves out all but the commands. Not part of the suite.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from typing import Any
 
 from tests.servers import SERVERS, interruptible
 
-USERS, EACH, TIMES = 100_000, 10, 200
+EACH, TIMES = 10, 200
 
 FILL = {
     "mysql": [
@@ -65,7 +66,7 @@ def report(name: str, samples: list[float]) -> float:
     return middle
 
 
-def fill(vendor: str) -> None:
+def fill(vendor: str, users: int) -> None:
     from django.contrib.auth import SESSION_KEY
     from django.db import connection
 
@@ -89,19 +90,26 @@ def fill(vendor: str) -> None:
             cursor.execute("SET GLOBAL innodb_buffer_pool_size = 1 << 30")
         for sql in FILL[vendor]:
             parameter = data if "INTO sessions" in sql else agent
-            text = sql.format(users=USERS, rows=USERS * EACH, uuid=uuid)
+            text = sql.format(users=users, rows=users * EACH, uuid=uuid)
             if "%s" in text:
                 cursor.execute(text.replace(" % ", " %% "), [parameter])
             else:
                 cursor.execute(text)
 
 
-def measure(vendor: str) -> None:
+def prepare(vendor: str, users: int) -> None:
     import django
 
     django.setup()
-    from django.contrib.auth.models import User
     from django.core.management import call_command
+
+    call_command("migrate", verbosity=0)
+    print(f"\n{vendor}: {users * EACH} sessions of {users} users; filled in", end=" ")
+    print(f"{timed(lambda: fill(vendor, users)) / 1000:.0f} s", flush=True)
+
+
+def measure(number_of_users: int) -> None:
+    from django.contrib.auth.models import User
     from django.test import Client
     from django.test.utils import setup_test_environment
 
@@ -109,10 +117,7 @@ def measure(vendor: str) -> None:
     from django_scs.devices import follow
 
     setup_test_environment()
-    call_command("migrate", verbosity=0)
-    print(f"\n{vendor}: {USERS * EACH} sessions of {USERS} users; filled in", end=" ")
-    print(f"{timed(lambda: fill(vendor)) / 1000:.0f} s", flush=True)
-    picks = random.sample(range(1, USERS), 5 * TIMES)
+    picks = random.sample(range(1, number_of_users), 5 * TIMES)
     users = iter(User.objects.filter(pk__in=picks))
     report("devices.of(user)", [timed(lambda: devices.of(next(users))) for _ in range(TIMES)])
     report(
@@ -127,7 +132,7 @@ def measure(vendor: str) -> None:
     follow.connect()
     ratio = report("login with devices", logins[True]) / report("login without", logins[False])
     print(f"{'ratio':44} {ratio:9.2f}")
-    root = User.objects.create_superuser("root", "", "x", id=2 * USERS)
+    root = User.objects.create_superuser("root", "", "x", id=2 * number_of_users)
     admin = Client()
     admin.force_login(root)
     page = "/admin/django_scs/session/"
@@ -167,10 +172,15 @@ def run_command(*arguments: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("vendor", choices=list(FILL))
-    vendor = parser.parse_args().vendor
+    parser.add_argument("--users", type=int, default=100_000)
+    parser.add_argument("--commands-only", action="store_true")
+    options = parser.parse_args()
+    vendor = options.vendor
     with interruptible(), SERVERS[vendor]() as server:
         os.environ["DATABASE_URL"], os.environ["DJANGO_SETTINGS_MODULE"] = server.url, SETTINGS
-        measure(vendor)
+        prepare(vendor, options.users)
+        if not options.commands_only:
+            measure(options.users)
         from django.db import connection
 
         run_command("scs_sessions", "--json")

@@ -145,6 +145,16 @@ def test_revoke_user_gives_up_in_the_end(
         devices.revoke_user(ada)
 
 
+def test_a_slow_first_look_that_finds_nothing_is_noted_all_the_same(
+    ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(revocation, "LIMIT", -1)
+    noted: list[int] = []
+    monkeypatch.setattr(revocation.insertion, "note_revocation", noted.append)
+    assert devices.revoke_user(ada) == 0
+    assert noted == [ada.pk]
+
+
 def test_revocation_inside_a_transaction(sign_in: Any, ada: User) -> None:
     client = sign_in()
     with transaction.atomic():

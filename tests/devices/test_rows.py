@@ -257,6 +257,15 @@ def test_scan_ends_what_go_renewed_at_once(sign_in: Any, ada: User) -> None:
     assert [is_alive(each) for each in (client, kept, other)] == [False, True, True]
 
 
+def test_scan_keeps_a_session_that_gets_a_new_token_meanwhile(sign_in: Any, ada: User) -> None:
+    kept, other = sign_in(), sign_in()
+    request = type("Request", (), {"session": SessionStore(token_of(kept))})()
+    request.session.keys()
+    kept.get("/renew/")
+    assert devices.revoke_user(ada, keep=request, scan=True) == 1
+    assert [is_alive(each) for each in (kept, other)] == [True, False]
+
+
 def test_scan_ends_what_only_go_has_signed_in(sign_in: Any, ada: User, settings: Any) -> None:
     settings.SCS_AUTH_USER_ID_KEY = "authenticatedUserID"
     bob = User.objects.create_user("bob")

@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from ... import conf, go_login, overview
 from ...codecs.base import Codec
+from ...codecs.fallback import FallbackCodec
 from ...exceptions import DecodeError
 from ...manager import session_class
 from ...stores.base import Record
@@ -105,7 +106,9 @@ class _Seen:
 
     def __init__(self, codec: Codec) -> None:
         # A codec with fallbacks is counted as the several codecs that it consists of.
-        self._codecs = [getattr(codec, "codec", codec), *getattr(codec, "fallbacks", ())]
+        self._codecs = [codec]
+        if isinstance(codec, FallbackCodec):
+            self._codecs = [codec.codec, *codec.fallbacks]
         self.count = self.signed_in = 0
         self.sizes: Counter[int] = Counter()
         self.codecs: Counter[str] = Counter()
