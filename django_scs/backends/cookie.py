@@ -1,7 +1,7 @@
 """``SESSION_ENGINE = "django_scs.backends.cookie"``: sessions that the browser itself keeps.
 
-There is no store. The cookie holds the whole session, sealed by one of the formats in ``codecs``, and
-each save writes another cookie. docs/cookie.md begins with what such sessions cannot do.
+There is no store. The cookie holds the whole session, sealed by one of the formats in ``codecs``.
+Each save writes another cookie. docs/cookie.md begins with what such sessions cannot do.
 """
 
 import math

@@ -55,10 +55,10 @@ class Ending(Expiry):
         """Save the session if there is something to save, and return what to tell the browser.
 
         With ``failed``, because the view failed, nothing is saved, and values that were taken with
-        ``give_back`` are put back. A destroyed session stays destroyed, even if the view failed or its
-        transaction was rolled back. Changes to a session that is gone are dropped, with an event.
-        Raises what ``save`` raises. If the session was only read, an error becomes an event, and the
-        expiry stays as it is. Source: scs Commit.
+        ``give_back`` are put back. A destroyed session stays destroyed, even if the view failed or
+        its transaction was rolled back. Changes to a session that is gone are dropped, with an
+        event. Raises what ``save`` raises, but if the session was only read, an error becomes an
+        event, and the expiry stays as it is. Source: scs Commit.
         """
         for session in (self, *self._beside):
             session._life.repeat()
