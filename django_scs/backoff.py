@@ -27,10 +27,11 @@ _LARGEST_BATCH: Final = 900
 
 
 def pauses(start: float | None = None) -> Iterator[bool]:
-    """Sleep, then yield True, until LIMIT seconds after ``start``, a ``time.monotonic()``; else now.
+    """Sleep, then yield True, again and again until LIMIT seconds have passed.
 
-    The first pause takes up to 1 ms, each further one up to twice as long, at most 100 ms. Pauses are
-    random, so that two requests that have collided do not collide again.
+    They count from ``start``, a ``time.monotonic()``, or from the call. The first pause takes up to
+    1 ms, each further one up to twice as long, at most 100 ms. Pauses are random, so that two
+    requests that have collided do not collide again.
     """
     # The time counts from the call, not from the first pause: a statement that has waited long for a
     # lock before it failed must not wait as long again.
@@ -48,9 +49,9 @@ def _pauses(start: float) -> Iterator[bool]:
 
 
 def paced(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Yield ``items`` in batches, and after each sleep for as long as it took.
+    """Yield ``items`` in batches. After each batch, sleep for as long as it took.
 
-    Each batch has as many items as the one before would have done in 20 ms, at most twice its size.
+    A batch is made to take 20 ms at the speed of the one before. Its size doubles at most.
     """
     start, size = 0, _SMALLEST_BATCH
     while start < len(items):

@@ -18,8 +18,8 @@ from .requests import is_unseen
 def put(request: HttpRequest, message: object, key: str = "flash") -> None:
     """Store ``message``, as text, for the next page.
 
-    It replaces a message that was not shown yet; in a session that gorilla/sessions shares it is added
-    after it. Raises ValueError for a key that belongs to Django or to django_scs.
+    It replaces a message that was not shown yet. In a session that gorilla/sessions shares, it is
+    added after that message. Raises ValueError for a key that belongs to Django or to django_scs.
     """
     session, lists = request.session, _lists(request.session)
     if lists is None:
@@ -31,9 +31,9 @@ def put(request: HttpRequest, message: object, key: str = "flash") -> None:
 def pop(request: HttpRequest | None, key: str = "flash") -> str:
     """Take the message out of the session and return it, or "" if there is none.
 
-    However many requests run at once, one of them gets it: see ``SessionStore.take``. If the view then
-    fails, the next page shows the message. A HEAD request and a prefetch get "" and leave the message
-    in the session. Raises ValueError for a key that belongs to Django or to django_scs.
+    If several requests pop it at once, one of them gets it: see ``SessionStore.take``. If the view
+    then fails, the next page shows the message. A HEAD request and a prefetch get "" and leave the
+    message in the session. Raises ValueError for a key that belongs to Django or to django_scs.
     """
     _slot(key)
     session = _session(request)

@@ -22,7 +22,7 @@ from django.db.models import IntegerField
 
 from .exceptions import ReservedKey
 
-#: Under which session keys Django keeps its login.
+#: The session keys of Django's login.
 DJANGO_KEYS = (SESSION_KEY, BACKEND_SESSION_KEY, HASH_SESSION_KEY)
 
 
@@ -55,7 +55,7 @@ def reconcile(values: dict[str, Any]) -> str | None:
 def user_of(values: dict[str, Any]) -> str | None:
     """Return the id of the user whom a session's values sign in, as Django keeps it; None if nobody.
 
-    It is what the next request will make of them: a Go application's word holds.
+    If a Go application shares the session, its user id counts, as it will in the next request.
     """
     key = user_id_key()
     if key is None:

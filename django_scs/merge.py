@@ -21,7 +21,7 @@ def merge(
     If one side changed a key, its value is taken; a change that both made is one change. If both
     changed a key, dicts are merged by entry and lists by item, at any depth: what either side removed
     is gone, what either side added is there. If they removed a dict and we changed something inside
-    it, it stays removed; of a list that one side removed, the items that the other side added stay.
+    it, it stays removed. If one side removed a list, the items that the other side added stay.
     In all other cases our value is taken, because it is saved later.
     """
     ours = _by_stored_keys(ours, base, theirs)
@@ -114,7 +114,7 @@ _CONSTANTS: dict[Any, str] = {
 def _by_stored_keys(
     ours: Mapping[Any, Any], base: Mapping[Any, Any], theirs: Mapping[Any, Any]
 ) -> Mapping[Any, Any]:
-    """Return ``ours`` with those keys as text that storing has turned into text in the others."""
+    """Return ``ours``, with a key as text if ``base`` or ``theirs`` has it as stored text."""
     names = {
         key: _name(key)
         for key in ours

@@ -28,7 +28,7 @@ class SessionStorage(DjangosStorage):
     """
 
     if TYPE_CHECKING:
-        # What Django has and django-stubs leaves out.
+        # Django has them, and django-stubs leaves them out.
         _queued_messages: list[Message]
 
         def _prepare_messages(self, messages: list[Message]) -> None: ...

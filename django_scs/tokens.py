@@ -1,8 +1,8 @@
 """Session tokens: how they are made, recognised, stored and shown.
 
-The token is the only secret of a session: somebody who has it can use the session. It is 256 bits from
-the operating system's CSPRNG, and it means nothing by itself. Imports the standard
-library only.
+The token is the only secret of a session: somebody who has it can use the session. It is 256 bits
+from the operating system's CSPRNG, or 240 (see ``BYTES``), and means nothing by itself. Imports the
+standard library only.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ _LAST: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_
 
 
 class Key(str):
-    """A token or store key whose ``repr`` is its fingerprint: what a report of an error shows."""
+    """A token or store key. Its ``repr``, which reports of errors show, is its fingerprint."""
 
     __slots__ = ()
 
@@ -41,7 +41,7 @@ def new(size: int = BYTES[0]) -> Key:
 def well_formed(token: object) -> TypeGuard[str]:
     """Tell whether ``token`` could be one of ours; anything else must not reach a store.
 
-    A marked hash is not: see ``mark``.
+    A marked hash could not: see ``mark``.
     """
     return isinstance(token, str) and _WELL_FORMED.fullmatch(token) is not None
 
@@ -58,7 +58,7 @@ class Hashing(NamedTuple):
     found: tuple[str, ...]
 
 
-#: Each step's processes may run beside those of the step before and after it.
+#: Processes of a step may run beside processes of the step before it or after it.
 HASHING: Final[dict[bool | str, Hashing]] = {
     False: Hashing("plain", ("plain",)),
     "prepare": Hashing("plain", ("plain", "marked")),

@@ -1,4 +1,4 @@
-"""The other sessions of a kind: to go through them, to merge one, to remove what has expired."""
+"""Work on other sessions of the same kind: list, merge, destroy and sweep them."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterator
@@ -13,13 +13,13 @@ from .expiry import CUSTOM_EXPIRY, Expiry
 from .lifecycle import Content, Lost
 from .twins import in_thread
 
-# Their tokens are in memory at once: 20 MB.
+# The store keys of one batch are in memory at once: 20 MB.
 _SWEEP_BATCH: Final = 100_000
 _SWEEP_AFTER_REQUEST: Final = 200
 
 
 class AllSessions(Expiry):
-    """Adds what concerns other sessions in the store than this one."""
+    """Adds the methods that act on other sessions in the store."""
 
     @abstractmethod
     def _destroy(self, reason: str) -> bool: ...
@@ -28,8 +28,8 @@ class AllSessions(Expiry):
     def iterate(cls) -> Iterator[Self]:
         """Yield every live session, loaded, to be read, changed, saved or flushed.
 
-        With SCS_HASH_TOKENS they have no token, as nobody but the browser knows it; all else works.
-        Unreadable ones are logged and left out. Source: scs Iterate.
+        With SCS_HASH_TOKENS they have no token, because only the browser knows it; all else works.
+        Unreadable sessions are logged and left out. Source: scs Iterate.
         """
         return cls._all(tells=True)
 
@@ -48,10 +48,10 @@ class AllSessions(Expiry):
     def merge_session(self, token: str) -> None:
         """Move the values of another session into this one. Source: scs MergeSession.
 
-        Where both have a key, the other's value stays; so does the later deadline, in the place of
-        what ``set_expiry`` has set. The other session is destroyed. Nothing happens if there is none,
-        if it is this one, or if this one is lost. A login comes along: renew the token afterwards.
-        Raises ReservedKey if it is that of a Go application that shares the session.
+        If both have a key, the other's value is taken. The later deadline is taken, and replaces
+        what ``set_expiry`` has set. The other session is destroyed. Nothing happens if there is
+        none, if it is this one, or if this one is lost. A login moves too: then renew the token.
+        Raises ReservedKey if the merge would change the login of a Go application.
         """
         token = tokens.Key(token)
         content = self._content()
@@ -67,7 +67,7 @@ class AllSessions(Expiry):
         merged = {**content.values, **other.values}
         merged.pop(CUSTOM_EXPIRY, None)
         deadline = max(content.deadline, other.deadline)
-        # What cannot be saved in this session must not be destroyed in the other.
+        # This fails if this session cannot hold the values: the other must then not be destroyed.
         self._life.encode(Content(deadline, merged), self._key() or record.key)
         if self._life.remove(record.key, "merge"):
             self._session_cache, self._deadline = merged, deadline
@@ -81,8 +81,8 @@ class AllSessions(Expiry):
     ) -> int:
         """Destroy the sessions under some store keys; return how many there were.
 
-        Each is told as destroyed, with the id of its user if the caller knows it, but for those of
-        which the caller knows that they are ``dead``.
+        Sends the event ``destroyed`` for each key that is not in ``dead``, with the id of the user
+        if the caller gives it. The caller knows that the sessions in ``dead`` are gone.
         """
         store = cls._store()
         delete_many = getattr(store, "delete_many", None)
@@ -95,10 +95,10 @@ class AllSessions(Expiry):
     def destroy_where(cls, matches: Callable[[Self], bool]) -> int:
         """Destroy every session that ``matches``, and return how many there were.
 
-        A session may get a new token while its old row is looked for. So all are looked at again,
-        until none has been found twice in a row. Those that cannot be read are logged once, and left.
-        Raises SessionBusy if what is found cannot be
-        destroyed for ten seconds, such as where a replica that lags is read.
+        A session may get a new token during the search. So the search is repeated until two
+        searches in a row find nothing. Unreadable sessions are logged once, and left. Raises
+        SessionBusy if, for ten seconds, sessions are found but none can be destroyed, such as when
+        a replica lags.
         """
         count = rounds_without = 0
         tells, again = True, pauses()
@@ -106,7 +106,7 @@ class AllSessions(Expiry):
             found, removed = None, 0
             for session in filter(matches, cls._all(tells=tells)):
                 found = session.fingerprint()
-                # At once: until all have been looked at it might get a new token.
+                # At once: before the search ends, the session may get a new token.
                 removed += session._destroy("revoked")
             tells = False
             if found is not None and not removed and not next(again, False):
@@ -118,9 +118,9 @@ class AllSessions(Expiry):
 
     @classmethod
     def clear_expired(cls) -> None:
-        """Remove all expired sessions from the store, letting others through.
+        """Remove all expired sessions from the store, with pauses for other requests.
 
-        Leaves, for the next time, those that expire or are locked meanwhile. Django: clear_expired.
+        Those that expire or are locked meanwhile may stay for the next run. Django: clear_expired.
         """
         while (count := cls._store().delete_expired(_SWEEP_BATCH)) == _SWEEP_BATCH:
             signals.tell("swept", cls, "", count=count)
@@ -128,7 +128,7 @@ class AllSessions(Expiry):
 
     @classmethod
     def sweep(cls) -> bool:
-        """Remove a few expired sessions; True if there may be more. The middleware's, now and then."""
+        """Remove a few expired sessions; True if there may be more. Called after a response."""
         count = cls._store().delete_expired(_SWEEP_AFTER_REQUEST)
         signals.tell("swept", cls, "", count=count)
         return count == _SWEEP_AFTER_REQUEST

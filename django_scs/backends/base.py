@@ -1,4 +1,4 @@
-"""Django's and scs's interface of a session, over one lifecycle, which knows the rules."""
+"""A session with Django's and scs's methods. The rules are in ``lifecycle``."""
 
 import weakref
 from collections.abc import Iterable
@@ -27,23 +27,23 @@ class SessionStore(AllSessions, Logins, TakeOver):
     """A session with scs's rules behind Django's interface.
 
     Values are loaded at the first access. ``save`` writes only what differs from what was loaded,
-    and only if nobody else wrote meanwhile; otherwise it merges first. A session that somebody else
-    destroyed meanwhile is not brought back: UpdateError.
+    and only if nobody else wrote meanwhile; otherwise it merges first. If another request destroyed
+    the session meanwhile, ``save`` raises UpdateError.
     """
 
-    # Other tokens that the browser sent under the same name, should the first be unknown.
+    # More tokens that the browser sent under the same name, to try if the first is unknown.
     _candidates: tuple[str, ...] = ()
 
     @cached_property
     def _life(self) -> Lifecycle:
-        # Without a cycle of references the garbage collector has nothing to do after each request.
+        # A weak reference: a cycle would leave work for the garbage collector after each request.
         return Lifecycle(self._store(), self._options.codec, weakref.proxy(self))
 
     @classmethod
     def for_request(cls, candidates: Iterable[str], request: HttpRequest | None = None) -> Self:
-        """Return the session of the first of some tokens that is live; a new one if none is.
+        """Return the session of the first live token in ``candidates``; a new one if none is live.
 
-        ``request`` is what the signals tell with the session.
+        The signals of the session carry ``request``.
         """
         sent = [tokens.Key(token) for token in candidates]
         well_formed = [token for token in sent if tokens.well_formed(token)]
@@ -56,12 +56,12 @@ class SessionStore(AllSessions, Logins, TakeOver):
         return session
 
     def __getstate__(self) -> dict[str, Any]:
-        # Neither is the session's own, and a reference to a request cannot be pickled.
+        # A copy reads the settings itself, and a weak reference to a request cannot be pickled.
         others = ("_request", "_options")
         return {name: value for name, value in vars(self).items() if name not in others}
 
     def _tell(self, event: str, key: str | None = None, **info: Any) -> None:
-        # An event that nobody listens to, which is the usual one, must cost next to nothing.
+        # Most events have no listener: such an event must cost almost nothing.
         if not signals.is_heard(event):
             return
         request = None if self._request is None else self._request()
@@ -81,9 +81,9 @@ class SessionStore(AllSessions, Logins, TakeOver):
     def load(self) -> dict[str, Any]:
         """Read the session from the store and return its values.
 
-        A session that is unknown or expired, or whose data cannot be read, gives no values and
-        loses its token: what is put in it becomes a new session. Unreadable data is logged and left
-        in the store. Raises the store's own error if it cannot answer.
+        If the session is unknown, expired or unreadable, returns no values and drops the token:
+        values set later make a new session. Unreadable data is logged and left in the store. Raises
+        the store's own error if the store cannot answer.
         """
         own = self.session_key
         for token in (own, *self._candidates):
@@ -104,7 +104,7 @@ class SessionStore(AllSessions, Logins, TakeOver):
                 self._session_cache = self.load()
                 self._follow_go()
                 if self.session_key:
-                    # A receiver may put values into the session.
+                    # Last, because a receiver may put values into the session.
                     self._tell("loaded")
         return self._session_cache
 
@@ -133,12 +133,12 @@ class SessionStore(AllSessions, Logins, TakeOver):
         self.save(must_create=True)
 
     def save(self, must_create: bool = False) -> None:
-        """Write the session: a new one in one statement, a changed one in one, an unchanged one too.
+        """Write the session in one statement, whether it is new, changed or unchanged.
 
-        What others wrote meanwhile is merged (see ``merge``) and is part of the values afterwards.
+        Merges what others wrote meanwhile (see ``merge``); the values then include it.
         Raises CreateError if ``must_create`` and the token is taken, UpdateError if the session was
         destroyed meanwhile, EncodeError or SessionTooLarge for values that cannot be kept,
-        SessionBusy after ten seconds of being overtaken, and the store's own errors.
+        SessionBusy if others saved first for ten seconds, and the store's own errors.
         """
         self._get_session(no_load=must_create)
         if must_create:
@@ -156,7 +156,7 @@ class SessionStore(AllSessions, Logins, TakeOver):
         if not self._life.insert(self.store_key(self.token()), self._content()):
             raise CreateError
         self._tell("saved")
-        # So that the cookie goes out, whichever middleware is in use.
+        # Every middleware, Django's too, then sends the cookie.
         self.modified = True
 
     def _update(self) -> bool:
@@ -172,14 +172,14 @@ class SessionStore(AllSessions, Logins, TakeOver):
     def flush(self) -> bool:  # type: ignore[override]
         """Destroy the session: its row, its values and its token; tell whether there was a row.
 
-        What the browser sent under the same name beside it ends too, or it would be the session of the
-        next request. Source: scs Destroy.
+        Also destroys the sessions of the browser's other cookies of the same name: the next request
+        would use one of them. Source: scs Destroy.
         """
         return self._destroy("flush")
 
     def _destroy(self, reason: str) -> bool:
         if self._candidates:
-            # The live session may be that of another of the tokens.
+            # Loading finds out which token is that of the live session.
             self._get_session()
         own, removed = self.token(), self._life.destroy(self._key(), reason)
         beside = [type(self)(token) for token in self._candidates if token != own]
@@ -201,7 +201,7 @@ class SessionStore(AllSessions, Logins, TakeOver):
         self._renew(extend=True)
 
     def renew_token(self, extend: bool = True) -> None:
-        """Do what ``cycle_key`` does, by scs's name; without ``extend`` the deadline stays.
+        """Do what ``cycle_key`` does. It is scs's name. Without ``extend`` the deadline stays.
 
         Source: NIST SP 800-63B-4, 5.2: a session secret alone must not extend a session.
         """
@@ -225,9 +225,9 @@ class SessionStore(AllSessions, Logins, TakeOver):
     def take(self, key: str, default: Any = None, *, give_back: bool = False) -> Any:
         """Remove a value from the store, then return it; ``default`` if it is not there.
 
-        Of any number of parallel requests one gets the value. One statement; none for a value that
-        this request itself has put. Other changes stay unsaved. With ``give_back`` the value is in the
-        store again when the view then fails, for the next request.
+        If several requests take a value at once, one of them gets it. Makes one statement, or none
+        if this request itself has put the value. Other changes stay unsaved. With ``give_back``, if
+        the view then fails, the value is put back for the next request.
         """
         return self.take_all([key], give_back=give_back).get(key, default)
 
@@ -240,7 +240,7 @@ class SessionStore(AllSessions, Logins, TakeOver):
         taken, content = self._life.take(names, self._content(), give_back=give_back)
         self._hold(content)
         if self._life.is_provisional:
-            # So that it is removed again after a rollback, whichever middleware is in use.
+            # After a rollback every middleware, Django's too, then saves, which removes it again.
             self.modified = True
         return taken
 
@@ -254,8 +254,8 @@ class SessionStore(AllSessions, Logins, TakeOver):
     def decode(self, session_data: bytes | str, key: str = "") -> dict[str, Any]:
         """Return the values in ``session_data``; none, with a line in the log, if it is corrupt.
 
-        ``key`` is the store key, which a codec may need, and which gives the line its fingerprint;
-        it is this session's if it is not given.
+        ``key`` is the store key, by default this session's. A codec may need it, and the log line
+        has its fingerprint.
         """
         data = (
             session_data.encode(errors="replace") if isinstance(session_data, str) else session_data

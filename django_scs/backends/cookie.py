@@ -1,7 +1,7 @@
 """``SESSION_ENGINE = "django_scs.backends.cookie"``: sessions that the browser itself keeps.
 
-There is no store. The cookie holds the whole session, sealed by one of the formats in ``codecs``, and
-each save writes another cookie. What that cannot do is the first thing that docs/cookie.md says.
+There is no store. The cookie holds the whole session, sealed by one of the formats in ``codecs``.
+Each save writes another cookie. docs/cookie.md begins with what such sessions cannot do.
 """
 
 import math
@@ -32,12 +32,12 @@ _LONGEST: Final = timedelta(days=36_525).total_seconds()
 
 
 class Jar:
-    """The one cookie of a session, as a store: what is written to it is sent with the response.
+    """The one cookie of a session, as a store. The response sends the last write.
 
-    Implements Store. A write always succeeds, for nobody else writes to it. ``find_format`` returns
-    the format, which has the keys and so has no place in a copy of a session; ``denied_in`` is the
-    alias of the cache that remembers which sessions have ended, or None; ``lifetime`` is for how many
-    seconds at least, for an older cookie of a session may be good for longer than its last.
+    Implements Store. Nobody else writes to a jar. ``find_format`` returns the format, whose keys
+    must not be in a copy of a session. ``denied_in`` is the alias of the cache that remembers which
+    sessions have ended, or None. It remembers each for at least ``lifetime`` seconds, because an
+    older cookie of a session may be valid for longer than the last one.
     """
 
     keeps_expired = True
@@ -56,7 +56,7 @@ class Jar:
         self._lifetime = lifetime
         self._record: Record | None = None
         self._sealed: str | None = None
-        #: Whether the browser has yet to be sent what the jar holds.
+        #: Whether the response must send what the jar holds.
         self.written = False
 
     @property
@@ -116,7 +116,7 @@ class Jar:
         if before is None or before.data != (expected or before.data) or before.ttl <= -GRACE:
             return False
         if not self._deny(before):
-            # Another request has ended it, or given it another id.
+            # Another request has ended the session, or given it another id.
             self._empty()
             return False
         self._put(new_key, before.data if data is None else data, ttl)
@@ -134,14 +134,14 @@ class Jar:
         return iter(())
 
     def fate(self) -> None:
-        # Whatever becomes of a transaction, the cookie is sent.
+        # A rollback does not keep the cookie from being sent.
         return None
 
     def _held(self, key: str) -> Record | None:
         record, now = self._record, expiry._clock()
         if record is None or record.key != key:
             return None
-        # An object may be held for long.
+        # The object may have been held for long since.
         return record._replace(ttl=record.ttl - (now - record.now), now=now)
 
     def _swap(self, key: str, data: bytes, ttl: float, expected: bytes) -> bool:
@@ -176,11 +176,11 @@ def _denied(key: str) -> str:
 class SessionStore(base.SessionStore):
     """A session in a cookie.
 
-    ``session_key`` is the id of the session, which is no secret; ``token`` is the whole cookie, which
-    is one, and what the constructor takes to open a session.
+    ``session_key`` is the id of the session, which is no secret. ``token`` is the whole cookie,
+    which is secret. The constructor takes such a token to open a session.
     """
 
-    # What the browser has sent and nobody has opened yet; what was found in it.
+    # The cookies that were sent and are not opened yet; what was found in the valid one.
     _sent: tuple[str, ...] = ()
     _found: tuple[Record, Content, bool] | None = None
 
@@ -205,7 +205,7 @@ class SessionStore(base.SessionStore):
 
     @classmethod
     def get_store(cls) -> Jar:
-        """Return a jar without a cookie: one session has it for itself."""
+        """Return a new, empty jar. Each session has its own."""
         options = conf.options(cls._kind)
         return Jar(cls._format, options.cookie.name, options.cookie_denylist, options.lifetime)
 
@@ -215,7 +215,7 @@ class SessionStore(base.SessionStore):
 
     @property
     def flashes(self) -> Any:
-        """What ``flash`` keeps messages with, where a Go application has its own way; or None."""
+        """What ``flash`` uses to keep messages as a Go application does, or None."""
         return getattr(self._format(), "flashes", None)
 
     def _store_for(self, values: dict[str, Any], adding: bool) -> Jar:
@@ -254,7 +254,7 @@ class SessionStore(base.SessionStore):
 
     @sensitive_variables()
     def _open(self) -> None:
-        """Look into the cookies that were sent, once: the first that is good and live counts."""
+        """Open the cookies that were sent, once. The first valid and live one is the session's."""
         sent, self._sent = self._sent, ()
         jar, is_old, is_told = self._jar, False, not any(sent)
         for place, value in enumerate(sent, start=1):
@@ -289,7 +289,7 @@ class SessionStore(base.SessionStore):
             self._tell("malformed", "")
 
     def load(self) -> dict[str, Any]:
-        """Return the values of the cookie; none, and no id, if it is no good one of ours."""
+        """Return the values of the cookie. Without a valid cookie there are no values and no id."""
         if self._sent:
             self._open()
         found, self._found = self._found, None
@@ -309,7 +309,7 @@ class SessionStore(base.SessionStore):
         return expiry._later(begun, self.get_session_cookie_age())
 
     def _end(self, content: Content, written_at: float) -> float:
-        """Return when a session ends that is not used again, in Unix seconds."""
+        """Return when a session ends if it is not used again, in Unix seconds."""
         end = content.deadline.timestamp()
         idle = self._options.idle_timeout
         if idle is None or content.values.get(CUSTOM_EXPIRY):
@@ -331,7 +331,7 @@ class SessionStore(base.SessionStore):
 
     def save(self, must_create: bool = False) -> None:
         if must_create:
-            # It begins anew, whatever was sent.
+            # A new session does not open the cookies that were sent.
             self._sent = ()
         super().save(must_create)
 
@@ -342,14 +342,14 @@ class SessionStore(base.SessionStore):
         self.modified = True
 
     def delete(self, session_key: str | None = None) -> bool:  # type: ignore[override]
-        """Let go of the cookie; tell whether there was one. Another session's is out of reach."""
+        """Remove the cookie; tell whether there was one. Cannot remove another session's."""
         if session_key is not None and session_key != self.session_key:
             return False
         self._get_session()
         return self._jar.delete(self._key() or "")
 
     def merge_session(self, token: str) -> None:
-        """Refuse to merge another live session, which cannot be destroyed: NotImplementedError."""
+        """Raise NotImplementedError if ``token`` is of another live session: it would stay."""
         if self.exists(token) and type(self)(token).session_key != self.session_key:
             raise NotImplementedError(
                 "A session in a cookie cannot be merged into another: it would stay."

@@ -27,7 +27,7 @@ def _require_app() -> None:
         raise ImproperlyConfigured("Add 'django_scs' to INSTALLED_APPS for its sessions table.")
 
 
-# The middleware imports this module at start: the error shows there, not at the first request.
+# The middleware imports this module, so the error shows at start, not at the first request.
 if apps.apps_ready:
     _require_app()
 
@@ -41,11 +41,11 @@ def _store(session_class: "type[SessionStore]", hashing: bool | str) -> SqlStore
 
 
 class SessionStore(base.SessionStore):
-    """A session in the table of a model, which is ours unless ``get_model_class`` says otherwise."""
+    """A session in a model's table: in ours, unless ``get_model_class`` returns another model."""
 
     @classmethod
     def get_model_class(cls) -> "type[AbstractSession]":
-        """Return the model whose table holds the sessions: the hook for a project's own."""
+        """Return the model whose table holds the sessions. Override this to use your own model."""
         _require_app()
         from ..models import Session
 
@@ -67,7 +67,7 @@ class SessionStore(base.SessionStore):
     def create_model_instance(self, data: dict[str, Any]) -> "AbstractSession":
         """Return the model instance that stands for this session with the values ``data``.
 
-        Override it to fill in a project's own columns; ours are written without it.
+        Override it to fill in a project's own columns. Our columns are not taken from it.
         Django: backends.db.SessionStore.create_model_instance.
         """
         return self.model(
@@ -82,7 +82,7 @@ class SessionStore(base.SessionStore):
 
     @classmethod
     def sweep(cls) -> bool:
-        # In a transaction of the caller's it would hold its locks until that ends.
+        # In the caller's transaction, the sweep would hold its locks until the transaction ends.
         return not cls.get_store().in_transaction and super().sweep()
 
     @classmethod

@@ -1,4 +1,4 @@
-"""When a session ends: its deadline, its idle timeout, and Django's ``set_expiry`` in their place."""
+"""When a session ends: by its deadline or idle timeout, or as Django's ``set_expiry`` says."""
 
 import math
 import time
@@ -18,21 +18,21 @@ from .values import TypedAccess
 if TYPE_CHECKING:
     from ..stores.base import Record
 
-#: Where Django keeps what ``set_expiry`` was given.
+#: The session key under which Django keeps the argument of ``set_expiry``.
 CUSTOM_EXPIRY: Final = "_session_expiry"
-#: Where the time of the last login and of the last renewal are kept, in seconds since 1970.
+#: The session keys of the times of the last login and the last renewal, in seconds since 1970.
 AUTHENTICATED_AT: Final = "_auth_at"
 RENEWED_AT: Final = "_renewed_at"
 _REMEMBER_ME: Final = "__rememberMe"
-# Synchronised clocks differ by less.
+# In seconds. Synchronised clocks differ by less.
 _CLOCKS_DIFFER: Final = 1.0
 
 
 class _Sighting(NamedTuple):
     """What the store said of the session when it was loaded.
 
-    ``ahead`` is by how many seconds its clock was ahead of this process's, ``end`` when the session
-    ends at ``deadline``, in seconds since 1970 by this process's clock.
+    ``ahead`` is how many seconds the store's clock was ahead of this process's. ``end`` is when a
+    session with ``deadline`` ends, in seconds since 1970 by this process's clock.
     """
 
     ahead: float
@@ -49,7 +49,7 @@ class Expiry(TypedAccess, Keyed):
     whose own clock is wrong ends no session.
     """
 
-    #: The absolute end; None before there is one, or while ``set_expiry`` says it.
+    #: The absolute end, or None. It does not count while ``set_expiry`` has set another.
     _deadline: datetime | None = None
     _sighting: _Sighting | None = None
 
@@ -64,7 +64,7 @@ class Expiry(TypedAccess, Keyed):
     def set_deadline(self, deadline: datetime) -> None:
         """Set the absolute end of the session to an aware datetime. Source: scs SetDeadline.
 
-        Puts an end to what ``set_expiry`` has set.
+        Removes what ``set_expiry`` has set.
         """
         if timezone.is_naive(deadline):
             raise ValueError(f"The deadline {deadline!r} must be aware.")
@@ -73,7 +73,7 @@ class Expiry(TypedAccess, Keyed):
         self.modified = True
 
     def authenticated_at(self) -> datetime | None:
-        """Return when the user last logged in (aware, UTC); None if nobody is, or it is not known."""
+        """Return when the user last logged in (aware, UTC); None without a user or a known time."""
         return _login_time(self._get_session())
 
     def remember_me(self, remember: bool) -> None:
@@ -86,7 +86,7 @@ class Expiry(TypedAccess, Keyed):
     def set_expiry(self, value: datetime | timedelta | int | None) -> None:
         """Replace lifetime and idle timeout for this session. Django: set_expiry.
 
-        None and 0 make the settings rule again, with a lifetime that begins now.
+        With None or 0 the settings apply again; if an expiry was set, a new lifetime begins.
         """
         if not value and self.get(CUSTOM_EXPIRY):
             self._deadline = self._new_deadline()
@@ -105,8 +105,8 @@ class Expiry(TypedAccess, Keyed):
     def get_expiry_date(self, **kwargs: Any) -> datetime:
         """Return when the session ends if it is not used again. Django: get_expiry_date.
 
-        ``modification`` and ``expiry`` stand for the time of the last change and for what
-        ``set_expiry`` was given. Naive, as Django's, where USE_TZ is False.
+        ``modification`` replaces the time of the last change, ``expiry`` the argument of
+        ``set_expiry``. If USE_TZ is False, the result is naive, as Django's is.
         """
         now = _aware(kwargs["modification"]) if "modification" in kwargs else _now()
         custom = kwargs["expiry"] if "expiry" in kwargs else self.get(CUSTOM_EXPIRY)
@@ -147,7 +147,7 @@ class Expiry(TypedAccess, Keyed):
         return self._capped(end)
 
     def _capped(self, end: datetime) -> datetime:
-        """Return ``end``, or what SCS_MAX_LIFETIME allows from the login, or from now before one."""
+        """Return ``end``, at most SCS_MAX_LIFETIME after the login, or after now without one."""
         longest = self._options.max_lifetime
         if longest is None:
             return end
@@ -172,8 +172,8 @@ class Expiry(TypedAccess, Keyed):
     def _left(self, deadline: datetime) -> float:
         """Return the seconds until ``deadline`` by the store's clock, as far as that is known.
 
-        A session that the store found alive has what the store gave it, whatever a process whose
-        clock was wrong wrote into it as its deadline.
+        If the store found the session alive, it has at least the store's time to live, even if a
+        process with a wrong clock wrote an earlier deadline into it.
         """
         seen = self._sighting
         if seen is None:
@@ -200,10 +200,10 @@ class Expiry(TypedAccess, Keyed):
         return values
 
     def _is_touch_due(self, ttl: float, left: float) -> bool:
-        """Tell whether a session needs a new expiry: ``ttl`` are the seconds to it and ``left`` those
-        to the deadline.
+        """Tell whether a session needs a new expiry.
 
-        Use adds time to it. Time is taken away only where the idle timeout was shortened.
+        ``ttl`` is the seconds to the present expiry, ``left`` those to the deadline. The new expiry
+        is later than the present one; it is earlier only if the idle timeout was shortened.
         """
         options = self._options
         idle, interval = options.idle_timeout, _CLOCKS_DIFFER
@@ -265,7 +265,7 @@ def _later(moment: datetime, seconds: float) -> datetime:
 
 
 def _custom_end(custom: Any, now: datetime) -> datetime | None:
-    """Return when ``set_expiry`` has the session end; None if it says nothing, or nothing sensible."""
+    """Return the end that ``set_expiry`` has set; None if it has set none, or one without sense."""
     if not custom:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Which row is a session's: its token, the key that the store has it under, and what it may show."""
+"""The token of a session, its key in the store, and the fingerprint that may be shown."""
 
 import time
 from operator import attrgetter
@@ -30,10 +30,10 @@ class Keyed(SessionBase):
         hide_from_templates(cls)
 
     def __init__(self, session_key: str | None = None) -> None:
-        # Not Django's, which imports the serializer for each session.
+        # Does not call Django's, which imports the serializer for each session.
         self._session_key = session_key
         self.accessed = self.modified = False
-        # Devices compare it with the moment when all sessions of a user were ended.
+        # The devices app compares it with the time when all sessions of a user were ended.
         self._opened = time.monotonic()
 
     @cached_property
@@ -43,7 +43,7 @@ class Keyed(SessionBase):
 
     @cached_property
     def _options(self) -> conf.Options:
-        """What the settings say of this kind of session."""
+        """The settings of this kind of session."""
         return conf.options(self._kind)
 
     @cached_property
@@ -59,7 +59,7 @@ class Keyed(SessionBase):
 
     @classmethod
     def get_store(cls) -> Store:
-        """Return the store that sessions of this class live in: the hook for a new engine."""
+        """Return the store of this class's sessions. A new engine overrides this."""
         raise NotImplementedError("A SessionStore must provide a get_store() method.")
 
     @classmethod
@@ -69,8 +69,8 @@ class Keyed(SessionBase):
 
     @classmethod
     def _store(cls) -> Store:
-        """Return where sessions of this class are found: ``get_store()`` and, while sessions move here
-        from another engine of ours, the store of that beside it.
+        """Return ``get_store()`` or, while sessions move here from another engine of ours, a store
+        over both engines' stores.
         """
         return cls._beside_old(cls.get_store())
 
@@ -84,7 +84,7 @@ class Keyed(SessionBase):
 
     @classmethod
     def _inserter(cls, record: Record) -> Store:
-        """Return the store to insert what another store had, with a project's own columns."""
+        """Return the store that inserts another store's record, with a project's own columns."""
         return cls.get_store()
 
     def _store_for(self, values: dict[str, Any], adding: bool) -> Store:
@@ -99,10 +99,10 @@ class Keyed(SessionBase):
 
     @classmethod
     def store_keys(cls, token: str) -> tuple[str, ...]:
-        """Return the keys under which the store may have the session of ``token``, in their order.
+        """Return the keys under which the store may have the session of ``token``, in search order.
 
         There are several only while SCS_HASH_TOKENS is being turned on. Every method of the store
-        finds a session by the first of them, and by the one that it has now.
+        finds a session by the first key, and by the key that the session has now.
         """
         hashing = conf.options(cls._kind).hash_tokens
         return tokens.store_keys(token, hashed=hashing, kind=cls._kind)
@@ -113,7 +113,7 @@ class Keyed(SessionBase):
         return tokens.new(self._options.token_bytes)
 
     def _key(self) -> str | None:
-        """The store key that this session has, or is to get; None while it has no token."""
+        """Return the store key that this session has or will get; None without key and token."""
         known, token = self._life.key, self.session_key
         # Where tokens are not hashed, they are the keys.
         if not token or known == token:
@@ -143,14 +143,14 @@ class Keyed(SessionBase):
 
     @sensitive_variables()
     def is_stored(self) -> bool:
-        """Tell whether this session is alive in the store now, as its last writer would see it."""
+        """Tell whether this session is alive in the store now; never answered by a replica."""
         key = self._life.key or self._key()
         record = self._store().find_latest(key) if key else None
         return record is not None and record.is_live
 
     @sensitive_variables()
     def delete(self, session_key: str | None = None) -> bool:  # type: ignore[override]
-        """Remove a session from the store, this one or that of a token; tell whether it was there."""
+        """Remove this session, or that of a token, from the store; tell whether it was there."""
         if session_key is not None:
             session_key = tokens.Key(session_key)
             key = self.store_keys(session_key)[0] if tokens.well_formed(session_key) else None

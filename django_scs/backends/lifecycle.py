@@ -31,7 +31,7 @@ class Origin(Enum):
 
     LOADED = "loaded"
     WRITTEN = "written"
-    # The row has its key from this object, so the browser has yet to be told.
+    # This object gave the row its key, so the browser does not know the key yet.
     RENAMED = "renamed"
     INSERTED = "inserted"
 
@@ -41,16 +41,16 @@ class Origin(Enum):
 
 
 class New(NamedTuple):
-    """Not in the store. ``again``: it was, until a transaction was rolled back."""
+    """Not in the store. ``again``: it was in the store until a transaction was rolled back."""
 
     again: bool = False
 
 
 class Stored(NamedTuple):
-    """In the store under ``key``, with ``data``, which is what changes are compared with.
+    """In the store under ``key``. Comparing with ``data`` shows what this object has changed.
 
-    ``in_doubt`` is what was sent to replace it, as long as the store has not answered: it may have
-    arrived. ``again``: a later write was undone by a rollback, and is due once more.
+    ``in_doubt`` is new data that was sent but got no answer: the store may have written it.
+    ``again``: a rollback undid a later write, which must be repeated.
     """
 
     key: str
@@ -65,7 +65,7 @@ class Stored(NamedTuple):
 
 
 class Lost(NamedTuple):
-    """Destroyed, renewed or expired by others: what is changed here is not written any more."""
+    """Destroyed or renewed by others, or expired: changes made here are no longer written."""
 
     was: Stored
 
@@ -81,13 +81,13 @@ class Destroyed(NamedTuple):
 
 
 State = New | Stored | Lost | Destroyed
-#: Those of a session that is not in the store yet, or any more.
+#: The states in which a save inserts a new session.
 ABSENT_STATES: Final = (New, Destroyed)
 _NEW: Final = New()
 
 
 class Host(Protocol):
-    """What a lifecycle asks of the session that it is the life of."""
+    """What a lifecycle needs from its session."""
 
     def _ttl(self, content: Content) -> float:
         """Return for how many seconds a session with this content may live from now on."""
@@ -102,13 +102,13 @@ class Host(Protocol):
         ...
 
     def _refuses(self, content: Content, size: int) -> int | None:
-        """Return how many bytes a content may take if ``size`` is more than that, else None."""
+        """Return the most bytes that a content may take if ``size`` is more, else None."""
         ...
 
     def _hold(self, content: Content) -> None:
-        """Make the session's content this one, which has what others wrote.
+        """Replace the session's content by ``content``, which includes what others wrote.
 
-        An operation may still fail after it: the next then compares with what others wrote.
+        This happens before a retry, which may fail: the next save compares with what others wrote.
         """
         ...
 
@@ -125,14 +125,14 @@ class Lifecycle:
         self._codec = codec
         self._host = host
         self._state: State = _NEW
-        # What the state was before each write of a transaction whose end is not known yet.
+        # The state before each write that a rollback may still undo.
         self._history: list[tuple[State, Fate]] = []
-        # What was taken from the store, and goes back there if the request fails.
+        # Values that were taken from the store and are put back if the request fails.
         self._taken: dict[str, Any] = {}
 
     @property
     def state(self) -> State:
-        """The state, as it is after what has been rolled back meanwhile."""
+        """The current state: a write that was rolled back does not count."""
         while self._history and self._history[-1][1].undone:
             before, _ = self._history.pop()
             self._state = _after_rollback(before, self._state)
@@ -165,7 +165,7 @@ class Lifecycle:
     # Reading
 
     def load(self, key: str) -> tuple[Record, Content] | None:
-        """Read the session under ``key``; None, with an event, if there is no live and sound one."""
+        """Read the session under ``key``; None, with an event, if none is live and readable."""
         record = self.store.find(key)
         if record is None:
             self._host._tell("unknown", key)
@@ -216,7 +216,7 @@ class Lifecycle:
         data = self.encode(content, key)
         store = self._host._store_for(content.values, True)
         if not store.insert(key, data, self._host._ttl(content)):
-            # An insertion whose reply was lost may have arrived.
+            # An earlier try, whose reply was lost, may have inserted it.
             there = self.store.find_latest(key)
             if there is None or there.data != data:
                 return False
@@ -227,8 +227,8 @@ class Lifecycle:
     def save(self, key: str, content: Content) -> Content | None:
         """Bring a stored session to ``content`` under ``key``; None if it is gone.
 
-        What others wrote meanwhile is merged, and is part of the content returned.
-        Raises SessionBusy after ``backoff.LIMIT`` seconds of being overtaken.
+        Merges what others wrote meanwhile; the returned content includes it.
+        Raises SessionBusy if others saved first for ``backoff.LIMIT`` seconds.
         """
         state = self.state
         if isinstance(state, Stored) and state.key != key:
@@ -249,7 +249,7 @@ class Lifecycle:
         return None
 
     def is_settled(self, key: str, content: Content) -> bool:
-        """Tell whether this object itself has just written this very content."""
+        """Tell whether ``content`` is what this object wrote last."""
         state = self.state
         return (
             isinstance(state, Stored)
@@ -260,14 +260,14 @@ class Lifecycle:
         )
 
     def renew(self, key: str, content: Content) -> Content | None:
-        """Move the session to ``key``; insert one that is not stored. None if it is gone, or taken."""
+        """Move the session to ``key``, or insert it; None if it is gone, or ``key`` is taken."""
         if isinstance(self.state, ABSENT_STATES):
             return content if self.insert(key, content) else None
         again = pauses()
         while isinstance(state := self.state, Stored):
             if self._rename(state, key, content):
                 return content
-            # Without data to replace, the session is gone; with it, it may have changed.
+            # If the rename expected no data, the session is gone; else it may have changed.
             if not self._binds_key:
                 self._lose(state)
                 return None
@@ -284,8 +284,8 @@ class Lifecycle:
     ) -> tuple[dict[str, Any], Content]:
         """Remove values from the store, then return them and the content without them.
 
-        Those that are not there, or that another took, are not among them. ``give_back`` remembers
-        what was removed for the method of that name.
+        Does not return values that are absent or that another request took first. With
+        ``give_back``, the method of that name can put back what was removed.
         """
         again = pauses()
         while found := {name: content.values[name] for name in names if name in content.values}:
@@ -308,12 +308,12 @@ class Lifecycle:
         return {}, content
 
     def give_back(self) -> None:
-        """Put what was taken to be given back into the store again, beside what came meanwhile."""
+        """Put back what ``take`` removed with ``give_back``; newer values of the same keys stay."""
         again = pauses()
         taken, self._taken = self._taken, {}
         while isinstance(state := self.state, Stored) and (base := self.ancestor()) is not None:
             values = {**taken, **base.values}
-            # A rollback may have brought it back.
+            # A rollback may have put the values back already.
             if values.keys() == base.values.keys():
                 return
             if self._write(state, Content(base.deadline, values)):
@@ -322,20 +322,20 @@ class Lifecycle:
                 raise self._busy(state.key)
 
     def destroy(self, key: str | None, reason: str = "flush") -> bool:
-        """Remove the session, which the store has under ``key`` unless the state knows better."""
+        """Remove the session. ``key`` is its store key if it is not in the state ``Stored``."""
         key = self.key or key
         if key is None and isinstance(self.state, Destroyed):
             return False
         removed = key is not None and self.store.delete(key)
         self._become(Destroyed(key))
-        # What begins after it may be another user's.
+        # The next session may be another user's: put nothing back into it.
         self._taken = {}
         if key is not None and removed:
             self._host._tell("destroyed", key, reason=reason)
         return removed
 
     def remove(self, key: str, reason: str) -> bool:
-        """Remove another session, or this one without its values, from the store."""
+        """Remove a row from the store. This session's state and values stay as they are."""
         removed = self.store.delete(key)
         if removed:
             self._host._tell("destroyed", key, reason=reason)
@@ -348,18 +348,18 @@ class Lifecycle:
             self.destroy(state.key)
 
     def lose(self) -> None:
-        """Take note that the row was removed: nothing of this session is written any more."""
+        """Note that the row was removed: this session is no longer written."""
         if isinstance(state := self.state, Stored):
             self._lose(state)
 
     def begin(self) -> None:
-        """Let go of the session that there is: what follows is a new one."""
+        """Forget the current session: the next write inserts a new one."""
         self._taken = {}
         if not isinstance(self.state, Destroyed):
             self._state = _NEW
             self._history.clear()
 
-    # What these are made of
+    # Steps of these operations
 
     def _tell_expired(self, record: Record) -> None:
         try:
@@ -379,7 +379,7 @@ class Lifecycle:
         self._state = state
 
     def _write(self, state: Stored, content: Content) -> bool:
-        """Put ``content`` in the place of ``state``; False if the store has something else."""
+        """Replace ``state`` by ``content``; False if it is over or gone, or has other data."""
         if self._host._is_over(state.deadline):
             return False
         data = self.encode(content, state.key, state.data)
@@ -398,7 +398,7 @@ class Lifecycle:
         return done
 
     def _rebase(self, state: Stored, content: Content) -> Content | None:
-        """Return ``content`` with what others put in the place of ``state``; None if it is gone."""
+        """Return ``content`` merged with what others wrote over ``state``; None if it is gone."""
         record = None if self._host._is_over(state.deadline) else self.store.find_latest(state.key)
         is_writable = record is not None and record.ttl > -GRACE
         theirs = self.read(record) if record and is_writable else None
@@ -427,7 +427,7 @@ class Lifecycle:
         if base is None:
             done = store.rename(state.key, key, ttl)
         else:
-            # It is as large as before, whatever the limit is now.
+            # The size is not checked: the data is as large as before, whatever the limit is now.
             data = self._codec.encode(base.deadline, base.values, None, key)
             done = store.rename(state.key, key, ttl, data, state.data)
         if done:
@@ -440,7 +440,7 @@ class Lifecycle:
     def _remove(
         self, stored: Iterable[str], base: Content | None, content: Content
     ) -> tuple[bool, Content | None]:
-        """Remove values from ``base`` and the store; return ``content`` with what else that has."""
+        """Remove values from ``base`` and the store; if others wrote first, merge ``content``."""
         state = self.state
         if base is None or not isinstance(state, Stored):
             return False, None

@@ -1,4 +1,4 @@
-"""What a login does to a session, and who may say that there is one: see docs/security.md."""
+"""What a login does to a session, by Django or by a Go application: see docs/security.md."""
 
 from abc import abstractmethod
 from typing import Any, Final
@@ -49,7 +49,7 @@ class Logins(Expiry):
     def user_id(self) -> str | None:
         """Return the id of the user who is signed in, as Django keeps it; None if nobody is.
 
-        In a session that ``iterate`` yields it is also whom a Go application has signed in.
+        In a session that ``iterate`` yields, it may be a user whom a Go application has signed in.
         """
         values = self._get_session()
         return go_login.user_of(values) if self._kind == conf.DEFAULT else values.get(SESSION_KEY)
@@ -57,14 +57,14 @@ class Logins(Expiry):
     auser_id = once_loaded(user_id)
 
     def _begin_login(self) -> None:
-        """Give the login that is about to be put into the session a token of its own.
+        """Give the session a new token, just before a login is put into it.
 
         Django keeps the token when the same user logs in again. A lost session becomes a new one,
-        with what a visitor had; what belongs to a user who was logged in stays behind.
+        which keeps a visitor's values, but not those of a user who was logged in.
         Source: OWASP Session Management, "Renew the Session ID After Any Privilege Level Change".
         """
         again = SESSION_KEY in self._get_session()
-        # The lifetime that follows is counted from this login, not from the last.
+        # SCS_MAX_LIFETIME counts from this login, not from the one before.
         self._session_cache.pop(AUTHENTICATED_AT, None)
         state = self._life.state
         if isinstance(state, Stored) and (again or not state.origin.is_new_key):
@@ -85,7 +85,7 @@ class Logins(Expiry):
     def _follow_go(self) -> None:
         """Take over the login or logout that a Go application has left in the session just loaded.
 
-        The Go application may have kept the token at its login: the session gets a new one.
+        After a login the session gets a new token: the Go application may have kept the old one.
         """
         values = self._session_cache
         if self._kind != conf.DEFAULT or (user_id := go_login.reconcile(values)) is None:
@@ -93,7 +93,7 @@ class Logins(Expiry):
         self.modified = True
         values.pop(AUTHENTICATED_AT, None)
         if user_id:
-            # A login at the Go application renews the token there, and begins a lifetime.
+            # If the Go application renewed the token at the login, the lifetime began then.
             begun = self._content().deadline.timestamp() - self.get_session_cookie_age()
             values[AUTHENTICATED_AT] = int(min(begun, self._store_now().timestamp()))
             self._renew(extend=False)
@@ -101,7 +101,7 @@ class Logins(Expiry):
     def _refuses(self, content: Content, size: int) -> int | None:
         """Return how many bytes a content may take, if ``size`` is more than that, else None.
 
-        What a visitor fills leaves room for a login, which must not fail for it.
+        A visitor's values leave room for a login, so that it does not fail.
         """
         room = 0 if SESSION_KEY in content.values else _ROOM_FOR_LOGIN
         for limit in (self._options.max_bytes, self._life.store.refuses(size + room)):

@@ -1,4 +1,4 @@
-"""The engine of ours that sessions come from, if SCS_MIGRATE_FROM names one."""
+"""The engine that SCS_MIGRATE_FROM names, if it is one of ours."""
 
 from functools import cache
 from importlib import import_module
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class OldEngine(NamedTuple):
-    """The class of its sessions, the class of those that they become, and whether they move yet."""
+    """The session classes of the old and the new engine, and whether sessions move yet."""
 
     source: "type[SessionStore]"
     target: "type[SessionStore]"
@@ -23,9 +23,9 @@ class OldEngine(NamedTuple):
 
 @cache
 def find() -> OldEngine | None:
-    """Return the engine of ours that sessions come from; None if it is another, or there is none.
+    """Return the engine that SCS_MIGRATE_FROM names; None if it names none, or none of ours.
 
-    What is wrong with the settings is said by ``django_scs.moving.current``.
+    ``django_scs.moving.current`` reports wrong settings.
     """
     path = getattr(settings, "SCS_MIGRATE_FROM", None)
     if path is None:

@@ -44,21 +44,21 @@ class Ending(Expiry):
     #: Set it to True in a request that does not count as use, such as that of a polling script.
     is_background = False
     _request: "weakref.ref[HttpRequest] | None" = None
-    # False if the browser sent a key of another engine, and has yet to learn the token.
+    # False if the browser sent a key of another engine, and does not know the token yet.
     _is_told = True
-    # Whether the token came with the request. A view may replace the session by another one.
+    # Whether it was opened for the request. A view may replace that session by another one.
     _is_presented = False
-    # What the browser sent beside it, and ended with it.
+    # The sessions of the browser's other cookies of this name, which were destroyed with it.
     _beside: "Sequence[Ending]" = ()
 
     def commit(self, failed: bool = False) -> Outcome:
         """Save the session if there is something to save, and return what to tell the browser.
 
         With ``failed``, because the view failed, nothing is saved, and values that were taken with
-        ``give_back`` are put back. A destroyed session stays destroyed, even if the view failed or its
-        transaction was rolled back. Changes to a session that is gone are dropped, with an event.
-        Raises what ``save`` raises. Only if the session was just read, an error is an event, and the
-        expiry stays as it is. Source: scs Commit.
+        ``give_back`` are put back. A destroyed session stays destroyed, even if the view failed or
+        its transaction was rolled back. Changes to a session that is gone are dropped, with an
+        event. Raises what ``save`` raises, but if the session was only read, an error becomes an
+        event, and the expiry stays as it is. Source: scs Commit.
         """
         for session in (self, *self._beside):
             session._life.repeat()
@@ -125,7 +125,7 @@ class Ending(Expiry):
         return due or getattr(self._life.state, "again", False)
 
     def _is_poll(self) -> bool:
-        """Tell whether there is only use to record, and this request does not count as use."""
+        """Tell whether a save would only record use, and this request does not count as use."""
         state = self._life.state
         is_loaded = isinstance(state, Stored) and state.origin is Origin.LOADED and not state.again
         return self.is_background and is_loaded and not self._is_changed()
@@ -164,7 +164,7 @@ class Ending(Expiry):
 
     def _is_empty_now(self) -> bool:
         if self.session_key:
-            # Loading the session finds out whether the token is unknown, and then forgets it.
+            # Loading drops the token if it is unknown.
             self._get_session()
         return self.is_empty()
 
@@ -196,7 +196,7 @@ class Ending(Expiry):
             return Outcome()
         created = state.origin is Origin.INSERTED
         if failed:
-            # After a renewal the old token is dead. A session that was begun is not told.
+            # After a renewal the old token is dead. The token of a new session is not sent.
             due = state.origin is Origin.RENAMED or not self._is_told
         else:
             due = state.origin.is_new_key or self._ends_otherwise(state)

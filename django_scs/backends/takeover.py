@@ -15,7 +15,8 @@ from .expiry import _later, _now
 from .lifecycle import Content
 from .outcome import Ending
 
-#: A browser has few cookies of one name, and each is a statement.
+#: How many tokens of a request are tried. A browser has few cookies of one name, and each one
+#: costs a statement.
 MOST_CANDIDATES: Final = 5
 
 
@@ -30,8 +31,8 @@ class TakeOver(Ending):
     def take_over(cls, token: str, values: dict[str, Any], seconds: float) -> list[str] | None:
         """Insert a session with ``values`` that lives for ``seconds``; None if the token is taken.
 
-        What the codec refuses, and the largest of what the store has no room for, is left out.
-        Returns the names of what was left out, sorted.
+        Leaves out values that the codec refuses and, if the store has too little room, the largest
+        values. Returns the names of what was left out, sorted.
         """
         session, kept = cls(token), dict(values)
         end = _later(_now(), seconds)
@@ -51,7 +52,7 @@ class TakeOver(Ending):
 
     @classmethod
     def open_moved(cls, token: str, request: HttpRequest | None) -> Self:
-        """Return the session of a token that the browser has not got yet: it is sent in any case."""
+        """Return the session of a token that the browser does not have yet. It is always sent."""
         session = cls.for_request([token], request)
         session._is_told = False
         session._get_session()
@@ -67,7 +68,7 @@ class TakeOver(Ending):
     @classmethod
     @sensitive_variables()
     def bring_presented(cls, candidates: Iterable[str], request: HttpRequest | None) -> None:
-        """Move the sessions of some tokens here, from the other store of ours that may have them."""
+        """Move the sessions of ``candidates`` here, if the other store of ours has them."""
         for token in list(filter(tokens.well_formed, candidates))[:MOST_CANDIDATES]:
             cls.bring(cls.store_keys(token)[0], request)
 

@@ -65,7 +65,7 @@ def from_anywhere(function: Callable[[], R]) -> R:
             result.set_exception(exc)
 
     call = sync_to_async(work)()
-    # The first step hands the work to the thread; the loop cannot take the next one meanwhile.
+    # The first step gives the work to the thread. The loop is blocked, so there is no second step.
     call.send(None)
     try:
         return result.result()
@@ -73,7 +73,7 @@ def from_anywhere(function: Callable[[], R]) -> R:
         call.close()
 
 
-# Of Django's methods those that need no argument and write, or read anew.
+# Django's methods that need no argument and that write, or load again.
 _WRITING: Final = {
     "clear",
     "clear_expired",

@@ -14,7 +14,7 @@ ZERO_TIME = datetime(1, 1, 1, tzinfo=UTC)
 
 
 def _typed(value: Any, zero: T) -> T:
-    """Return ``value`` if it has the type of ``zero``, in which True is not an int, else ``zero``."""
+    """Return ``value`` if it has the type of ``zero``, else ``zero``. True is not an int here."""
     matches = isinstance(value, type(zero)) and isinstance(value, bool) == isinstance(zero, bool)
     return value if matches else zero
 
@@ -27,7 +27,7 @@ class TypedAccess(SessionBase):
     """
 
     if TYPE_CHECKING:
-        # What Django has and django-stubs leaves out.
+        # Django has it, and django-stubs leaves it out.
         def _get_session(self, no_load: bool = False) -> dict[str, Any]: ...
 
     def put(self, key: str, value: Any) -> None:

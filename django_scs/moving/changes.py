@@ -1,4 +1,4 @@
-"""Brings what was changed in an old session into the one that it was moved to."""
+"""Applies the changes of an old session to the session that it was moved to."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from ..merge import merge
 
 
 def add(session: SessionStore, base: dict[str, Any], values: dict[str, Any]) -> None:
-    """Save what changed between ``base`` and ``values`` in a session, unless that is gone."""
+    """Save the changes from ``base`` to ``values`` in a session, unless the session is gone."""
     if session.is_stored():
         apply(session, base, values)
         try:
@@ -20,7 +20,7 @@ def add(session: SessionStore, base: dict[str, Any], values: dict[str, Any]) -> 
 
 
 def apply(session: SessionStore, base: dict[str, Any], values: dict[str, Any]) -> None:
-    """Do to a session what was changed between ``base`` and ``values``; nothing is saved."""
+    """Apply the changes from ``base`` to ``values`` to a session; nothing is saved."""
     now = dict(session.items())
     merged = merge(base, values, now)
     for name in now.keys() - merged.keys():

@@ -1,4 +1,4 @@
-"""What is under way: SCS_MIGRATE_FROM and SCS_MIGRATE_MODE. See docs/moving.md."""
+"""The move that SCS_MIGRATE_FROM and SCS_MIGRATE_MODE describe. See docs/moving.md."""
 
 from functools import cache
 from importlib import import_module
@@ -24,7 +24,7 @@ KEEP: Final = "keep"
 
 @cache
 def current() -> Move | None:
-    """Return what is under way by SCS_MIGRATE_FROM, or None. Raises ImproperlyConfigured."""
+    """Return the move, or None if SCS_MIGRATE_FROM is not set. Raises ImproperlyConfigured."""
     path = getattr(settings, "SCS_MIGRATE_FROM", None)
     mode = getattr(settings, "SCS_MIGRATE_MODE", MOVE)
     if mode not in (MOVE, KEEP):
@@ -76,7 +76,7 @@ def _from_ours(path: str, mode: str) -> Move:
 
 
 def _refuse_two_forms(found: Move) -> None:
-    """Refuse a step of SCS_HASH_TOKENS beside a move that cannot do with keys of two forms."""
+    """Refuse a step of SCS_HASH_TOKENS during a move that needs all keys in one form."""
     hashing = conf.options().hash_tokens
     ours = old_engine.class_of(conf.options().engine)
     if isinstance(hashing, str) and ours is not None and found.needs_one_form(ours):

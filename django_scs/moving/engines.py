@@ -1,8 +1,8 @@
 """Moves sessions here from an engine that is not ours: SCS_MIGRATE_MODE "move".
 
-A session's values and its end go on in a session of ours. Its token is derived from the old key by a
-keyed hash, so that all requests of a page find the same one. A key of ours never reaches the old
-engine.
+A session of ours takes over the values and the end of the old one. Its token is derived from the
+old key by a keyed hash, so that all requests of a page find the same session. The old engine is
+never asked for a key of ours.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,7 +19,7 @@ from .sources import Old, Rows, Source
 
 
 class FromEngine:
-    """The move from one old engine. ``keeps``: that goes on to serve its sessions, and new ones."""
+    """The move from one old engine. ``keeps``: it still serves its sessions, and new ones."""
 
     #: Whether browsers have the old key until their next request.
     gives_new_tokens = True
@@ -35,15 +35,15 @@ class FromEngine:
 
     @property
     def lists(self) -> bool:
-        """Whether the sessions that are still there can be listed."""
+        """Whether the sessions that are still in the old engine can be listed."""
         return self.source.lists
 
     def needs_one_form(self, session_class: type[SessionStore]) -> bool:
-        """Tell whether a session must not be found under two keys: a mark would be made twice."""
+        """Tell whether a token must have one store key: with two, two marks could be made."""
         return not self.source.shares_database(keys.alias(session_class))
 
     def keys(self) -> Iterator[str]:
-        """Yield the keys of the live sessions that are still there, if they can be listed."""
+        """Yield the keys of the live sessions still in the old engine, if they can be listed."""
         return self.source.keys()
 
     def shared_with(self) -> list[str]:
@@ -51,7 +51,7 @@ class FromEngine:
         return []
 
     def count(self) -> int | None:
-        """Return how many live sessions are still there, or None if nobody can say."""
+        """Return how many live sessions are still in the old engine, or None if that is unknown."""
         return self.source.count()
 
     @sensitive_variables()
@@ -119,7 +119,7 @@ class FromEngine:
         return token
 
     def _move_marked(self, session_class: type[SessionStore], key: str) -> str | None:
-        """Move a session of another store: who makes the mark moves it."""
+        """Move a session from another store. The request that makes the mark moves it."""
         old, token = self.source.find(key), keys.token_of(session_class, key)
         if old is None or not self.source.may_derive(old):
             return None
@@ -131,8 +131,8 @@ class FromEngine:
             return self._insert(session_class, token, old)
 
         def insert_and_mark() -> list[str] | None:
-            # Without transactions: who finds the mark must find the session, also after a process was
-            # killed between the two. A store without them refuses a token that was destroyed.
+            # Without transactions, insert first: a request that finds the mark needs the session,
+            # even if a process was killed between the two. Such a store refuses a destroyed token.
             if keys.is_marked(session_class, key):
                 return None
             dropped = self._insert(session_class, token, old)
@@ -147,7 +147,7 @@ class FromEngine:
         else:
             dropped = keys.atomically(session_class, mark_and_insert)
         if dropped is None:
-            # The process that moved it may have ended before it deleted the old one.
+            # The process that moved it may have been killed before it deleted the old session.
             self.source.delete(key)
             return None
         self._add_later_changes(session_class, key, token, old, dropped)
@@ -163,7 +163,7 @@ class FromEngine:
         old: Old,
         dropped: list[str],
     ) -> None:
-        """Bring along what an old process has written since ``old`` was read."""
+        """Copy what an old process has written since ``old`` was read."""
         latest = self.source.find(key)
         if latest is None or latest.values == old.values:
             return

@@ -1,4 +1,4 @@
-"""Sessions that the engine of SCS_MIGRATE_FROM goes on to serve: SCS_MIGRATE_MODE "keep"."""
+"""Sessions that the engine of SCS_MIGRATE_FROM still serves: SCS_MIGRATE_MODE "keep"."""
 
 from collections.abc import Callable
 from copy import deepcopy
@@ -23,7 +23,7 @@ from .sources import Rows, Source
 
 
 class Kept(SessionBase):
-    """A session that the old engine goes on to serve; mixed into its class.
+    """A session that the old engine still serves; mixed into that engine's class.
 
     When it ends or gets a new key, what was moved from its old key ends too.
     """
@@ -48,7 +48,7 @@ class Kept(SessionBase):
         else:
             values = super().load()
             if self.session_key not in (key, None):
-                # It has moved since it was seen, and some engines make a new one then.
+                # The session was moved after ``has``, and the engine made a new one: remove that.
                 super().delete(self.session_key)
                 self._session_key, values = None, {}
         self._found = deepcopy(values)
@@ -58,13 +58,13 @@ class Kept(SessionBase):
         return await sync_to_async(self.load)()
 
     def save(self, must_create: bool = False) -> None:
-        """Save as the engine does; UpdateError for a session that is gone, whatever the engine says."""
+        """Save as the engine does, but always raise UpdateError if the session is gone."""
         source, key = self._source, self.session_key
         if must_create or key is None or isinstance(self, db.SessionStore):
             return super().save(must_create)
         if not isinstance(source, Rows):
             super().save()
-            # It may have been moved, or ended, after the engine found that it is still there.
+            # The session may have been moved, or ended, after the engine last found it.
             if keys.is_marked(self._ours, key):
                 super().delete(key)
                 raise UpdateError
@@ -83,7 +83,7 @@ class Kept(SessionBase):
         if key is None or not self._source.is_key(key):
             return super().delete(session_key)
         if not self._source.shares_database(keys.alias(self._ours)):
-            # No request which has read the old session may still move it.
+            # The mark stops each request that has read the old session from moving it.
             keys.mark(self._ours, key, keys.MARK_LASTS)
         super().delete(session_key)
         for token in keys.tokens_of(self._ours, key):
@@ -94,7 +94,7 @@ class Kept(SessionBase):
         await sync_to_async(self.delete)(session_key)
 
     def moved_to(self) -> SessionStore | None:
-        """Return the session that this one was moved to meanwhile, with what was changed here."""
+        """Return the session that this one was moved to, with its changes; None if it was not."""
         key = self.session_key
         token = keys.find_moved(self._ours, key) if key else None
         if token is None:
@@ -120,8 +120,8 @@ def close_kept(
 ) -> HttpResponse:
     """Save a session of the old engine at the end of a request, as Django's middleware does.
 
-    A cookie that is unknown stays. What was changed here in a session that was moved meanwhile is
-    merged into it.
+    An unknown cookie stays. If the session was moved meanwhile, its changes are merged into the
+    session that it was moved to.
     """
     if session.is_empty() and not session.was_deleted:
         if session.accessed:
@@ -144,14 +144,14 @@ def _kept_class(source: Source, ours: type[SessionStore]) -> Any:
         "_source": source,
         "_ours": ours,
         "__module__": engine.__module__,
-        # Django signs a session's data with it.
+        # Django signs a session's data with this name in the salt.
         "__qualname__": engine.__qualname__,
     }
     return type(engine.__name__, (Kept, engine), names)
 
 
 def _arguments(source: Source, request: HttpRequest) -> dict[str, Any]:
-    """Return what the middleware of a package gives to its engine beside the key."""
+    """Return the arguments that a package's middleware gives its engine besides the key."""
     known = {
         "user_agent": request.headers.get("User-Agent", ""),
         "ip": request.META.get("REMOTE_ADDR", ""),

@@ -1,4 +1,4 @@
-"""What an old key leads to: a token here, and a mark that its session was moved or has ended."""
+"""What is derived from an old key: a token, and a mark that its session was moved or has ended."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ from ..backends.base import SessionStore
 
 T = TypeVar("T")
 
-#: In seconds: until the slowest request that read the old session has ended.
+#: In seconds: longer than the slowest request that may have read the old session.
 MARK_LASTS: Final = 3600.0
 _SALT: Final = "django_scs.moving"
 
@@ -23,9 +23,9 @@ def token_of(session_class: type[SessionStore], key: str) -> str:
 
 
 def tokens_of(session_class: type[SessionStore], key: str) -> Iterator[str]:
-    """Yield the token that an old key leads to by SECRET_KEY, and by each of its fallbacks.
+    """Yield the token that is derived from an old key with SECRET_KEY, and with each fallback.
 
-    Keyed, because an old backup full of keys must not be worth a session.
+    Without SECRET_KEY, the keys in an old backup give no access to a session.
     """
     size = conf.options(session_class._kind).token_bytes
     for secret in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS):
@@ -45,18 +45,18 @@ def mark(session_class: type[SessionStore], key: str, seconds: float) -> bool:
 
 
 def is_marked(session_class: type[SessionStore], key: str) -> bool:
-    """Tell whether an old session was moved, or has ended, which only a mark can show."""
+    """Tell whether there is a mark that an old session was moved or has ended."""
     record = session_class.get_store().find(session_class.store_keys(_mark_token(key))[0])
     return record is not None and record.is_live
 
 
 def alias(session_class: Any) -> str | None:
-    """Return the alias of the database that has our sessions, or None if they are in none."""
+    """Return the alias of the database that has our sessions, or None if no database has them."""
     return getattr(session_class.get_store(), "alias", None)
 
 
 def atomically(session_class: type[SessionStore], work: Callable[[], T]) -> T:
-    """Do ``work`` in one transaction, where the store has such a thing."""
+    """Do ``work``, in one transaction if the store has transactions."""
     found: Callable[[Callable[[], T]], T] | None = getattr(
         session_class.get_store(), "atomically", None
     )
@@ -64,9 +64,10 @@ def atomically(session_class: type[SessionStore], work: Callable[[], T]) -> T:
 
 
 def _mark_token(key: str) -> str:
-    """Return what stands for the token of the mark. It does not depend on SECRET_KEY, which may change.
+    """Return what the mark has in place of a token. SECRET_KEY may change, so it is not used.
 
-    Who has the old key can compute it, and must not be able to end the mark as a session.
+    Anybody who has the old key can compute it. It is no token, so nobody can present it and destroy
+    the mark as a session.
     """
     digest = hashlib.sha256(f"{_SALT} mark {key}".encode()).digest()
     return tokens.no_token(tokens.encode(digest))

@@ -1,7 +1,7 @@
-"""What is known of the engines that sessions come from: how each is read, and how it forgets.
+"""How to read and remove the sessions of the engines that they come from.
 
-Knows Django's session engines and nothing of django_scs. None of these loads a session through the
-engine's ``load`` where that would write: of an expired or unknown key some engines make a new session.
+Imports nothing of django_scs. Rows and files are read without the engine's ``load``, because some
+engines make a new session when they load an expired or unknown key.
 """
 
 import os
@@ -23,17 +23,17 @@ _CUSTOM_EXPIRY: Final = "_session_expiry"
 
 
 class Old(NamedTuple):
-    """A live session of another engine: its values, and for how many seconds it goes on."""
+    """A live session of another engine: its values, and the seconds until it ends."""
 
     values: dict[str, Any]
     seconds: float
 
 
 class Source:
-    """Sessions of an engine of which only Django's interface is known, such as ``cache``.
+    """Sessions of an engine that is read through Django's interface alone, such as ``cache``.
 
-    The key is asked for only if it looks like one: to MySQL ``K`` and ``k`` are the same key, and to
-    some engines an unknown key is a reason to write.
+    A key is looked up only if it has the right form: MySQL takes ``K`` for ``k``, and some engines
+    write when they load an unknown key.
     """
 
     #: What a key looks like.
@@ -79,7 +79,7 @@ class Source:
         return iter(())
 
     def count(self) -> int | None:
-        """Return how many sessions are alive, or None if nobody can say."""
+        """Return how many sessions are alive, or None if that is unknown."""
         return sum(1 for _ in self.keys()) if self.lists else None
 
 
@@ -118,7 +118,7 @@ class Rows(Source):
         return old
 
     def forget_copies(self, key: str) -> None:
-        """Remove what a cache still has of a session that was taken."""
+        """Remove the engine's cached copy of a session that was taken."""
         session: Any = self.engine(key)
         if isinstance(session, cached_db.SessionStore):
             copies: Any = session
@@ -138,7 +138,7 @@ class Rows(Source):
         return self.model._base_manager.using(self.alias)
 
     def _old(self, key: str, row: Any) -> Old | None:
-        # A collation may find another key too.
+        # A collation that ignores case may find another key.
         if row is None or row.pk != key:
             return None
         left = (row.expire_date - timezone.now()).total_seconds()
@@ -174,8 +174,8 @@ class Files(Source):
 class SignedCookies(Source):
     """Sessions that are their own cookies.
 
-    Nobody can revoke one, so its key is remembered until it ends by itself. Visitors with the same
-    values in the same second have the same cookie, so only that of a user has a key of its own.
+    Nobody can revoke such a cookie, so its mark lasts until the cookie expires. Visitors with the
+    same values in the same second have the same cookie, so only a user's cookie names one session.
     """
 
     form = re.compile(r"\.?[A-Za-z0-9_-]{1,4096}:[A-Za-z0-9]{1,12}:[A-Za-z0-9_-]{20,100}", re.ASCII)
@@ -193,7 +193,7 @@ class SignedCookies(Source):
         old = _old(session, values, datetime.fromtimestamp(written, UTC))
         if old is None:
             return None
-        # Its own engine counts from the signature's time, whatever the session's own expiry is.
+        # The engine also limits the age of the signature, whatever the session's own expiry is.
         left = settings.SESSION_COOKIE_AGE - (time.time() - written)
         return old._replace(seconds=min(old.seconds, left))
 
@@ -202,7 +202,7 @@ class SignedCookies(Source):
 
 
 def choose(engine: type[SessionBase]) -> Source:
-    """Return what is known of an engine's class."""
+    """Return the source for an engine's class."""
     model = _model(engine)
     if model is not None:
         return Rows(engine, model)

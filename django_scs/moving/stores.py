@@ -11,7 +11,7 @@ from ..backends.base import SessionStore
 
 
 class FromOurs:
-    """The move from another engine of ours. ``keeps``: that keeps its sessions, and gets new ones."""
+    """The move from another engine of ours. ``keeps``: it keeps its sessions, and gets new ones."""
 
     #: Whether browsers have the old key until their next request.
     gives_new_tokens = False
@@ -30,11 +30,11 @@ class FromOurs:
         return self._source.__module__
 
     def needs_one_form(self, session_class: type[SessionStore]) -> bool:
-        """Tell whether a session must not be found under two keys: both stores have it under one."""
+        """Return True: a token must have one store key, which is the same in both stores."""
         return True
 
     def keys(self) -> Iterator[str]:
-        """Yield the store keys of the live sessions that are still there."""
+        """Yield the store keys of the live sessions that are still in the old store."""
         return self._target.left()
 
     def shared_with(self) -> list[str]:
@@ -44,13 +44,13 @@ class FromOurs:
         return [kind for kind, other in others.items() if other and other._place() == place]
 
     def count(self) -> int:
-        """Return how many live sessions are still there."""
+        """Return how many live sessions are still in the old store."""
         return sum(1 for _ in self.keys())
 
     def open(
         self, session_class: type[SessionStore], candidates: Iterable[str], request: HttpRequest
     ) -> Any:
-        """Return the session of a request, moved before a transaction of the view's begins."""
+        """Return the session of a request. Moves it before the view can begin a transaction."""
         sent = list(candidates)
         if not self.keeps:
             session_class.bring_presented(sent, request)
