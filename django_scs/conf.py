@@ -24,7 +24,7 @@ from .codecs.fallback import with_fallbacks
 #: The kind of ``request.session``; the others are the entries of SCS_SESSIONS.
 DEFAULT: Final = "default"
 
-#: The engine whose sessions are whole in their cookies.
+#: The engine that keeps each session whole in its cookie.
 COOKIE_ENGINE: Final = "django_scs.backends.cookie"
 
 _LONGEST: Final = timedelta(days=36_525).total_seconds()
@@ -47,7 +47,7 @@ class CookieOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What one kind of session is. Times are in seconds. Source: scs SessionManager."""
+    """The options of one kind of session. Times are in seconds. Source: scs SessionManager."""
 
     kind: str
     engine: str
@@ -119,7 +119,7 @@ class _Reader:
             return getattr(settings, name, default)
         if (short := _short(name)) in self.entry:
             return self.entry[short]
-        # What keeps a cookie safe holds for every cookie, unless the entry says otherwise.
+        # Settings that keep a cookie safe hold for every kind, unless its entry has its own.
         shared = name in _SHARED or name in _KEYS
         return getattr(settings, name, default) if shared else default
 
@@ -144,7 +144,7 @@ class _Reader:
 
 
 def _cookie_complaint(kind: str) -> str:
-    """Return what is wrong with the sessions of a kind that live in cookies, if they do."""
+    """Return what is wrong with the cookie format of a kind, if its sessions are in cookies."""
     try:
         if options(kind).engine == COOKIE_ENGINE:
             cookie_format(kind)
@@ -165,7 +165,7 @@ def _entries() -> dict[str, Mapping[str, Any]]:
         for name, entry in entries.items()
     )
     if not valid:
-        # Not as it is: an entry may have keys of its own.
+        # The error shows no values, because an entry may hold secret keys.
         names = list(entries) if isinstance(entries, Mapping) else type(entries).__qualname__
         raise ImproperlyConfigured(
             f"SCS_SESSIONS has {names!r}, and must be a dict of names and dicts, such as"
@@ -316,7 +316,7 @@ def _token_header(read: _Reader) -> str | None:
 def _flag(name: str) -> "Callable[[_Reader], bool]":
     def parse(read: _Reader) -> bool:
         value = read(name, False)
-        # Django takes whatever is true for its own settings.
+        # For its own settings Django takes any true value.
         if name.startswith("SCS_") and not isinstance(value, bool):
             raise ImproperlyConfigured(
                 f"{read.label(name)} is {value!r}, and must be True or False."
@@ -359,7 +359,7 @@ _PARSERS: Final[dict[str, "Callable[[_Reader], Any]"]] = {
     "expire_at_browser_close": _flag("SESSION_EXPIRE_AT_BROWSER_CLOSE"),
 }
 
-#: What an entry of SCS_SESSIONS takes from the project's settings where it does not say it itself.
+#: An entry of SCS_SESSIONS takes these from the project's settings, unless it has its own.
 _SHARED: Final = {
     "SCS_HASH_TOKENS",
     "SCS_TOKEN_BYTES",
@@ -423,7 +423,7 @@ def _forget(*, setting: str, **kwargs: Any) -> None:
         cookie_format.cache_clear()
         _entries.cache_clear()
         for kind in _known:
-            # What is wrong with a setting is said to the next who asks.
+            # If a setting is wrong, the next call of options() raises the error again.
             with suppress(Exception):
                 options(kind)
 

@@ -20,8 +20,8 @@ View = TypeVar("View", bound=Callable[..., Any])
 def with_session(view: View) -> View:
     """Give a view ``request.session``, and save it afterwards; do nothing if the middleware does it.
 
-    For sync and async views; for classes by Django's ``method_decorator``. If the view raises an
-    exception, nothing is saved: a view that has to save must return a response.
+    For sync and async views; for class-based views, use it with Django's ``method_decorator``. If
+    the view raises an exception, nothing is saved: a view that has to save must return a response.
     Source: scs SessionManager.LoadAndSave around a single handler.
     """
 
@@ -32,7 +32,7 @@ def with_session(view: View) -> View:
         manager = SessionManager()
         request.session = manager.open(request)
         response = view(request, *args, **kwargs)
-        # The dispatch of an async class is a function that returns a coroutine.
+        # In an async class-based view, ``dispatch`` is a plain function that returns a coroutine.
         closing = _aclose if isawaitable(response) else _close
         return closing(manager, request, response)
 

@@ -14,7 +14,7 @@ class EncodeError(SessionError, TypeError):
 
 
 class EncodeValueError(EncodeError, ValueError):
-    """An EncodeError where only the value is wrong: a number out of range, dicts too deep."""
+    """An EncodeError for a value whose type is right: a number out of range, dicts too deep."""
 
 
 class ReservedKey(SessionError, ValueError):

@@ -10,7 +10,7 @@ from .stores.dialects import DIALECTS
 
 
 class StoreNow(Func):
-    """The database's time in UTC, of the statement, as the store compares it with ``expiry``."""
+    """The UTC time when the database began the statement, in the form of the column ``expiry``."""
 
     def __init__(self) -> None:
         super().__init__(output_field=ExpiryField())

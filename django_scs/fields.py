@@ -12,7 +12,7 @@ from django.utils import timezone
 
 _UNIX_EPOCH_AS_JULIAN_DAY: Final = 2_440_587.5
 _UNIX_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-#: The last moment that an expiry can be: all time zones have it, and all databases but MySQL.
+#: The latest expiry. Every time zone and every database except MySQL can represent it.
 LAST_EXPIRY: Final = datetime(9999, 12, 30, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
@@ -23,7 +23,7 @@ def to_julian_day(moment: datetime) -> float:
 
 
 def from_julian_day(day: float) -> datetime:
-    """Return a Julian day as an aware UTC datetime, to the millisecond that scs writes."""
+    """Return a Julian day as an aware UTC datetime, in whole milliseconds, as scs writes them."""
     since_epoch = timedelta(days=day - _UNIX_EPOCH_AS_JULIAN_DAY)
     try:
         return _UNIX_EPOCH + round(since_epoch / _MILLISECOND) * _MILLISECOND
@@ -48,7 +48,7 @@ class TokenField(models.CharField):  # type: ignore[type-arg]
 
     _types: Final = {
         "mysql": "char(43) CHARACTER SET ascii COLLATE ascii_bin",
-        # For "text" in small letters Django's schema editor would add an index for LIKE.
+        # In capitals, because Django's schema editor adds an index for LIKE to a type "text".
         "postgresql": "TEXT",
         "sqlite": "TEXT",
     }
@@ -114,8 +114,8 @@ class ExpiryField(models.DateTimeField):  # type: ignore[type-arg]
         elif timezone.is_aware(value):
             moment = value
         else:
-            # MySQL returns the UTC literal that it was given; PostgreSQL's driver, when the project
-            # does not use time zones, the local time.
+            # MySQL returns the UTC literal that was written. PostgreSQL's driver returns the local
+            # time if USE_TZ is off.
             zone = UTC if connection.vendor == "mysql" else timezone.get_default_timezone()
             moment = value.replace(tzinfo=zone)
         if settings.USE_TZ:
@@ -153,13 +153,13 @@ for _lookup in _LOOKUPS:
 
 
 # MySQL's TIMESTAMP holds 1970-01-01 00:00:01 to 2038-01-19 03:14:07 UTC on older servers, and reads
-# our UTC literals in the connection's time zone: a distance of a day and a half from both ends is safe.
+# our UTC literals in the connection's time zone: a distance of a day from both ends is safe.
 MYSQL_FIRST: Final = datetime(1970, 1, 3, tzinfo=UTC)
 MYSQL_LAST: Final = datetime(2038, 1, 18, tzinfo=UTC)
 
 
 def last_expiry(vendor: str) -> datetime:
-    """Return the latest expiry that the column of ``vendor`` holds; it is written for later ones."""
+    """Return the latest expiry that the column of ``vendor`` holds; later ones are cut to it."""
     return MYSQL_LAST if vendor == "mysql" else LAST_EXPIRY
 
 

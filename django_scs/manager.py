@@ -20,7 +20,7 @@ from .moving.kept import Kept, close_kept
 if TYPE_CHECKING:
     from .models import AbstractSession
 
-#: How often a request that created a session is followed by a sweep, unless the last left some over.
+#: The chance of a sweep after a request that created a session, unless the last left some over.
 _SWEEP_CHANCE: Final = 0.01
 
 
@@ -34,9 +34,9 @@ class SessionManager:
         self._behind = False
 
     def open(self, request: HttpRequest) -> SessionStore:
-        """Return the session of the request. Nothing is read before it is used. Source: scs Load.
+        """Return the session of the request. It is read at its first use. Source: scs Load.
 
-        A key of SCS_MIGRATE_FROM is looked up at once, outside of any transaction of the view's.
+        With SCS_MIGRATE_FROM, it may be moved at once, before a transaction of the view begins.
         """
         tokens = transports.choose(request, self._options).read(request)
         move = current() if self.kind == conf.DEFAULT else None
@@ -46,7 +46,7 @@ class SessionManager:
         return session
 
     def commit(self, session: SessionStore, response: HttpResponse) -> Outcome:
-        """Save the session, unless the view failed, and return what the client has to know."""
+        """Save the session, unless the view failed, and return what to tell the client."""
         return session.commit(failed=response.status_code >= 500)
 
     def tell(
@@ -65,7 +65,7 @@ class SessionManager:
         if session.accessed:
             transports.patch_vary(response, self._options)
         if outcome.created and self._is_sweep_due():
-            # After the response has been sent, and before the connection is closed.
+            # It runs after the response has been sent, and before the connection is closed.
             closers = response._resource_closers  # type: ignore[attr-defined]
             closers.append(self._sweep)
 
@@ -80,7 +80,7 @@ class SessionManager:
         try:
             self._behind = self.session_class.sweep()
         except Exception:
-            # The response is out; what failed here must not fail the request.
+            # The response has been sent, so an error here must not fail the request.
             signals.tell("sweep_failed", self.session_class, "", exc_info=True)
 
 
@@ -90,9 +90,9 @@ def close(
     request: HttpRequest,
     response: HttpResponse,
 ) -> HttpResponse:
-    """Commit the sessions of a request, then tell the client what it must know.
+    """Commit a request's sessions, and put the outcomes into the response. Source: scs LoadAndSave.
 
-    Returns the response, or one for the first error that a commit met. Source: scs LoadAndSave.
+    Raises the first error of a commit, or returns an error page for it if a new token must be sent.
     """
     outcomes, failure = [], None
     kept: list[tuple[SessionManager, Any]] = []
@@ -155,7 +155,7 @@ def uses_our_engine(kind: str = conf.DEFAULT) -> bool:
 
 
 def find_model(kind: str = conf.DEFAULT) -> "type[AbstractSession] | None":
-    """Return the model whose table keeps a kind of session; None if no table of ours does."""
+    """Return the model whose table keeps a kind of session; None if it is in no table of ours."""
     if not apps.is_installed("django_scs"):
         return None
     find = getattr(session_class(kind), "get_model_class", None) if uses_our_engine(kind) else None
@@ -177,7 +177,7 @@ def is_served(session: Any) -> bool:
 
 
 def is_ours(found: Any) -> bool:
-    """Tell whether a session class, or a session, also in a LazyObject, is one of django_scs."""
+    """Tell whether ``found`` is a session or session class of django_scs, even in a LazyObject."""
     return (isinstance(found, type) and issubclass(found, SessionStore)) or isinstance(
         found, SessionStore
     )

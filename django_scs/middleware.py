@@ -1,4 +1,4 @@
-"""A drop-in for Django's SessionMiddleware that keeps promises which Django's cannot."""
+"""A replacement for Django's SessionMiddleware. The class below lists the differences."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,15 +13,15 @@ from .moving.current import current
 
 
 class SessionMiddleware(middleware.SessionMiddleware):
-    """Opens the sessions of a request, and commits them: ``request.session`` and ``request.sessions``.
+    """Opens ``request.session`` and ``request.sessions``, and commits them after the view.
 
-    Other than Django's: a session that was destroyed meanwhile lets the response go out, without a
-    cookie, where Django answers 400. A token that is unknown leaves the browser's cookie alone, for
-    it may be the late request with the old token of a session just renewed. A token renewed by a
-    view that then failed reaches the browser. A response with a token is not cached by others. Now and
-    then, when the response is out, expired sessions are removed.
+    Differences from Django's: if a session was destroyed during the request, the response goes out
+    without a cookie; Django answers 400. An unknown token does not delete the browser's cookie,
+    because it may be the old token of a session that was just renewed. If a view renews a token and
+    then fails, the browser still gets the new token. Shared caches do not store a response with a
+    token. After some responses, expired sessions are removed.
 
-    With a SESSION_ENGINE that is not ours, ``request.session`` is served as by Django's middleware.
+    If SESSION_ENGINE is not ours, ``request.session`` works as under Django's middleware.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
@@ -30,7 +30,7 @@ class SessionMiddleware(middleware.SessionMiddleware):
         self._default = SessionManager() if is_ours(self.SessionStore) else None
 
     def process_request(self, request: HttpRequest) -> None:
-        """Open the sessions of the request; nothing is read yet."""
+        """Open the sessions of the request: see ``SessionManager.open``."""
         if self._default is None:
             super().process_request(request)
         else:
@@ -41,7 +41,7 @@ class SessionMiddleware(middleware.SessionMiddleware):
             }
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
-        """Save the sessions where that is due, and tell the browser what it must know."""
+        """Save the sessions that need it, and tell the browser about new and ended tokens."""
         sessions = getattr(request, "sessions", {})
         opened = [
             (manager, sessions[kind])

@@ -24,14 +24,14 @@ _ESTIMATE: Final = {
         "SELECT TABLE_ROWS FROM information_schema.TABLES"
         " WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s"
     ),
-    # -1 before the table was ever analysed.
+    # It is -1 until the table is analysed for the first time.
     "postgresql": "SELECT reltuples::bigint FROM pg_class WHERE oid = to_regclass(%s)",
     "sqlite": "SELECT count(*) FROM {table} WHERE %s <> ''",
 }
 
 
 def estimate(model: type[AbstractSession]) -> int:
-    """Return about how many rows the table has, as the database itself estimates; -1 if it cannot."""
+    """Return the database's estimate of how many rows the table has; -1 if it has none."""
     connection = connections[router.db_for_read(model)]
     table = connection.ops.quote_name(model._meta.db_table)
     name = table if connection.vendor == "postgresql" else model._meta.db_table

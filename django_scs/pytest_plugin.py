@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture
 def age_sessions() -> Callable[..., int]:
-    """Return ``django_scs.testing.age``, which lets sessions be older."""
+    """Return ``django_scs.testing.age``, which makes sessions older."""
     from .testing import age
 
     return age

@@ -1,11 +1,11 @@
-"""What happens to sessions, in one vocabulary: each event is a Django signal and a record in the log.
+"""The events of sessions. Each event is a Django signal and a record in the log.
 
-Receivers get ``sender``, the session class, and by name: ``session`` (None when it is about many),
-``key`` (the store key, "" if there is none), ``fingerprint`` (what may be shown of it), ``request``
-(None outside of a request), ``user`` (the id of the logged-in user as Django keeps it, or None), and
-what ``EVENTS`` names. A receiver that fails is logged, and harms nobody. A signal that nobody listens
-to is not sent. Records go to the logger ``django_scs`` with ``event``, ``session`` and ``user`` as
-extra fields.
+Receivers get ``sender``, the session class, and by name: ``session`` (None if the event is about
+many), ``key`` (the store key, "" if there is none), ``fingerprint`` (the form of it that may be
+shown), ``request`` (None outside of a request), ``user`` (the id of the logged-in user as Django
+keeps it, or None), and the arguments that ``EVENTS`` lists. If a receiver raises, Django logs the
+error and the request goes on. A signal without receivers is not sent. Records go to the logger
+``django_scs`` with ``event``, ``session`` and ``user`` as extra fields.
 """
 
 import logging
@@ -42,7 +42,7 @@ unknown_old_key = Signal()
 
 
 class Event(NamedTuple):
-    """A signal, how its record is logged, if it is, and which further arguments it has."""
+    """A signal, the level and message of its record (level None: no record), its arguments."""
 
     signal: Signal
     level: int | None
@@ -160,10 +160,10 @@ _django_log: Final = logging.getLogger("django.security.SuspiciousSession")
 
 
 def is_heard(event: str) -> bool:
-    """Tell whether somebody may listen to an event, or read its record."""
+    """Tell whether an event may have a receiver, or has a record that is logged."""
     found = EVENTS[event]
     read = found.level is not None and _log.isEnabledFor(found.level)
-    # Of this one Django's own log has a line, too.
+    # ``tell`` also writes "corrupt" to Django's own log.
     return read or bool(found.signal.receivers) or event == "corrupt"
 
 
@@ -177,7 +177,7 @@ def tell(
     user: Any = None,
     **info: Any,
 ) -> None:
-    """Send the signal of an event, if somebody listens, and log it, if somebody reads."""
+    """Log an event if its level is enabled, and send its signal if it has receivers."""
     signal, level, message, _ = EVENTS[event]
     if level is not None and _log.isEnabledFor(level):
         fingerprint = tokens.fingerprint(key) if key else ""
@@ -199,11 +199,11 @@ def tell(
 
 
 def _printable(user: Any) -> Any:
-    # A project may let its users choose their primary keys.
+    # A user may have chosen the primary key, so it may contain a line break.
     return user if user is None or str(user).isprintable() else repr(user)
 
 
 def _text(name: str, value: Any) -> str:
     """Return what a record shows of an argument: a key's fingerprint, or a Python literal."""
-    # In a literal no key and no value can begin a line of its own.
+    # A literal escapes line breaks, so no key and no value can forge a line of the log.
     return tokens.fingerprint(value) if name == "old_key" else repr(value)

@@ -1,7 +1,7 @@
 """Helpers for a project's tests.
 
 The store's clock decides whether a session is alive, so freezing Python's clock neither ends a session
-nor keeps one from ending. To see what a session does after a while, let it grow older.
+nor keeps one from ending. To test what a session does after a while, make it older with ``age``.
 """
 
 import os
@@ -22,12 +22,12 @@ from .stores.base import Record
 
 
 def age(by: timedelta | float, *tokens: str, engine: type[SessionStore] | None = None) -> int:
-    """Let sessions be older by a time, in seconds or a timedelta: their end comes that much nearer,
-    and their login, if there was one, is that much longer ago.
+    """Make sessions older ``by`` a time, in seconds or a timedelta.
 
-    Those of the given tokens, or all that are live; of ``SESSION_ENGINE``, or of another ``engine``.
-    Returns how many there were. Sessions that this ends are gone for every later request. One whose
-    data cannot be read is left out. Raises TypeError for sessions in cookies, which no store has.
+    They end that much sooner, and their login, if there was one, was that much longer ago. Changes
+    the sessions of the given tokens, or all live ones, of ``SESSION_ENGINE`` or of another
+    ``engine``; returns how many. Sessions that end by this are gone for every later request.
+    Sessions whose data cannot be read are left out. Raises TypeError for sessions in cookies.
     """
     engine = engine or session_class()
     store = engine._store()
@@ -62,9 +62,9 @@ def _age(engine: type[SessionStore], record: Record, by: timedelta) -> bool:
 
 @contextmanager
 def apart_in_redis() -> Iterator[None]:
-    """Keep sessions apart from others in the same Redis meanwhile, and remove them in the end.
+    """Give the sessions in Redis a prefix of their own inside the block, and remove them after it.
 
-    They get a prefix of their own. Nothing happens unless ``SCS_REDIS`` is set.
+    They are not removed if the block raises. Nothing happens unless ``SCS_REDIS`` is set.
     """
     if getattr(settings, "SCS_REDIS", None) is None:
         yield
@@ -76,7 +76,7 @@ def apart_in_redis() -> Iterator[None]:
     own = f"test:{os.getpid()}:"
     with override_settings(SCS_REDIS_PREFIX=f"{own}{prefix}"):
         yield
-        # What uses no session needs no server. Tombstones go too.
+        # Tests that use no session need no server, so its errors are ignored. Tombstones go too.
         with suppress(Exception):
             for node in SessionStore.get_store().servers():
                 for name in list(node.scan_iter(f"*{own}*", count=1000)):

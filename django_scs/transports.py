@@ -45,7 +45,7 @@ class Cookie:
         header = request.META.get("HTTP_COOKIE", "")
         if header.count(f"{name}=") < 2:
             return [] if value is None else [Key(value)]
-        # Of several cookies of one name Django keeps the last.
+        # If several cookies have one name, Django keeps the last.
         sent = [parse_cookie(part).get(name) for part in header.split(";")]
         return [Key(each) for each in dict.fromkeys([value, *sent]) if each is not None]
 
@@ -94,7 +94,7 @@ class Header:
         _keep_private(response)
 
     def delete(self, request: HttpRequest, response: HttpResponse) -> None:
-        """Implement Transport.delete: an empty token."""
+        """Implement Transport.delete: send an empty token."""
         self.write(response, "", None)
 
 
@@ -106,7 +106,7 @@ def choose(request: HttpRequest, options: Options) -> Transport:
 
 
 def patch_vary(response: HttpResponse, options: Options) -> None:
-    """Name in Vary what a response depends on if its session was read."""
+    """Add to Vary the headers on which a response depends if its session was read."""
     names = [Cookie.varies]
     if options.token_header is not None:
         names.append(options.token_header)
@@ -127,8 +127,8 @@ def _keep_private(response: HttpResponse) -> None:
     for name in list(response.headers):
         if name.lower().endswith(_FOR_SHARED_CACHES):
             del response.headers[name]
-    # This removes "public". Django's page cache obeys "private"; up to 5.2.14 it ignores "no-store"
-    # alone.
+    # This removes "public". Django's page cache obeys "private". Up to 5.2.14 it stores a response
+    # that has only "no-store".
     patch_cache_control(response, private=True)
     if not said:
         patch_cache_control(response, no_store=True)

@@ -27,7 +27,7 @@ _CLOCKS_DIFFER: Final = 2.0
 
 
 class _Column(NamedTuple):
-    """What the database says of a column: its type, its collation, the most characters it holds."""
+    """A column in the database: its type, its collation, the most characters it holds."""
 
     type: str
     collation: str | None
@@ -99,7 +99,7 @@ def check_database(*, databases: Sequence[str] | None, **kwargs: Any) -> list[ch
 
 
 def check_time_zone(*, databases: Sequence[str] | None, **kwargs: Any) -> list[checks.CheckMessage]:
-    """Warn of a MySQL connection for sessions whose time zone has hours that do not exist."""
+    """Warn if the time zone of a MySQL connection for sessions leaves out an hour each year."""
     aliases = {table.alias for table in _tables() if table.vendor == "mysql"}
     return [
         _zone_has_gaps(alias)
@@ -124,7 +124,7 @@ def _tables() -> Iterator[_Table]:
 
 
 def _missing(table: _Table) -> Iterator[checks.CheckMessage]:
-    # Before the first migration this would be the first thing that a new project reads.
+    # Before the first migration every new project would get this warning.
     if table.has_migrations:
         yield checks.Warning(
             f"The database {table.alias!r} has no table {table.name!r} for sessions.",

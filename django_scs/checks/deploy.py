@@ -1,6 +1,6 @@
-"""Checks of ``manage.py check --deploy``: what leaves sessions less safe than they could be.
+"""Checks of ``manage.py check --deploy``: settings that make sessions less safe than they could be.
 
-They are recommendations: a site that differs on purpose silences them by SILENCED_SYSTEM_CHECKS. See
+They are recommendations. If you differ on purpose, name their ids in SILENCED_SYSTEM_CHECKS. See
 docs/security.md.
 """
 
@@ -13,7 +13,7 @@ from django.core import checks
 from .. import conf, go_login
 from ..manager import find_model
 
-# Source: NIST SP 800-63B-4, 2.1.3: reauthentication after 30 days at least, at the lowest level.
+# Source: NIST SP 800-63B-4, 2.1.3: at the lowest level, reauthentication at least every 30 days.
 _LONGEST: Final = 30 * 24 * 3600
 _PREFIXES: Final = ("__host-", "__secure-")
 
@@ -45,7 +45,7 @@ def check_deployment(**kwargs: Any) -> list[checks.CheckMessage]:
 
 
 def check_cookie(**kwargs: Any) -> list[checks.CheckMessage]:
-    """Warn of a cookie that scripts or the network can read; Django's check looks for its own app."""
+    """Warn of a cookie that scripts or the network can read. Django's check needs Django's app."""
     return [
         checks.Warning(f"{name} is not set to True.", hint=hint, id=identifier)
         for name, hint, identifier in _COOKIE_SETTINGS
@@ -64,7 +64,7 @@ def _of(options: conf.Options) -> str:
 
 
 def _has_tokens_in_clear(options: conf.Options) -> bool:
-    # Redis has a check of its own.
+    # Sessions in Redis have a check of their own.
     return not options.hash_tokens and find_model(options.kind) is not None
 
 

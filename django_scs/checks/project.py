@@ -31,7 +31,7 @@ def check_djangos_app(**kwargs: Any) -> list[checks.CheckMessage]:
 
 
 def check_serializer(**kwargs: Any) -> list[checks.CheckMessage]:
-    """Warn of a serializer of the project's own that is silently not used."""
+    """Warn if the project has its own serializer, which is not used."""
     serializer = settings.SESSION_SERIALIZER
     if not uses_our_engine() or serializer == _DJANGOS_SERIALIZER:
         return []
@@ -49,7 +49,7 @@ def check_key_columns(**kwargs: Any) -> list[checks.CheckMessage]:
 
 
 def check_devices(**kwargs: Any) -> list[checks.CheckMessage]:
-    """Warn of a list of devices whose sessions nothing can end."""
+    """Warn of a list of devices beside sessions in cookies, because it cannot end those."""
     kept_in_cookies = uses_our_engine() and issubclass(session_class(), cookie.SessionStore)
     return [_DEVICES_OF_COOKIES] if kept_in_cookies and apps.is_installed(_DEVICES) else []
 
@@ -108,7 +108,7 @@ def _column_is_too_short(field: "models.CharField[Any, Any]", needed: int) -> ch
 def _key_columns(needed: int) -> "Iterator[models.CharField[Any, Any]]":
     """Yield the fields of installed models that are named like a session key and are too short."""
     for model in apps.get_models():
-        # A table of Django's own engine, which has its own keys.
+        # Django's own session models hold Django's keys.
         if issubclass(model, AbstractBaseSession):
             continue
         for field in model._meta.local_fields:

@@ -15,7 +15,7 @@ _NEEDED_VERSION: Final = (7, 0)
 
 
 class _Unreachable(Exception):
-    """A server does not even say which other servers there are."""
+    """Raised if no server says which servers there are."""
 
 
 def check_redis_settings(**kwargs: Any) -> list[checks.CheckMessage]:
@@ -27,7 +27,7 @@ def check_redis_settings(**kwargs: Any) -> list[checks.CheckMessage]:
     except ImportError as exc:
         return [checks.Error(str(exc), id="django_scs.E020")]
     except _Unreachable:
-        # check_redis_server says so. Without --database a check needs no server.
+        # check_redis_server reports this. Without --database a check needs no server.
         return []
     if not clients:
         return []
@@ -36,7 +36,7 @@ def check_redis_settings(**kwargs: Any) -> list[checks.CheckMessage]:
 
 
 def check_redis_tokens(**kwargs: Any) -> list[checks.CheckMessage]:
-    """Recommend to hash tokens: Redis shows its keys in more places than a table does."""
+    """Recommend to hash tokens, because Redis shows its keys in more places than a table does."""
     clear = [kind for kind in _kinds() if not conf.options(kind).hash_tokens]
     return [_TOKENS_IN_CLEAR] if clear else []
 
@@ -50,12 +50,12 @@ def check_redis_server(
     try:
         clients = _clients()
     except (ImproperlyConfigured, ImportError):
-        # check_redis_settings says so.
+        # check_redis_settings reports this.
         return []
     except _Unreachable as exc:
         return [_not_asked(exc)]
     found = [message for client in clients for message in _ask(client)]
-    # The servers of a Cluster have mostly the same to say.
+    # The servers of a Cluster often give the same message.
     return list({(message.id, message.msg): message for message in found}.values())
 
 
@@ -89,7 +89,7 @@ def _clients() -> list[Any]:
     classes = [import_string(f"{engine}.SessionStore") for engine in engines]
     if not classes:
         return []
-    # Only now it is known that redis-py is there.
+    # Imported here, because redis-py is installed if the lines above did not fail.
     from ..stores.redis_wire import ERRORS
 
     try:
@@ -99,7 +99,7 @@ def _clients() -> list[Any]:
 
 
 def _place(options: Any) -> tuple[Any, ...]:
-    """Return what tells one database of one server from another."""
+    """Return what identifies a database of a server."""
     host = options.get("host") or "localhost"
     return (
         options.get("path"),
@@ -117,7 +117,7 @@ def _cache_places() -> Iterator[tuple[str, tuple[Any, ...]]]:
         if "redis" in str(cache.get("BACKEND", "")).lower() and "://" in str(first):
             from redis import connection
 
-            # Without types in redis-py.
+            # Any, because redis-py has no types for it.
             parse_url: Any = connection.parse_url
             options = cache.get("OPTIONS") or {}
             yield alias, _place({"db": options.get("db"), **parse_url(str(first))})

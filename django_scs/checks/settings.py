@@ -1,4 +1,4 @@
-"""Checks that ``manage.py check`` always runs: of the settings, and of what belongs together."""
+"""Checks that ``manage.py check`` always runs: of the settings, and of how they fit together."""
 
 import difflib
 from collections.abc import Callable
@@ -46,7 +46,7 @@ def _wrong_engines() -> list[str]:
 
 
 def check_wiring(**kwargs: Any) -> list[checks.CheckMessage]:
-    """Find an engine and a middleware that do not belong together, and an idle timeout that is not."""
+    """Find an engine and a middleware that do not fit together, and a missing idle timeout."""
     engine = _is_ours(f"{settings.SESSION_ENGINE}.SessionStore", SessionStore)
     ours = [path for path in settings.MIDDLEWARE if _is_ours(path, SessionMiddleware)]
     djangos = [path for path in settings.MIDDLEWARE if path == _DJANGOS_MIDDLEWARE]
@@ -69,7 +69,7 @@ def check_wiring(**kwargs: Any) -> list[checks.CheckMessage]:
 
 
 def check_prefixes(**kwargs: Any) -> list[checks.CheckMessage]:
-    """Refuse a cookie whose name promises what its attributes do not keep: no browser stores it."""
+    """Refuse a cookie whose attributes do not fit its name's prefix: no browser stores it."""
     if conf.problems():
         return []
     cookies = [conf.options(kind).cookie for kind in conf.kinds()]

@@ -1,4 +1,4 @@
-"""System checks of settings that are slow: connections under ASGI, statements half prepared."""
+"""System checks of slow settings: connections under ASGI, and options of prepared statements."""
 
 from typing import Any, Final
 
@@ -13,19 +13,19 @@ _BINDING, _THRESHOLD = "server_side_binding", "prepare_threshold"
 
 
 def check_asgi_connections(**kwargs: Any) -> list[checks.CheckMessage]:
-    """Warn of connections that stay open after their request under ASGI, where they are lost."""
+    """Warn of connections under ASGI that stay open after a request, and that no other can use."""
     if not getattr(settings, "ASGI_APPLICATION", None):
         return []
     return [
         _stays_open(alias, options["CONN_MAX_AGE"])
         for alias, options in _databases()
-        # SQLite's are closed with their thread.
+        # A connection of SQLite is closed when its thread ends.
         if connections[alias].vendor != "sqlite" and options["CONN_MAX_AGE"] != 0
     ]
 
 
 def check_prepared_statements(**kwargs: Any) -> list[checks.CheckMessage]:
-    """Warn if only one of the two options is set that make psycopg prepare statements."""
+    """Warn if only one of the two options that make psycopg prepare statements is set."""
     return [
         _half_prepared(alias)
         for alias, options in _databases()

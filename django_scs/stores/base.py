@@ -1,4 +1,4 @@
-"""What a store promises. Imports no codec: a store knows opaque keys, bytes and seconds to live."""
+"""The contract of stores. Imports no codec: stores know opaque keys, bytes and seconds to live."""
 
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
@@ -9,8 +9,8 @@ from .. import tokens
 class Record(NamedTuple):
     """A stored session: its store key, its encoded data, and its time by the store's clock.
 
-    ``ttl`` is how many seconds it has left, negative if it has expired; ``now`` is what the store's
-    clock said when it answered, in seconds since 1970 (UTC).
+    ``ttl`` is how many seconds it has left, negative if it has expired. ``now`` is the time of the
+    store's clock at the read, in seconds since 1970 (UTC).
     """
 
     key: str
@@ -28,7 +28,7 @@ class Record(NamedTuple):
 
 
 class Fate(Protocol):
-    """What becomes of a write that was made inside a transaction of the caller's."""
+    """Tells whether a write inside a transaction of the caller was rolled back."""
 
     @property
     def undone(self) -> bool:
@@ -42,15 +42,15 @@ class Store(Protocol):
     Every time to live is in seconds from the store's own now, and the store's own clock decides what
     has expired. A time beyond what the store can keep is shortened to ``max_ttl``, never refused.
 
-    Every write happens in one atomic step. Whether it happened is said by the return value, never by
-    an exception. A store that cannot answer (down, locked, deadlocked, full) raises Django's
-    ``DatabaseError`` or the error of its own driver: that is never a missing session.
+    Every write is one atomic step. Its return value, not an exception, tells whether it happened. A
+    store that cannot answer (down, locked, deadlocked, full) raises Django's ``DatabaseError`` or
+    the error of its own driver; it never reports a missing session instead.
 
-    ``replace``, ``touch`` and ``rename`` act on a session that is live or that expired less than
-    ``GRACE`` seconds ago, for a request that began in time may end late, and on no other: an object
-    that is held for longer, in a WebSocket or a task, cannot bring a dead session back.
-    A store that forgets a session at the moment it expires (``keeps_expired`` is False) has no such
-    grace. Source: scs store.go.
+    ``replace``, ``touch`` and ``rename`` act only on a session that is live or that expired less
+    than ``GRACE`` seconds ago, because a request that began in time may end late. An object that is
+    held for longer, in a WebSocket or a task, cannot bring a dead session back. A store that
+    forgets a session at the moment it expires (``keeps_expired`` is False) has no such grace.
+    Source: scs store.go.
     """
 
     @property
@@ -64,9 +64,9 @@ class Store(Protocol):
         ...
 
     def refuses(self, size: int) -> int | None:
-        """Return that limit if data of ``size`` bytes would exceed it, else None.
+        """Return ``max_data`` if data of ``size`` bytes would exceed it, else None.
 
-        A store that would have to ask for its limit asks only when it may matter.
+        A store that must ask its server for the limit asks only for data that may exceed it.
         """
         ...
 
@@ -76,14 +76,14 @@ class Store(Protocol):
         ...
 
     def find(self, key: str) -> Record | None:
-        """Return the session under ``key``, or None. One that has expired may still be there."""
+        """Return the session under ``key``, or None. The session may have expired."""
         ...
 
     def find_latest(self, key: str) -> Record | None:
-        """Return what ``find`` returns, but as it is now.
+        """Return the session under ``key`` as it is now, or None.
 
-        Sees what other transactions have committed, also from inside a transaction that began
-        earlier, and is never answered by a replica: the read that follows a ``replace`` that failed.
+        For use after a ``replace`` that failed: it sees what other transactions have committed,
+        even inside a transaction that began earlier, and it never reads a replica.
         """
         ...
 
@@ -109,9 +109,9 @@ class Store(Protocol):
     ) -> bool:
         """Move a session to ``new_key``; False if there is none under ``key``.
 
-        Of any number of parallel renames of one key a single one is true. With ``data``, which a
-        codec that binds data to its key needs, it also replaces ``expected`` by ``data``, and is
-        False if the session has other data.
+        If several renames of one key run at once, only one returns True. With ``data``, it also
+        replaces ``expected`` by ``data``, and returns False if the session has other data. A codec
+        that binds data to its key needs this.
         """
         ...
 
@@ -128,7 +128,7 @@ class Store(Protocol):
         ...
 
     def fate(self) -> Fate | None:
-        """Return what will tell the fate of the write just made; None if it is final already."""
+        """Return the Fate of the write just made; None if that write is final already."""
         ...
 
 

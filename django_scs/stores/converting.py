@@ -1,4 +1,4 @@
-"""The SQL store while the keys of its rows change their form: see ``scs_hash_tokens``."""
+"""The SQL store while ``scs_hash_tokens`` changes the keys of its rows."""
 
 from collections.abc import Callable
 
@@ -9,10 +9,10 @@ from .sql import SqlStore
 
 
 class ConvertingStore(SqlStore):
-    """Implements the Store contract where a row may get another key at any moment.
+    """Implements the Store contract while another process may change the keys of rows.
 
-    ``later_keys`` returns a key and, after it, what may have become of it. They are tried in that
-    order: a row that has just left one is found under the next.
+    ``later_keys`` returns a key, then the key to which another process may have changed it. They
+    are tried in that order, so that a row is found even if its key changes between the two.
     """
 
     def __init__(self, model: type[Model], later_keys: Callable[[str], tuple[str, ...]]) -> None:

@@ -6,17 +6,17 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
 _CURSOR: Final = BaseDatabaseWrapper.cursor
-#: The attribute of Django's connection that holds the driver's, and a cursor of that.
+#: The attribute of Django's connection that holds the driver's connection and a cursor of it.
 _KEPT: Final = "_django_scs_cursor"
 
 
 class Lent:
-    """Gives, as a context manager, what ``connection.cursor()`` does.
+    """A context manager that gives a cursor, as ``connection.cursor()`` does.
 
-    To make a cursor of psycopg's takes a sixth of a read. It is kept after a statement that went well,
-    as long as the driver's connection is the same, and is out of reach while it is in use: an execute
-    wrapper may ask for a session too. Where something has been put in the place of
-    ``connection.cursor``, such as a panel for SQL or a test that forbids it, that is called.
+    Making a cursor of psycopg takes a sixth of the time of a read. So a cursor is kept after a
+    statement without an error, as long as the driver's connection is the same. A cursor in use is
+    not lent again, because an execute wrapper may use a session too. If ``connection.cursor`` was
+    replaced, by a panel that shows SQL or a test that forbids it, the replacement is called.
     """
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
@@ -40,7 +40,7 @@ def _take(connection: BaseDatabaseWrapper) -> Any:
         return connection.cursor()
     connection.validate_thread_sharing()
     connection.close_if_health_check_failed()
-    # Refuses in an event loop, and in a test that must not use the database.
+    # This raises in an event loop, and in a test that must not use the database.
     connection.ensure_connection()
     driver, cursor = kept
     if connection.connection is not driver:

@@ -1,12 +1,12 @@
-"""What each database vendor is told, as data.
+"""The SQL of each database vendor, as data.
 
-In a statement, ``{table}``, ``{token}``, ``{data}`` and ``{expiry}`` are quoted names, ``{columns}``,
-``{values}`` and ``{changes}`` stand for a project's own columns and are empty without any, ``{keys}``
-for any number of keys, and the other names are fields of the vendor's Dialect. A session is live
-while ``{now} < {expiry}``.
+In a statement, ``{table}``, ``{token}``, ``{data}`` and ``{expiry}`` are quoted names.
+``{columns}``, ``{values}`` and ``{changes}`` stand for a project's own columns, and are empty if it
+has none. ``{keys}`` stands for any number of keys. The other names are fields of the vendor's
+Dialect. A session is live while ``{now} < {expiry}``.
 
-Each UPDATE names ``{expiry}``: in a table that scs's DDL made on a MySQL or MariaDB server with
-``explicit_defaults_for_timestamp=0`` the server would set it to the present.
+Each UPDATE sets ``{expiry}``. Otherwise a MySQL or MariaDB server with
+``explicit_defaults_for_timestamp=0`` would set it to the present, in a table that scs's DDL made.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -68,40 +68,40 @@ class Dialect:
     left: str
     #: The expiry of a session whose seconds to live are the parameter.
     then: str
-    #: Holds for what is live or expired less than GRACE seconds ago. It must not look like a range of
-    #: the index on the expiry, or MySQL reads that index for each statement.
+    #: True for a session that is live or expired less than GRACE seconds ago. It must not look like
+    #: a range of the index on the expiry, or MySQL reads that index for each statement.
     graced: str
-    #: Makes an INSERT of a key that is taken do nothing.
+    #: Makes an INSERT do nothing if its key is taken.
     if_absent: str
     #: Makes a SELECT inside a transaction see what others have committed since it began.
     lock: str
-    #: Makes a SELECT lock its rows, and leave out those that are locked if it would wait for ever.
+    #: Makes a SELECT lock its rows. If it might wait for ever, it leaves out rows that are locked.
     lock_free: str
-    #: Finds in a driver's error what identifies its kind.
+    #: Returns the code that tells the kind of a driver's error.
     error_code: Callable[[BaseException], Any]
-    #: Kinds of errors after which the server has undone the statement, so that it may be sent again.
+    #: Error codes after which the server has undone the statement, so that it may be sent again.
     transient: frozenset[Any]
-    #: Kinds of errors that say that a prepared statement is gone, or that the table has changed since.
+    #: Error codes for a prepared statement that is gone, or whose table has changed.
     stale: frozenset[Any] = frozenset()
     #: Makes the server and the driver forget all prepared statements.
     forget: str = ""
-    #: How many seconds the unit of ``clock`` and ``left`` is. Division is slow in MySQL.
+    #: How many seconds a unit of ``clock`` and ``left`` has. MySQL divides slowly: Python converts.
     unit: float = 1
-    #: Makes the parameter of ``then`` out of seconds.
+    #: Turns seconds into the parameter of ``then``.
     adapt_ttl: Callable[[float], float] = float
-    #: The kind of error that says that a key is taken, where ``if_absent`` does not exist.
+    #: The error code for a key that is taken, if ``if_absent`` is empty.
     duplicate: int | None = None
     #: Finds a key exactly; each of its parameters is the key.
     is_key: str = "{token} = %s"
-    #: How many parameters that are.
+    #: How many parameters ``is_key`` has.
     keys: int = 1
     #: Compares data with a parameter.
     is_data: str = "{data} = %s"
-    #: The same for a SHA-256 in hexadecimal, where that is cheaper than large data itself.
+    #: Compares the data's SHA-256 with a hexadecimal parameter, if that is cheaper for large data.
     is_digest: str = ""
     #: Which of ``{keys}`` a sweep may delete.
     among: str = "{keys}"
-    #: Asks how many bytes a column takes, given table and column, where there is an end to it.
+    #: Asks how many bytes a column holds; parameters: table, column. Empty if there is no limit.
     column_size: str = ""
 
 
@@ -117,13 +117,13 @@ DIALECTS = {
             f" TIMESTAMP'{MYSQL_LAST:%Y-%m-%d %H:%M:%S}')"
         ),
         graced=f"UTC_TIMESTAMP(6) < {{expiry}} + INTERVAL {GRACE:.0f} SECOND",
-        # INSERT IGNORE would also cut data that is too long, without a word.
+        # INSERT IGNORE would also cut data that is too long, without an error.
         if_absent="",
         lock=" FOR UPDATE",
         lock_free=" FOR UPDATE",
         error_code=lambda error: error.args[0] if error.args else None,
-        # Deadlock, or Galera's certification; lock wait; a row newer than the snapshot; Group
-        # Replication's certification.
+        # Deadlock, or a conflict that Galera found; lock wait timeout; a row newer than the
+        # snapshot; a conflict that Group Replication found.
         transient=frozenset({1213, 1205, 1020, 3101}),
         adapt_ttl=lambda ttl: round(ttl * 1_000_000),
         duplicate=1062,
@@ -140,7 +140,7 @@ DIALECTS = {
         # The time of the statement: now() is the time when the transaction began.
         now="statement_timestamp()",
         clock="date_part('epoch', statement_timestamp())",
-        # In this order an expiry of 'infinity' is no error.
+        # Subtracting the times themselves would fail for an expiry of 'infinity'.
         left="date_part('epoch', {expiry}) - date_part('epoch', statement_timestamp())",
         then="statement_timestamp() + %s * interval '1 second'",
         graced=f"statement_timestamp() < {{expiry}} + interval '{GRACE:.0f} seconds'",
@@ -150,8 +150,8 @@ DIALECTS = {
         error_code=lambda error: getattr(error, "sqlstate", None) or getattr(error, "pgcode", None),
         # Serialization failure, deadlock, lock not available.
         transient=frozenset({"40001", "40P01", "55P03"}),
-        # Feature not supported, of a plan whose columns have other types now; invalid name of a
-        # statement; a name that is taken.
+        # A plan whose columns have other types now ("feature not supported"); a statement name that
+        # does not exist; a statement name that is taken.
         stale=frozenset({"0A000", "26000", "42P05"}),
         forget="DEALLOCATE ALL",
         # PostgreSQL waits without limit for a row that a transaction has locked.
@@ -174,7 +174,7 @@ DIALECTS = {
     ),
 }
 
-#: Stands in a composed statement for the keys, of which there may be any number. No name has a NUL.
+#: Stands for any number of keys in a composed statement. No table or column has a NUL in its name.
 KEYS: Final = "\0keys\0"
 _FRAGMENTS: Final = [field.name for field in fields(Dialect) if field.type is str]
 
@@ -185,14 +185,14 @@ def compose(
     names: Mapping[str, str],
     own: Sequence[str] = (),
 ) -> dict[str, str]:
-    """Return the statements, each also as "... by digest", which compares digests of data.
+    """Return the statements, and each again as "... by digest", which compares digests of data.
 
-    ``names`` are those of the table and of our columns, ``own`` those of the project's columns that
-    writes are to set. Names may be anything: nothing is formatted twice.
+    ``names`` are the names of the table and of our columns. ``own`` are the names of the project's
+    columns that writes set. A name may contain braces, because nothing is formatted twice.
     """
 
     def quote(name: str) -> str:
-        # The driver makes one of two.
+        # The driver turns %% into %.
         return quote_name(name).replace("%", "%%")
 
     quoted = {part: quote(name) for part, name in names.items()}

@@ -10,9 +10,9 @@ from ..exceptions import SessionBusy
 from ..tokens import Key
 from .base import GRACE, Fate, Record, Store
 
-#: What data begins with while its session is on the way. No codec writes it.
+#: The mark: data begins with it while its session moves. No codec writes it.
 _LEAVING: Final = b"\0scs moves\0"
-# In seconds to live: nothing writes to a session that has ended so long ago.
+# A time to live, in seconds. No write changes a session that ended so long ago.
 _OVER: Final = -2 * GRACE
 
 
@@ -24,20 +24,20 @@ class _Found(NamedTuple):
 class MovingStore:
     """Implements the Store contract over ``old`` and ``new``, under the same keys, with the same data.
 
-    A session moves in three steps. Its data in ``old`` is marked, by a compare-and-swap: from then on
-    nobody writes to it there, for each write names the data that it expects. Then it is inserted into
-    ``new``. Then it is removed from ``old``. Whoever finds a marked one does the other steps first, so
-    a process that is killed between them loses nothing, and nobody waits.
+    A session moves in three steps. First, a compare-and-swap marks its data in ``old``: later
+    writes there fail, because each names the data that it expects. Second, it is inserted into
+    ``new``. Third, it is removed from ``old``. A request that finds a marked session does the other
+    steps first. So a process that is killed between two steps loses nothing, and no request waits.
 
-    Who does them late must not bring back a session that was destroyed in ``new`` meanwhile. A store
-    with transactions inserts only while the marked one is there, which is until somebody has inserted
-    it. A store without them, which is Redis, refuses a key that was destroyed or renamed.
+    A process that does these steps late must not bring back a session that ended in ``new``. A
+    store with transactions inserts only while the mark is in ``old``: the mark goes after the
+    insertion. The store in Redis has none, and refuses a key that was destroyed or renamed.
 
-    ``moves`` says whether ``find`` moves what is in ``old``, and whether new sessions begin in ``new``.
-    If not, ``old`` keeps its sessions and gets the new ones: processes that know ``old`` alone may run
-    beside. Inside a transaction nothing begins to move, for a rollback undoes one store's half.
+    With ``moves``, ``find`` moves sessions out of ``old``, and new sessions begin in ``new``. If it
+    is False, ``old`` keeps its sessions and gets the new ones: processes that know only ``old`` may
+    run too. Inside a transaction no move begins, because a rollback would undo half of it.
 
-    ``inserter`` returns the store to insert a session into ``new``, with a project's own columns.
+    ``inserter`` returns the store that inserts a session into ``new`` with a project's own columns.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class MovingStore:
         self._new = new
         self._moves = moves
         self._home, self._other = (new, old) if moves else (old, new)
-        # One that moves while a store is read is in the other. It may move back where ``old`` keeps.
+        # Read first the store that a session moves out of: either of them, if ``old`` keeps.
         self._order = (old, new) if moves else (new, old, new)
         self._inserter = inserter
 
@@ -113,7 +113,7 @@ class MovingStore:
             there = found.record.data
             if expected is not None and expected != there:
                 return False
-            # By its data, for one that has begun to leave meanwhile must not be renamed.
+            # The data is compared, so that a session that has just been marked is not renamed.
             if found.store.rename(key, new_key, ttl, there if data is None else data, there):
                 return True
         raise SessionBusy(tokens.fingerprint(key), LIMIT)
@@ -127,7 +127,7 @@ class MovingStore:
             store, record = found
             if not record.is_live:
                 return store.delete(key)
-            # By its data, as ``rename`` does; nobody knows the key that it gets.
+            # ``rename`` compares the data, ``delete`` does not. Nobody knows the key ``nowhere``.
             nowhere = tokens.new()
             if store.rename(key, nowhere, GRACE, record.data, record.data):
                 store.delete(nowhere)
@@ -145,7 +145,7 @@ class MovingStore:
                 if not _is_leaving(record):
                     yield record
                 elif store is self._old:
-                    # It comes with those of the new one.
+                    # It is yielded when ``new`` is read.
                     self._arrive(store, record)
                 elif (latest := self.find_latest(record.key)) is not None:
                     yield latest
@@ -165,7 +165,7 @@ class MovingStore:
         return found is not None and found.store is self._old and self._leave(found.record)
 
     def left(self) -> Iterator[Key]:
-        """Yield the keys of the live sessions that are in ``old``, and do the rest of moves."""
+        """Yield the keys of the live sessions in ``old``, and finish the moves that have begun."""
         for record in self._old.all():
             if _is_leaving(record):
                 self._arrive(self._old, record)
@@ -173,9 +173,9 @@ class MovingStore:
                 yield Key(record.key)
 
     def _look(self, key: Key, *, ends: bool = False) -> _Found | None:
-        """Return where a session is, after the rest of its move if it is on the way.
+        """Return where a session is. If its move has begun, finish that first.
 
-        With ``ends`` it is to end here: then nothing of it may stay where it came from.
+        With ``ends``, the caller ends the session there, so its mark in the other store is removed.
         """
         expired = None
         for place in self._order:
@@ -193,7 +193,7 @@ class MovingStore:
         return expired
 
     def _leave(self, record: Record) -> bool:
-        """Move a session that is in ``old``; False if it may not, or is somewhere else by now."""
+        """Move a session out of ``old``; False if it may not move, is gone, or is moved already."""
         for _ in chain([True], pauses()):
             if not self._may_leave(record):
                 return False
@@ -212,25 +212,25 @@ class MovingStore:
             return False
         if _is_in_transaction(self._old) or _is_in_transaction(self._new):
             return False
-        # What has no room stays, and is served where it is.
+        # A session that is too large to be moved stays, and is served where it is.
         size = len(record.data)
         return not (self._new.refuses(size) or self._old.refuses(len(_LEAVING) + size))
 
     def _arrive(self, source: Store, record: Record, *, ends: bool = False) -> Store:
-        """Do the last two steps of a move out of ``source``; return where it went."""
+        """Do the last two steps of a move out of ``source``; return the store that it went to."""
         target = self._new if source is self._old else self._old
         if record.is_live:
             plain = record._replace(data=record.data.removeprefix(_LEAVING))
             self._insert_once(source, self._writer(target, plain), plain)
-        # What was inserted in a transaction may be undone. Without a tombstone, for the key may come
-        # back here, should the sessions move back.
+        # A rollback may undo the insertion, so inside a transaction the mark stays. A session that
+        # has ended leaves no tombstone here: its key must be free if the sessions move back.
         due = ends or not _is_in_transaction(target)
         if due and source.touch(record.key, _OVER, record.data):
             source.delete(record.key)
         return target
 
     def _end_mark(self, source: Store, key: Key) -> None:
-        """Let nobody complete a move out of ``source`` any more."""
+        """Remove the mark in ``source``, so that no process finishes that move."""
         record = source.find_latest(key)
         if record is not None and _is_due(record) and source.touch(key, _OVER, record.data):
             source.delete(key)
@@ -245,7 +245,7 @@ class MovingStore:
         def insert_if_due() -> None:
             inserted = insert()
             if not inserted and _is_over(target.find_latest(record.key)):
-                # A process was killed when it had moved it away from here.
+                # A process that moved it away from here was killed before it deleted the row.
                 inserted = target.delete(record.key) and insert()
             if inserted and not _is_due(source.find_latest(record.key)):
                 target.delete(record.key)
@@ -259,7 +259,7 @@ def _is_leaving(record: Record | None) -> bool:
 
 
 def _is_due(record: Record | None) -> bool:
-    """Tell whether a session has yet to arrive; the first who has brought it lets its mark be over."""
+    """Tell whether a move has yet to be finished. The process that finishes it ends the mark."""
     return _is_leaving(record) and not _is_over(record)
 
 

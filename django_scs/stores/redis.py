@@ -1,7 +1,7 @@
 """The store in Redis: one server, Sentinel or a Cluster. Shares its keys and bytes with scs's stores.
 
-What a session is in Redis, and each operation's script, is in ``scripts``; ``redis_wire`` brings it to
-the server. Source: scs redisstore, goredisstore.
+``scripts`` has the form of a session in Redis and a script for each operation. ``redis_wire`` sends
+the scripts to the server. Source: scs redisstore, goredisstore.
 """
 
 import re
@@ -22,7 +22,7 @@ from .redis_wire import Client, Name, Pool, Wire, redis
 
 PREFIX: Final = "scs:session:"
 _PAGE: Final = 500
-# How long a copy lives before a rename on a Cluster has made it the session.
+# How long the copy of a session lives until its rename on a Cluster has succeeded.
 _COPY_MILLISECONDS: Final = 60_000
 #: A prefix has no braces, or one hash tag, which keeps all sessions in one slot of a Cluster.
 _TAG: Final = re.compile(r"[^{}]*(\{[^{}]+\})?[^{}]*")
@@ -32,13 +32,13 @@ _GLOB: Final = re.compile(rb"[\\*?\[\]^-]")
 class RedisStore:
     """Implements the Store contract on redis-py, one round trip an operation.
 
-    A session is a string under ``prefix`` and its key, with an expiry, as scs's stores write it. When
-    it is destroyed or renamed a tombstone stays beside it, so that a write that comes late does not
-    bring it back, and what a Go application brought back is removed when it is next looked for.
+    A session is a string under ``prefix`` and its key, with an expiry, as scs's stores write it. If
+    it is destroyed or renamed, a tombstone stays, so that a late write does not bring it back. If a
+    Go application brings it back, the next ``find`` removes it.
 
-    ``client`` is ``redis.Redis``, also one from Sentinel, or ``redis.RedisCluster``; it belongs to the
-    store, which turns its retries off. ``replicas`` is how many replicas have to confirm each write.
-    Raises redis-py's errors, and ``NotReplicated`` if too few have confirmed it within a second.
+    ``client`` is ``redis.Redis``, also one from Sentinel, or ``redis.RedisCluster``. Only the store
+    may use it, because the store turns its retries off. ``replicas`` is how many replicas have to
+    confirm each write. Raises redis-py's errors; ``NotReplicated`` if too few do so in a second.
     """
 
     keeps_expired: Final = False
@@ -55,12 +55,12 @@ class RedisStore:
                 " braces only around one hash tag, such as '{app}:session:'."
             )
         self._prefix = prefix.encode()
-        # A tombstone lies in the slot of its session: the whole name is the tag, or it has one.
+        # Both are in one slot: a tombstone has the session's tag, or the whole name as its tag.
         self._tombstone = b"dead:%b" if tag[1] else b"dead:{%b}"
         self._wire = Wire(client, replicas)
 
     def refuses(self, size: int) -> None:
-        """Return None: there is no limit of ours."""
+        """Return None: the store has no limit of its own."""
 
     def find(self, key: str) -> Record | None:
         key = key if type(key) is Key else Key(key)
@@ -70,14 +70,14 @@ class RedisStore:
             return _record(key, self._wire.run(scripts.FIND, names))
         data, is_buried, left, now = seen
         if is_buried and data is not None:
-            # A Go application brought it back.
+            # A Go application brought it back. FIND removes it.
             self._wire.run(scripts.FIND, names)
         if is_buried or data is None or left < 0:
             return None
         return _record(key, (data, left, *now))
 
     def find_latest(self, key: str) -> Record | None:
-        # ``find`` asks no replica either, and Redis keeps nothing that has expired.
+        # ``find`` reads no replica, and Redis keeps no expired session.
         key = Key(key)
         return self.find(key)
 
@@ -117,7 +117,7 @@ class RedisStore:
         return self._write(scripts.DELETE, self._names(key), _nonce())
 
     def delete_expired(self, limit: int) -> int:
-        """Return 0: Redis removes what has expired by itself."""
+        """Return 0: Redis itself removes expired sessions."""
         return 0
 
     def all(self) -> Iterator[Record]:
@@ -135,10 +135,10 @@ class RedisStore:
     def _move(
         self, key: str, new_key: str, ttl: float, data: bytes | None, expected: bytes | None
     ) -> bool:
-        """Rename where the two keys lie on different servers: copy first, bury second.
+        """Rename a session to a key in another slot: copy it first, bury the old key second.
 
-        The burial decides who wins. Before it the copy lives for a minute only, and nobody knows its
-        key; burying first would lose the session if this process died.
+        Only one of several renames can bury the old key. Until then the copy lives for a minute,
+        and nobody knows its key. Burying first would lose the session if this process died.
         """
         old, new, nonce = self._names(key), self._names(new_key), _nonce()
         original = expected if data is not None else self._data(key)
@@ -153,7 +153,7 @@ class RedisStore:
             if answer == 0 or data is not None:
                 self._wire.run(scripts.DROP, new)
                 return False
-            # Another request has saved meanwhile: this is what it has saved.
+            # Another request has saved the session meanwhile. The answer is the new data.
             original = answer
         self._wire.run(scripts.DROP, new)
         raise SessionBusy(fingerprint(key), LIMIT)
@@ -176,9 +176,9 @@ class RedisStore:
         return Key(name[len(self._prefix) :].decode(errors="replace"))
 
     def _pages(self, node: redis.Redis) -> Iterator[Record]:
-        """Yield the sessions on one server. Names and data of a page are of one moment.
+        """Yield the sessions on one server. One script reads the names and the data of a page.
 
-        Read in two trips, a session that is renewed between them would be in neither.
+        With two trips, a session that is renewed between them would be left out.
         """
         pattern = _GLOB.sub(rb"\\\g<0>", self._prefix) + b"*"
         head, tail = self._tombstone.split(b"%b")
@@ -199,7 +199,7 @@ def from_settings(read: Callable[[str, Any], Any]) -> RedisStore:
     """Return the store that ``SCS_REDIS`` and its companions describe. Connects to nothing.
 
     ``read`` returns a setting by its full name, or the default. Raises ImproperlyConfigured, which
-    never quotes a location, for that may hold a password.
+    never quotes a location, because that may hold a password.
     """
     replicas = read("SCS_REDIS_WAIT", 0)
     if not isinstance(replicas, int) or isinstance(replicas, bool) or replicas < 0:
@@ -232,7 +232,7 @@ def _called(path: str) -> Client:
 
 
 def _connected(given: Any) -> Client:
-    """Return a client by what Django's CACHES would say: LOCATION and OPTIONS."""
+    """Return a client for a LOCATION and OPTIONS as in Django's CACHES."""
     if not isinstance(given, Mapping) or not set(given) <= {"LOCATION", "OPTIONS"}:
         keys = sorted(map(str, given)) if isinstance(given, Mapping) else type(given).__name__
         raise ImproperlyConfigured(
@@ -240,7 +240,7 @@ def _connected(given: Any) -> Client:
             " {'LOCATION': 'redis://127.0.0.1:6379/1'}, or the dotted path of a callable."
         )
     location = given.get("LOCATION")
-    # In CACHES the servers after the first are replicas. One that is behind must not be read.
+    # In CACHES the servers after the first are replicas. A replica may lag, so none is read.
     servers = re.split("[;,]", location) if isinstance(location, str) else list(location or ())
     options = dict(given.get("OPTIONS") or {})
     try:
@@ -249,7 +249,7 @@ def _connected(given: Any) -> Client:
                 options[name] = import_string(options[name])
         make = options.pop("pool_class", Pool)
         pool = make.from_url(servers[0], **options)
-        # An option that does not exist is not refused before this.
+        # Only here redis-py refuses an option that does not exist.
         pool.connection_class(**pool.connection_kwargs)
     except (IndexError, AttributeError, ImportError, TypeError, ValueError) as exc:
         raise ImproperlyConfigured(
@@ -274,7 +274,7 @@ def _milliseconds(ttl: float) -> int:
 
 
 def _until(ttl: float) -> tuple[bytes, int]:
-    """Return what ends a session after ``ttl`` seconds: in SET, a time to live of 0 is an error."""
+    """Return SET's arguments for an end after ``ttl`` seconds. SET refuses a time to live of 0."""
     milliseconds = _milliseconds(ttl)
     return (b"PX", milliseconds) if milliseconds > 0 else (b"PXAT", 1)
 

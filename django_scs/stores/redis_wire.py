@@ -1,8 +1,8 @@
-"""How a script gets to the server that has the session, and when it is sent again.
+"""Sends a script to the server that has the session, and sends it again if that is safe.
 
-Scripts go over redis-py's pools and connections, not through ``execute_command``: so it is known
-whether a command was sent before an error, WAIT follows on the same connection, and no instrumentation
-of redis-py sees a token. The client's own retries are turned off: it would repeat what was executed.
+It uses redis-py's pools and connections, not ``execute_command``. So it knows whether a command was
+sent before an error, WAIT follows on the same connection, and tools that instrument redis-py see no
+token. The client's own retries are off, because they would repeat commands that were executed.
 """
 
 import os
@@ -28,10 +28,10 @@ Client = redis.Redis | redis.RedisCluster
 
 #: What redis-py raises for servers that do not answer, or answer with an error.
 ERRORS: Final = (errors.RedisError, errors.RedisClusterException, OSError)
-# For how many milliseconds replicas may take to confirm a write.
+# How many milliseconds replicas may take to confirm a write.
 _WAIT_MILLISECONDS: Final = 1000
-# The server has not executed the script, and may do so in a moment: it loads its data, was or
-# becomes a replica, lost its primary, or the slot is on its way to another server.
+# The server did not execute the script, but may do so soon: it loads its data, was or becomes a
+# replica, lost its primary, or the slot moves to another server.
 _NOT_NOW: Final = (
     errors.BusyLoadingError,
     errors.ReadOnlyError,
@@ -39,7 +39,7 @@ _NOT_NOW: Final = (
     errors.AskError,
     errors.TryAgainError,
 )
-# The first is a plain ResponseError; the second is what redis-py's Sentinel makes of ReadOnlyError.
+# The first is a plain ResponseError. redis-py's Sentinel raises the second for a ReadOnlyError.
 _NOT_NOW_TEXTS: Final = ("BUSY ", "The previous master is now a slave")
 _NO_CONNECTION: Final = (
     errors.ConnectionError,
@@ -52,11 +52,11 @@ _NEVER: Final = (errors.AuthenticationError, errors.AuthorizationError)
 
 
 class Pool(redis.ConnectionPool):
-    """redis-py's pool, without what that does for its lists and metrics: a tenth of a read.
+    """redis-py's pool, without its work for lists and metrics, which takes a tenth of a read.
 
-    A connection that comes back in order is kept at hand and lent to the next who asks. One that was
-    cut, has something to say or is to be made anew goes the usual way, and so do all where redis-py is
-    too old to tell, or sends a new password to those that come back.
+    A connection that is returned in order is lent again at once. redis-py's own code handles one
+    that was cut, has unread data or must connect again. It handles all of them if redis-py is too
+    old to tell whether one is in order, or may have to send them a new password.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -65,7 +65,7 @@ class Pool(redis.ConnectionPool):
         self._keeps = self.connection_kwargs.get("credential_provider") is None
 
     def reset(self) -> None:
-        """Forget all connections: after a fork they are the parent's."""
+        """Forget all connections. After a fork they belong to the parent."""
         self._at_hand.clear()
         super().reset()
 
@@ -90,7 +90,7 @@ class Pool(redis.ConnectionPool):
 
 
 class NotReplicated(errors.TimeoutError):
-    """Raised for a write that was executed, but that too few replicas have confirmed in time."""
+    """Raised for a write that was executed, but that too few replicas confirmed in time."""
 
 
 class Name(bytes):
@@ -101,14 +101,14 @@ class Name(bytes):
 
 
 class Wire:
-    """Runs scripts on one server, on what Sentinel says is the primary, or on a Cluster.
+    """Runs scripts on one server, on the primary that Sentinel names, or on a Cluster.
 
     ``replicas`` is how many replicas have to confirm each write before it counts.
     """
 
     def __init__(self, client: Client, replicas: int = 0) -> None:
         self._client = client
-        # Without types, as most of redis-py's Cluster client is.
+        # Any, because most of redis-py's Cluster client has no types.
         self.cluster: Any = client if isinstance(client, redis.RedisCluster) else None
         never = Retry(NoBackoff(), 0)
         if isinstance(client, redis.RedisCluster):
@@ -121,9 +121,9 @@ class Wire:
     def run(self, script: Script, names: Sequence[Name], *arguments: bytes | int) -> Any:
         """Run ``script`` on the server of ``names`` and return its answer, bytes undecoded.
 
-        What was certainly not executed is sent again for up to ``backoff.LIMIT`` seconds, and so is a
-        repeatable script whose reply was lost. Raises redis-py's error after that, and at once for
-        any other: without the frames of redis-py, which hold the token.
+        If the script was certainly not executed, or is repeatable and its reply was lost, it is
+        sent again for up to ``backoff.LIMIT`` seconds. After that, and at once if neither holds,
+        raises redis-py's error, without the frames of redis-py, because they hold the token.
         """
         again = pauses()
         trip = _Trip(self, script, names, arguments)
@@ -139,7 +139,7 @@ class Wire:
     def look(self, name: Name, grave: Name) -> list[Any] | None:
         """Return a session's data, whether it is buried, its milliseconds left, and the server's clock.
 
-        None if the server has anything else to say: ``run`` knows what to do about it.
+        Returns None after any error. Then call ``run``, which handles errors.
         """
         length = len(name)
         command = LOOK % (length, name, len(grave), grave, length, name)
@@ -199,7 +199,7 @@ class Wire:
 
 
 class _Trip:
-    """One script on its way, through as many attempts as it takes."""
+    """One script, and what is known of the attempts to run it."""
 
     def __init__(
         self, wire: Wire, script: Script, names: Sequence[Name], arguments: Sequence[bytes | int]
@@ -223,7 +223,7 @@ class _Trip:
             if isinstance(answers[0], errors.NoScriptError):
                 answers = self._call(connection, b"EVAL", self._script.text)
             if isinstance(answers[0], errors.ReadOnlyError):
-                # The address may belong to another server by now.
+                # The address may belong to another server by now, so connect again.
                 connection.disconnect()
         for answer in answers:
             if isinstance(answer, Exception):
@@ -242,14 +242,14 @@ class _Trip:
         return not self._in_doubt or self._script.repeatable
 
     def learn_from(self, error: Exception) -> None:
-        """Find out where the slot lives now, after an error that leaves that open."""
+        """Find out which server has the slot now, if the error leaves that open."""
         cluster = self._wire.cluster
         if cluster is None or isinstance(error, errors.TryAgainError):
             return
         if isinstance(error, errors.AskError) and not isinstance(error, errors.MovedError):
             self._ask = error
             return
-        # A command with the key would do as well, but show it to what instruments redis-py.
+        # A command with the key would do this too, but tools that instrument redis-py would see it.
         with suppress(*ERRORS):
             cluster.nodes_manager.initialize()
 
@@ -271,7 +271,7 @@ class _Lent:
     def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
         try:
             if kind is not None:
-                # The rest of an answer must not be taken for the answer to the next command.
+                # Otherwise the next command could get the rest of this answer.
                 self._connection.disconnect()
         finally:
             self._pool.release(self._connection)
@@ -294,7 +294,7 @@ def _answer(connection: Any) -> Any:
 
 
 def _bare(error: Exception) -> Exception:
-    """Return the error without what leads to frames of redis-py and to arguments of commands."""
+    """Return the error without links to frames of redis-py and to arguments of commands."""
     if isinstance(error, errors.RedisClusterException):
         # Its text may quote the whole command.
         error = errors.ClusterError("The Redis Cluster has no server for a session just now.")

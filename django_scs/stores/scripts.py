@@ -1,13 +1,13 @@
-"""What Redis is told, as data: one Lua script for each operation. Imports the standard library only.
+"""The Lua scripts for Redis, one for each operation. Imports the standard library only.
 
-A session lies under its name, KEYS[1]. Its tombstone, KEYS[2], says that it was destroyed or renamed,
-and holds the nonce of the operation that did so: sent again after a lost reply, that operation finds
-its own nonce and knows that it has happened. The last argument is "1" if an earlier attempt may have
-been executed. A name without an expiry is no session: scs's go-redis store leaves that behind when it
-commits after the deadline.
+A session is stored under its name, KEYS[1]. Its tombstone, KEYS[2], says that it was destroyed or
+renamed, and holds the nonce of the operation that did so. If that operation is sent again after a
+lost reply, it finds its own nonce and knows that it has happened. The last argument is "1" if an
+earlier attempt may have been executed. A name without an expiry is no session: scs's go-redis store
+leaves such a name behind if it commits after the deadline.
 
-Every script begins with ``#!lua``, or a replica would run it up to its first write and answer "no
-session". Those that say ``allow-oom`` work when the memory is full. All of it needs Redis 7.0.
+Every script begins with ``#!lua``. Without that, a replica would run it up to its first write and
+answer "no session". Scripts with ``allow-oom`` work when the memory is full. All need Redis 7.0.
 """
 
 import hashlib
@@ -21,30 +21,30 @@ class Script:
     """A Lua script and what may be done with it."""
 
     body: str
-    #: Whether it may be sent again after a reply that did not come.
+    #: Whether it may be sent again after its reply was lost.
     repeatable: bool = True
     #: Whether it has to work when the server's memory is full.
     when_full: bool = True
-    #: Whether replicas have something to confirm.
+    #: Whether replicas have to confirm it.
     writes: bool = True
     #: Whether it reads names of several slots of a Cluster, all on the server that runs it.
     over_slots: bool = False
 
     @cached_property
     def text(self) -> bytes:
-        """What the server is sent when it does not know the script."""
+        """The text that is sent to a server that does not know the script."""
         flags = {"allow-oom": self.when_full, "allow-cross-slot-keys": self.over_slots}
         chosen = ",".join(name for name, holds in flags.items() if holds)
         return f"#!lua{chosen and f' flags={chosen}'}\n{self.body}".encode()
 
     @cached_property
     def digest(self) -> bytes:
-        """By what the server knows the script."""
+        """The SHA-1 by which the server knows the script."""
         return hashlib.sha1(self.text, usedforsecurity=False).hexdigest().encode()
 
 
-# A tombstone lives as long as the session would have, and a day at least: longer than any request
-# is in flight.
+# A tombstone lives as long as the session would have lived, and at least a day: longer than any
+# request takes.
 _BURY: Final = (
     "redis.call('SET', KEYS[2], ARGV[1], 'PX', string.format('%.0f', math.max(left, 86400000)))"
 )
@@ -58,9 +58,9 @@ if redis.call('EXISTS', KEYS[2]) == 1 or redis.call('PTTL', KEYS[1]) < 0
     or redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 """
 
-#: Asks what FIND asks, by plain commands in one trip: they cost the server and the client half of the
-#: script. Takes lengths and names: of the session, its tombstone, the session again. GETEX counts as a
-#: write, so that a server which has become a replica refuses it.
+#: Reads the same as FIND, with plain commands in one trip: they cost the server and the client half
+#: as much as the script. Takes lengths and names: of the session, its tombstone, the session again.
+#: GETEX counts as a write, so a server that has become a replica refuses it.
 LOOK: Final = (
     b"*2\r\n$5\r\nGETEX\r\n$%d\r\n%b\r\n"
     b"*2\r\n$6\r\nEXISTS\r\n$%d\r\n%b\r\n"
@@ -68,7 +68,7 @@ LOOK: Final = (
     b"*1\r\n$4\r\nTIME\r\n"
 )
 
-#: Without arguments. Gives data, milliseconds left, and the server's clock; buries what was revived.
+#: Without arguments. Gives data, milliseconds left, and the server's clock; deletes what is buried.
 FIND: Final = Script(
     """
 if redis.call('EXISTS', KEYS[2]) == 1 then
@@ -83,8 +83,8 @@ return {redis.call('GET', KEYS[1]), left, now[1], now[2]}
     writes=False,
 )
 
-#: Cursor, pattern and size of a page of names, and what stands before and after one in that of its
-#: tombstone. Gives the next cursor, and of each live session its name and what FIND gives.
+#: Cursor, pattern and size of a page of names, and what a tombstone's name has before and after the
+#: session's name. Gives the next cursor and, for each live session, its name and what FIND gives.
 PAGE: Final = Script(
     """
 local page = redis.call('SCAN', ARGV[1], 'MATCH', ARGV[2], 'COUNT', ARGV[3], 'TYPE', 'string')
@@ -170,7 +170,7 @@ return 1
 """
 )
 
-# On a Cluster the old and the new name lie on different servers. See RedisStore.rename.
+# For a rename on a Cluster between two slots. See RedisStore._move.
 
 #: Data, PX or PXAT. Gives 0 if the session was destroyed.
 PUT: Final = Script(

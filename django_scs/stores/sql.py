@@ -36,18 +36,17 @@ T = TypeVar("T")
 
 _PAGE = 500
 _OUR_FIELDS = ("token", "data", "expiry")
-# In seconds: a hundred years, from any now within what every vendor but MySQL can keep; and how long
-# ago a session may have ended, which is after 1970 for MySQL.
+# In seconds. A hundred years from now is a time that every vendor but MySQL can keep. Forty years
+# ago is after 1970, where MySQL's TIMESTAMP begins.
 _LONGEST: Final = 100 * 365.25 * 24 * 3600
 _LONG_AGO: Final = -40 * 365.25 * 24 * 3600
-# In bytes: what a column for data always holds.
+# In bytes. Every data column holds at least this much.
 _ALWAYS_KEPT: Final = 32_768
-# In bytes: where a digest of the data becomes cheaper to send and compare than the data.
+# In bytes. From this size on, a digest is cheaper to send and compare than the data.
 _LARGE: Final = 4096
-# What is asked of a cursor.
 _all_rows: Final[Callable[[Any], list[Any]]] = methodcaller("fetchall")
 _row_count: Final[Callable[[Any], int]] = attrgetter("rowcount")
-# The connection that a thread has written through last.
+# Holds the connection through which this thread wrote last.
 _thread = threading.local()
 # MySQLdb.constants.CLIENT.FOUND_ROWS, which Django sets unless OPTIONS say otherwise.
 _FOUND_ROWS: Final = 2
@@ -57,13 +56,13 @@ class SqlStore:
     """Implements the Store contract on the table of ``model``, with hand-written statements.
 
     Each operation is one statement, without a transaction of its own. A statement that the server
-    undid (deadlock, lock wait, busy) is sent again for up to ``backoff.LIMIT`` seconds; inside a
-    transaction of the caller it raises instead, for the server may have undone all of that.
-    Keys are made ``Key`` first: what reports of errors show of our frames is a fingerprint.
+    undid (deadlock, lock wait, busy) is sent again for up to ``backoff.LIMIT`` seconds. Inside a
+    transaction of the caller the error is raised, because the server may have undone all of it.
+    Each method makes its keys ``Key`` first, so that an error report shows only their fingerprints.
 
-    Where other models refer to ``model``, or a receiver listens to its deletion, ``delete`` and
-    ``delete_expired`` go through the ORM and do what Django does, and ``rename`` takes along what
-    refers to the session, in a transaction.
+    If other models refer to ``model``, or a receiver listens to its deletion, ``delete`` and
+    ``delete_expired`` use the ORM and do what Django does. If other models refer to it, ``rename``
+    also changes what refers to the session, in one transaction.
     """
 
     keeps_expired = True
@@ -117,7 +116,7 @@ class SqlStore:
         return self._for_write().alias
 
     def atomically(self, work: Callable[[], T]) -> T:
-        """Do ``work`` in one transaction, and do it again when the server has undone it."""
+        """Do ``work`` in one transaction, and do it again if the server has undone it."""
         connection = self._for_write()
 
         def run() -> T:
@@ -194,9 +193,9 @@ class SqlStore:
             return self._rename_after(exc, connection, rename, new_key)
 
     def rekey(self, key: str, new_key: str, data: bytes, expected: bytes) -> bool:
-        """Give a session another key, and ``data`` if that is not what is ``expected`` there already.
+        """Give a session another key, and replace ``expected`` by ``data`` if they differ.
 
-        Its expiry stays, other than by ``rename``, and no tombstone remembers the old key.
+        Unlike ``rename``, it keeps the expiry, and it leaves no tombstone for the old key.
         """
         key, new_key = Key(key), Key(new_key)
         connection = self._for_write()
@@ -239,7 +238,7 @@ class SqlStore:
         )
 
     def delete_expired(self, limit: int) -> int:
-        """Remove at most ``limit`` expired sessions; as many tombstones go along, uncounted."""
+        """Remove at most ``limit`` expired sessions, and as many tombstones, which do not count."""
         connection = self._for_write()
         sweep = self._sweep_by_orm if _concerns_others(self._model) else self._sweep
         removed = self._delete_oldest(connection, self._statements(connection), limit, sweep)
@@ -267,9 +266,9 @@ class SqlStore:
         limit: int,
         sweep: "Callable[[BaseDatabaseWrapper, dict[str, str], Sequence[Key]], int]",
     ) -> int:
-        # Tokens first, then rows by their token: a DELETE along the index on expiry takes its locks
-        # in another order than a save does, and deadlocks with it. Sorted, for rows are stored by
-        # their token on MySQL: each page is then changed once.
+        # Select tokens, then delete rows by token: a DELETE that uses the index on expiry takes its
+        # locks in another order than a save does, and deadlocks with it. Tokens are sorted, because
+        # MySQL stores rows by token: each page is then changed once.
         keys = sorted(_execute(connection, sql["expired"], [limit], _all_keys))
         return sum(sweep(connection, sql, batch) for batch in paced(keys))
 
@@ -277,7 +276,7 @@ class SqlStore:
         connection = connections[router.db_for_read(self._model)]
         page, unit = self._statements(connection)["page"], _dialect(connection).unit
         last = ""
-        # No frame may hold a key in clear.
+        # ``_all_records`` makes the keys ``Key``, so that no frame here holds a plain key.
         while records := _execute(connection, page, [last, _PAGE], partial(_all_records, unit)):
             yield from records
             last = records[-1].key
@@ -286,7 +285,7 @@ class SqlStore:
         def delete() -> bool:
             with transaction.atomic(connection.alias):
                 found = _rows(self._model, connection).select_for_update().filter(pk=key)
-                # A collation may find another key too.
+                # If the collation ignores case, the query may find other keys too.
                 if row := next((row for row in found if row.pk == key), None):
                     row.delete(using=connection.alias)
                 return row is not None
@@ -317,7 +316,7 @@ class SqlStore:
         """Rename a session and what refers to it, in one transaction."""
 
         def move() -> bool:
-            # MySQL looks at foreign keys after each statement, others when the transaction ends.
+            # MySQL checks foreign keys after each statement, others when the transaction ends.
             with transaction.atomic(connection.alias), connection.constraint_checks_disabled():
                 if not rename():
                     return False
@@ -334,9 +333,9 @@ class SqlStore:
         rename: Callable[[], bool],
         new_key: str,
     ) -> bool:
-        """Finish a rename whose reply was lost: without it the user would have neither token.
+        """Finish a rename whose reply was lost. Otherwise the user might have no valid token.
 
-        Only this rename knows the new key: where it exists, the lost one has happened.
+        Only this rename knows the new key. If a row has that key, the rename has happened.
         """
         for _ in pauses():
             connection.close()
@@ -363,7 +362,7 @@ class SqlStore:
         return connection
 
     def _moving(self, connection: BaseDatabaseWrapper, ttl: float) -> list[Any]:
-        """Return the parameters of what every write but a deletion sets."""
+        """Return the parameters for the expiry and for the project's columns."""
         params = [_dialect(connection).adapt_ttl(_finite(ttl))]
         if self._own_values is not None:
             pairs = zip(self.extra_fields, self._own_values, strict=True)
@@ -390,10 +389,10 @@ class SqlStore:
         return self._write(connection, name, [*params, expected])
 
     def _written(self, connection: BaseDatabaseWrapper, key: str, ttl: float, data: bytes) -> bool:
-        """Tell whether a write that counted no row found there already what it was to write.
+        """Tell whether a write counted no row because the row already had the same values.
 
-        That can only be where the client counts changed rows, not found ones, and where the expiry
-        is the latest that the column holds.
+        That can happen only if the client counts changed rows, not found ones, and the expiry is
+        the latest that the column holds.
         """
         if connection.vendor != "mysql" or _counts_found_rows(connection):
             return False
@@ -402,10 +401,10 @@ class SqlStore:
 
 
 class Fate:
-    """Implements the Fate contract for what was written in the innermost transaction until now.
+    """Implements the Fate contract for the writes of the innermost transaction until now.
 
-    Django keeps a callback until the commit, and forgets it when the transaction, or the savepoint
-    in which it was registered, is rolled back. Only Django's list refers to ours.
+    Django keeps a callback until the commit, and drops it if the transaction, or the savepoint in
+    which it was registered, is rolled back. Only Django refers to our callback: then it is gone.
     """
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
@@ -438,7 +437,7 @@ def _execute(
 
 
 def _again_if_undone(connection: BaseDatabaseWrapper, work: Callable[[], T]) -> T:
-    """Do ``work``, and do it again when the server has undone it."""
+    """Do ``work``, and do it again if the server has undone it."""
     start, undone = time.monotonic(), None
     while True:
         try:
@@ -450,10 +449,10 @@ def _again_if_undone(connection: BaseDatabaseWrapper, work: Callable[[], T]) -> 
 
 
 class _Undone:
-    """Tells after an error whether the server has undone a statement, which is then sent again.
+    """Tells after an error whether to send a statement again, because the server has undone it.
 
-    Outside of transactions only. Once more, too, where the server does not know a prepared statement
-    any more: the driver would go on to name it as long as the connection lives.
+    It says so only outside of transactions. It also says so, once, if the server no longer knows a
+    prepared statement: the driver would use its name as long as the connection lives.
     """
 
     def __init__(self, connection: BaseDatabaseWrapper, start: float) -> None:
@@ -473,7 +472,7 @@ class _Undone:
         if stale:
             self._forgotten = True
             with connection.wrap_database_errors:
-                # Through Django's cursor it would be prepared itself, under a name that may be taken.
+                # Django's cursor would prepare this statement too, under a name that may be taken.
                 connection.connection.execute(dialect.forget, prepare=False)
         return True
 
@@ -483,7 +482,7 @@ def _prepares(connection: BaseDatabaseWrapper) -> bool:
 
 
 def _concerns_others(model: type[Model]) -> bool:
-    """Tell whether the deletion of a session is more than that of a row. Costs no statement."""
+    """Tell whether deleting a session is more than deleting a row. Costs no statement."""
     return (
         _has_dependants(model)
         or pre_delete.has_listeners(model)
@@ -499,7 +498,7 @@ def _has_dependants(model: type[Model]) -> bool:
 
 @cache
 def _references(model: type[Model]) -> "tuple[tuple[type[Model], str], ...]":
-    """Return each model that refers to a session's key, with its attribute that does."""
+    """Return each model that refers to a session's key, with the name of its attribute for it."""
     return tuple(_references_to(model._meta.pk))
 
 
@@ -507,20 +506,20 @@ def _references_to(target: "Field[Any, Any]") -> "Iterator[tuple[type[Model], st
     for relation in target.model._meta.get_fields(include_hidden=True):
         if isinstance(relation, ManyToOneRel) and target in relation.field.foreign_related_fields:
             yield relation.field.model, relation.field.attname
-            # One that is the primary key of its model may be referred to in its turn.
+            # If the reference is the primary key of its model, other models may refer to that.
             yield from _references_to(relation.field)
 
 
 def _finite(ttl: float) -> float:
-    """Return a time to live that no vendor's arithmetic refuses; what is no number has ended."""
+    """Return a time to live that every vendor can compute with; for NaN, one that has ended."""
     return max(_LONG_AGO, min(ttl, _LONGEST))
 
 
 def _is_broken(connection: BaseDatabaseWrapper, before: Any) -> bool:
-    """Tell whether a connection that existed has been cut, unlike one that was never made.
+    """Tell whether a connection was cut; False if it was never made.
 
-    ``before`` is the driver's connection from before the statement: the end of a transaction puts
-    another one in the place of one that was cut.
+    ``before`` is the driver's connection before the statement. If it was cut in a transaction,
+    Django may have replaced it at the end of the transaction.
     """
     replaced = before is not None and connection.connection is not before
     return replaced or (connection.connection is not None and not connection.is_usable())
@@ -532,7 +531,7 @@ def _counts_found_rows(connection: BaseDatabaseWrapper) -> bool:
 
 
 def _column_size(model: type[Model], connection: BaseDatabaseWrapper) -> int | None:
-    """Return how many bytes the data column takes, as the database itself says."""
+    """Return how many bytes the data column holds, as the database itself says."""
     sql = _dialect(connection).column_size
     if not sql:
         return None

@@ -1,11 +1,11 @@
-"""Triggers that keep a destroyed session dead against a peer that writes blindly.
+"""Triggers that stop other applications, such as one in Go, from reviving destroyed sessions.
 
 scs commits by upsert: a Go request in flight can bring back a session that was destroyed meanwhile.
-With these the database remembers the key of every session that is deleted or renamed before its
-time, and undoes the insertion of that key, whoever attempts it. See docs/go.md.
+With these triggers the database remembers the key of every session that is deleted or renamed
+before its time, and undoes every insertion of that key. See docs/go.md.
 
-A key is remembered for a day, however long its session could have lived: a request that began before
-the end of the session must have ended by then. Nothing else inserts an old key.
+A key is remembered for a day, no matter how long its session could have lived. Only a request that
+began before the session ended can insert the key, and such a request ends within a day.
 """
 
 import time
@@ -18,7 +18,7 @@ from .dialects import DIALECTS, compose
 
 TABLE: Final = {
     "mysql": (
-        # A copy of the table has its collation, so that tokens are looked up by the index.
+        # LIKE copies the collation of tokens, so that the index can be used to look them up.
         "CREATE TABLE {tombstones} LIKE {table}",
         "ALTER TABLE {tombstones} DROP COLUMN data",
     ),
@@ -43,7 +43,7 @@ TRIGGERS: Final = {
             REPLACE INTO {tombstones} (token, expiry)
             VALUES (OLD.token, LEAST(UTC_TIMESTAMP(6) + INTERVAL 1 DAY, '2038-01-18'));
         END IF""",
-        # The shared lock makes a deletion that has not come to its trigger yet wait, or this fail.
+        # With the shared lock, a deletion that is not yet in its trigger waits, or this fails.
         """CREATE TRIGGER {refuse} BEFORE INSERT ON {table} FOR EACH ROW
         IF EXISTS (SELECT 1 FROM {tombstones} WHERE token = NEW.token LOCK IN SHARE MODE) THEN
             SET NEW.data = '', NEW.expiry = '1970-01-03';
@@ -56,7 +56,7 @@ TRIGGERS: Final = {
             ON CONFLICT (token) DO UPDATE SET expiry = EXCLUDED.expiry;
             RETURN NULL;
         END $$""",
-        # After the insertion: one that waited for a deletion to end sees what that has left.
+        # AFTER, because an insertion that waited for a deletion sees its tombstone only then.
         """CREATE FUNCTION {refuse}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
             IF EXISTS (SELECT 1 FROM {tombstones} WHERE token = NEW.token) THEN
                 DELETE FROM {table} WHERE token = NEW.token;
@@ -94,7 +94,7 @@ _NO_TRIGGERS: Final = tuple(
 NO_TRIGGERS: Final = {
     "mysql": _NO_TRIGGERS,
     "postgresql": (
-        # With them go the triggers.
+        # CASCADE drops the triggers too.
         "DROP FUNCTION IF EXISTS {refuse}() CASCADE",
         "DROP FUNCTION IF EXISTS {bury}() CASCADE",
     ),
@@ -107,7 +107,7 @@ _known: dict[tuple[str, str], tuple[bool, float]] = {}
 
 
 def has_table(connection: BaseDatabaseWrapper, table: str) -> bool:
-    """Tell whether the sessions in ``table`` have, or had, a place for tombstones."""
+    """Tell whether there is a table for the tombstones of ``table``, with or without triggers."""
     return f"{table}_tombstones" in connection.introspection.table_names()
 
 
@@ -126,13 +126,13 @@ def forget(connection: BaseDatabaseWrapper, table: str) -> None:
 
 
 def statements(connection: BaseDatabaseWrapper, table: str) -> dict[str, str]:
-    """Return the statements of ``dialects`` that concern expiry alone, for the tombstones."""
+    """Return the statements of ``dialects`` for the tombstones. Those that use data do not work."""
     names = {"table": f"{table}_tombstones", "token": "token", "expiry": "expiry", "data": "data"}
     return compose(DIALECTS[connection.vendor], connection.ops.quote_name, names)
 
 
 def install(connection: BaseDatabaseWrapper, table: str) -> None:
-    """Make the sessions in ``table`` leave tombstones from now on; mend what is there in part."""
+    """Make the sessions in ``table`` leave tombstones from now on; make the triggers anew."""
     if not has_table(connection, table):
         _execute(connection, table, TABLE[connection.vendor])
     _execute(connection, table, NO_TRIGGERS[connection.vendor])
@@ -141,7 +141,7 @@ def install(connection: BaseDatabaseWrapper, table: str) -> None:
 
 
 def remove(connection: BaseDatabaseWrapper, table: str) -> None:
-    """Take the triggers and all tombstones away."""
+    """Remove the triggers and all tombstones."""
     _execute(connection, table, (*NO_TRIGGERS[connection.vendor], _NO_TABLE))
     forget(connection, table)
 
