@@ -235,6 +235,37 @@ def test_data_that_is_bound_to_its_row_is_bound_anew(new_session, settings):
     assert dict(SessionStore(token).items()) == {"color": "red", "size": 1}
 
 
+def test_a_key_that_is_no_token_of_ours_is_counted_too(new_session, settings, capsys):
+    Session.objects.filter(token=new_session(False)).update(token="x" * 42 + "=")
+    call_command(Command())
+    assert "In the table: 1 tokens." in capsys.readouterr().out
+    settings.SCS_HASH_TOKENS = "convert"
+    call_command(Command())
+    assert [tokens.is_marked(token) for token in rows()] == [True]
+
+
+def test_what_cannot_be_read_keeps_its_key_and_holds_nothing_up(new_session, settings, capsys):
+    settings.SCS_CODEC = "django_scs.codecs.signed.SignedCodec"
+    corrupt, token = new_session(False), new_session(False)
+    Session.objects.filter(token=corrupt).update(data=b"foreign")
+    settings.SCS_HASH_TOKENS = "convert"
+    call_command(Command())
+    assert "1 sessions cannot be read" in capsys.readouterr().out
+    assert rows() == sorted([corrupt, SessionStore.store_key(token)])
+
+
+def test_what_the_codec_does_not_store_is_not_left_to_end(new_session, settings):
+    settings.SCS_CODEC = "django_scs.codecs.serializer.SerializerCodec"
+    settings.SESSION_SERIALIZER = "tests.moving.pickling.PickleSerializer"
+    tokens_of_both = new_session(False, tags={"a"}), new_session(False, tags=["a"])
+    settings.SCS_CODEC_FALLBACKS = [settings.SCS_CODEC]
+    settings.SCS_CODEC = "django_scs.codecs.signed.SignedCodec"
+    settings.SCS_HASH_TOKENS = "convert"
+    with pytest.raises(CommandError, match="values of 1 sessions"):
+        call_command(Command())
+    assert [SessionStore(token)["tags"] for token in tokens_of_both] == [{"a"}, ["a"]]
+
+
 def test_iteration_goes_on_through_both_kinds(new_session, settings):
     new_session(False)
     new_session("convert")

@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from ... import conf, signals, tokens
 from ...backends.db import SessionStore
-from ...exceptions import DecodeError
+from ...exceptions import DecodeError, EncodeError
 from ...manager import session_class
 from ...stores.base import Record
 
@@ -17,6 +17,8 @@ _BATCH: Final = 100
 
 # What each step changes, for the output.
 _AT_WORK: Final[dict[bool | str, str]] = {"convert": "tokens", "finish": "marked hashes"}
+_UNREADABLE: Final = "unreadable"
+_REFUSED: Final = "refused"
 _NEXT: Final[dict[bool | str, str]] = {
     False: "Set SCS_HASH_TOKENS = 'prepare' in every process.",
     "prepare": "When every process has 'prepare', set SCS_HASH_TOKENS = 'convert'.",
@@ -44,6 +46,13 @@ class Command(BaseCommand):
         changed, left = self._convert(engine, hashing)
         if hashing in _AT_WORK:
             self.stdout.write(f"{changed} sessions have a new key.")
+        if unreadable := left.pop(_UNREADABLE, 0):
+            self.stdout.write(f"{unreadable} sessions cannot be read, and keep their keys.")
+        if refused := left.pop(_REFUSED, 0):
+            raise CommandError(
+                f"SCS_CODEC cannot store the values of {refused} sessions that a fallback reads:"
+                " after the next step they would be unknown."
+            )
         unchanged = left[_AT_WORK.get(hashing, "")]
         if unchanged:
             raise CommandError(f"{unchanged} could not be changed: run this once more.")
@@ -61,7 +70,12 @@ class Command(BaseCommand):
         changed, left, began = 0, Counter[str](), time.monotonic()
         for record in engine.get_store().all():
             later = _later_key(record.key, hashing)
-            if later is None or not _rekey(engine, record, later):
+            try:
+                done = later is not None and _rekey(engine, record, later)
+            except (DecodeError, EncodeError) as exc:
+                left[_UNREADABLE if isinstance(exc, DecodeError) else _REFUSED] += 1
+                continue
+            if not done:
                 # A session that has ended or changed its key meanwhile is not counted.
                 if later is None or _is_there(engine, record.key):
                     left[_form(record.key, hashing)] += 1
@@ -89,14 +103,14 @@ def _form(key: str, hashing: bool | str) -> str:
 
 
 def _rekey(engine: type[SessionStore], record: Record, key: str) -> bool:
-    """Give a row its new key. Data that the codec has bound to the old key is encoded anew."""
+    """Give a row its new key; False if it has changed or ended meanwhile.
+
+    Data that the codec has bound to the old key is encoded anew: raises DecodeError or EncodeError.
+    """
     codec = conf.options(engine._kind).codec
     data = record.data
     if codec.binds_key:
-        try:
-            data = codec.encode(*codec.decode(data, record.key), None, key)
-        except DecodeError:
-            return False
+        data = codec.encode(*codec.decode(data, record.key), None, key)
     store = engine.get_store()
 
     def rekey() -> bool:
