@@ -14,7 +14,7 @@ from django.utils import timezone
 from .. import conf
 from ..backoff import LIMIT
 from ..exceptions import SessionBusy
-from ..manager import session_class
+from ..manager import is_ours, session_class
 from . import follow, insertion
 from .models import Device
 from .rows import with_expiry
@@ -31,7 +31,8 @@ def revoke(device: Device) -> bool:
 def revoke_user(user: Any, *, keep: HttpRequest | None = None, scan: bool = False) -> int:
     """See ``devices.revoke_user``."""
     kept = None if keep is None else keep.session
-    return revoke_others(user, kept, scan=scan)
+    # A session of another engine has no device.
+    return revoke_others(user, kept if is_ours(kept) else None, scan=scan)
 
 
 def revoke_others(user: Any, kept: Any, *, scan: bool = False) -> int:

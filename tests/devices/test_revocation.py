@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.contrib.auth import login
 from django.contrib.auth.models import User
+from django.contrib.sessions.backends import signed_cookies
 from django.db import transaction
 from django.test import RequestFactory
 
@@ -49,6 +50,15 @@ def test_revoke_user_ends_all_of_hers(sign_in: Any, ada: User) -> None:
     assert [is_alive(client) for client in clients] == [False] * 3
     assert is_alive(other)
     assert devices.of(ada) == []
+
+
+def test_revoke_user_may_be_asked_to_keep_a_session_of_another_engine(
+    sign_in: Any, ada: User
+) -> None:
+    client = sign_in()
+    request = type("Request", (), {"session": signed_cookies.SessionStore()})()
+    assert devices.revoke_user(ada, keep=request, scan=True) == 1  # type: ignore[arg-type]
+    assert not is_alive(client)
 
 
 def test_revoke_user_keeps_one(sign_in: Any, ada: User) -> None:
