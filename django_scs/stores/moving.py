@@ -128,7 +128,7 @@ class MovingStore:
             if not record.is_live:
                 return store.delete(key)
             # ``rename`` compares the data, ``delete`` does not. Nobody knows the key ``nowhere``.
-            nowhere = tokens.new()
+            nowhere = tokens.new(tokens.BYTES[1])
             if store.rename(key, nowhere, GRACE, record.data, record.data):
                 store.delete(nowhere)
                 return True
