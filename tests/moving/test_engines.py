@@ -84,6 +84,26 @@ def test_moving_prolongs_nothing(from_engine, settings, expiry, left, idle, expe
     assert found.total_seconds() == pytest.approx(expected, abs=5)
 
 
+def test_a_login_of_an_unknown_time_lasts_no_longer_than_a_new_one(from_engine, log_in, settings):
+    settings.SCS_MAX_LIFETIME = 600
+    _, token = visit(log_in(from_engine("db")))
+    assert SessionStore(token).get_expiry_age() == pytest.approx(600, abs=5)
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_the_page_that_moves_a_session_does_not_renew_its_token(
+    from_engine, log_in, settings, name
+):
+    settings.SCS_RENEW_AFTER = 600
+    key = log_in(from_engine(name))
+    browser = Client(headers={"Sec-Fetch-Mode": "navigate"})
+    browser.cookies[COOKIE] = key
+    browser.get("/read/")
+    response, token = visit(key)
+    assert SESSION_KEY in response.json()
+    assert token == token_of(browser)
+
+
 @pytest.mark.parametrize("name", ENGINES)
 def test_a_late_request_with_the_old_cookie_finds_the_session(from_engine, log_in, name):
     key = log_in(from_engine(name))
@@ -145,11 +165,47 @@ def test_nobody_can_end_the_mark_as_a_session(from_engine, log_in, settings, nam
     _, token = visit(key)
     visit(token, "/log_out/")
     digest = hashlib.sha256(f"django_scs.moving mark {key}".encode()).digest()
-    for mark in (tokens.encode(digest), keys._mark_token(key)):
+    for mark in (tokens.encode(digest), keys._mark_key(key)):
         response, _ = visit(mark, "/log_out/")
         assert response.status_code == 200
         assert visit(mark, "/put/")[1] != mark
     assert visit(key)[0].json() == {}
+
+
+@pytest.mark.parametrize("hashed", [False, True])
+@pytest.mark.parametrize(("name", "lasts"), [("cache", 3600), ("signed_cookies", 1_209_600)])
+def test_a_mark_is_no_session_and_outlives_the_idle_timeout(
+    from_engine, log_in, settings, name, lasts, hashed
+):
+    settings.SCS_HASH_TOKENS = hashed
+    settings.SCS_IDLE_TIMEOUT = 600
+    key = log_in(from_engine(name))
+    _, token = visit(key)
+    visit(token, "/log_out/")
+    left = Session.objects.get().expiry - datetime.now(UTC)
+    assert left.total_seconds() == pytest.approx(lasts, abs=5)
+    assert list(SessionStore.iterate()) == []
+    # It fits where tokens of 30 bytes fit.
+    assert len(Session.objects.get().token) == 40
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_a_login_goes_on_where_a_go_application_shares_the_sessions(
+    from_engine, log_in, settings, user, name
+):
+    settings.SCS_AUTH_USER_ID_KEY = "userID"
+    key = log_in(from_engine(name), userID=user.pk + 1)
+    response, token = visit(key)
+    assert response.json()[SESSION_KEY] == str(user.pk)
+    assert stored(token)["userID"] == user.pk
+
+
+def test_what_a_go_application_would_take_for_a_login_is_left_behind(from_engine, settings, user):
+    settings.SCS_AUTH_USER_ID_KEY = "userID"
+    old = from_engine("db")()
+    old.update({"userID": user.pk, "color": "red"})
+    old.save()
+    assert visit(old.session_key)[0].json() == {"color": "red"}
 
 
 @pytest.mark.parametrize("size", tokens.BYTES)
@@ -285,6 +341,7 @@ def test_a_move_is_told_with_both_keys(from_engine, log_in, user):
         signals.session_moved.disconnect(receive)
     (info,) = told
     assert (info["old_key"], info["key"], info["user"]) == (key, token, str(user.pk))
+    assert info["request"].path == "/read/"
 
 
 @pytest.mark.parametrize("name", ENGINES)
@@ -504,9 +561,22 @@ def test_the_command_moves_ahead_and_says_when_the_setting_can_go(
     assert capsys.readouterr().out == "3 old sessions are alive.\n"
     call_command(Command(), move=True)
     lines = capsys.readouterr().out.splitlines()
-    assert lines[:2] == ["3 old sessions were moved.", "No old session is alive."]
-    assert "can go" in lines[2]
+    assert [lines[0], lines[2]] == ["3 old sessions were moved.", "No old session is alive."]
+    assert f"until {datetime.now(UTC) + timedelta(days=14):%Y-%m-%d}" in lines[1]
+    assert "can go" in lines[3]
     assert [visit(key)[0].json()["number"] for key in keys] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_the_command_knows_how_long_browsers_have_old_cookies(from_engine, log_in, capsys, name):
+    engine = from_engine(name)
+    keys = [log_in(engine, expiry) for expiry in (None, 90 * 86_400, 0)]
+    call_command(Command(), move=True)
+    until = datetime.now(UTC) + timedelta(days=90)
+    assert f"until {until:%Y-%m-%d}" in capsys.readouterr().out
+    assert all(SESSION_KEY in visit(key)[0].json() for key in keys)
+    call_command(Command(), move=True)
+    assert "until" not in capsys.readouterr().out
 
 
 def test_the_command_says_what_it_cannot_tell(from_engine, capsys):

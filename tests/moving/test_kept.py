@@ -43,6 +43,18 @@ def test_a_new_session_is_an_old_one(from_engine, name):
 
 
 @every_engine
+@pytest.mark.parametrize("junk", ["A" * 32, "of another application"])
+def test_a_new_session_is_an_old_one_whatever_the_browser_sent(from_engine, looked_up, name, junk):
+    engine = from_engine(name, "keep")
+    response, cookie = visit(junk)
+    assert (response.json(), cookie) == ({}, junk)
+    _, cookie = visit(junk, "/put/?color=red")
+    assert looked_up == []
+    assert engine(cookie).load() == {"color": "red"}
+    assert Session.objects.count() == 0
+
+
+@every_engine
 def test_a_token_of_ours_is_served_by_our_engine(from_engine, looked_up, name):
     from_engine(name, "keep")
     session = SessionStore()
