@@ -2,7 +2,7 @@
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.test import AsyncClient
+from django.test import AsyncClient, Client
 
 from django_scs import tokens
 from django_scs.backends.db import SessionStore
@@ -52,6 +52,15 @@ def test_a_new_session_is_an_old_one_whatever_the_browser_sent(from_engine, look
     assert looked_up == []
     assert engine(cookie).load() == {"color": "red"}
     assert Session.objects.count() == 0
+
+
+@every_engine
+def test_a_new_session_of_a_client_without_cookies_is_ours(from_engine, settings, name):
+    settings.SCS_TOKEN_HEADER = "X-Session-Token"
+    from_engine(name, "keep")
+    response = Client().get("/put/?color=red", headers={"X-Session-Token": ""})
+    assert COOKIE not in response.cookies
+    assert stored(response.headers["X-Session-Token"]) == {"color": "red"}
 
 
 @every_engine
