@@ -5,8 +5,9 @@ old key by a keyed hash, so that all requests of a page find the same session. T
 never asked for a key of ours.
 """
 
+import time
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Final
 
 from django.contrib.auth import SESSION_KEY
 from django.http import HttpRequest
@@ -16,6 +17,10 @@ from .. import signals, tokens
 from ..backends.base import SessionStore
 from . import changes, kept, keys
 from .sources import Old, Rows, Source
+
+# In seconds: more than a process needs from its mark to the deletion of the old session.
+_MOVE_TAKES: Final = 1.0
+_POLL: Final = 0.005
 
 
 class FromEngine:
@@ -162,13 +167,24 @@ class FromEngine:
         else:
             dropped = keys.atomically(session_class, mark_and_insert)
         if dropped is None:
-            # The process that moved it may have been killed before it deleted the old session.
-            self.source.delete(key)
+            self._delete_moved(key)
             return None
         self._add_later_changes(session_class, key, token, old, dropped)
         self.source.delete(key)
         self._tell(session_class, request, key, token, old, dropped)
         return token
+
+    def _delete_moved(self, key: str) -> None:
+        """Remove an old session if the process that has moved it was killed before it could.
+
+        That process first copies what was written meanwhile, so it gets the time for that.
+        """
+        until = time.monotonic() + _MOVE_TAKES
+        while self.source.forgets and self.source.has(key):
+            if time.monotonic() > until:
+                self.source.delete(key)
+                return
+            time.sleep(_POLL)
 
     def _add_later_changes(
         self,

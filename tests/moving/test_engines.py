@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -473,6 +474,36 @@ def test_what_an_old_process_wrote_while_the_session_was_moved_comes_along(
     assert stored(token)["cart"] == ["apple", "pear"]
     assert "gone" not in stored(token)
     assert engine(key).load() == {}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("name", ["cache", "file"])
+def test_a_second_request_does_not_delete_what_the_first_still_has_to_read(
+    from_engine, log_in, monkeypatch, name
+):
+    engine = from_engine(name)
+    key = log_in(engine)
+    insert, add = engines.FromEngine._insert, engines.FromEngine._add_later_changes
+
+    def write_meanwhile(self, *args):
+        old = engine(key)
+        old["color"] = "red"
+        old.save()
+        return insert(self, *args)
+
+    def move_twice(self, *args):
+        second.start()
+        second.join(0.3)
+        add(self, *args)
+
+    found = []
+    second = threading.Thread(target=lambda: found.append(visit(key)[1]))
+    monkeypatch.setattr(engines.FromEngine, "_insert", write_meanwhile)
+    monkeypatch.setattr(engines.FromEngine, "_add_later_changes", move_twice)
+    _, token = visit(key)
+    second.join()
+    assert found == [token]
+    assert stored(token)["color"] == "red"
 
 
 def test_a_move_is_undone_as_a_whole(from_engine, log_in, monkeypatch):
