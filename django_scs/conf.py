@@ -188,7 +188,11 @@ def _lifetime(read: _Reader) -> float:
     seconds = _seconds(read, "SCS_LIFETIME")
     if seconds is not None:
         return seconds
-    age: float = settings.SESSION_COOKIE_AGE
+    age = settings.SESSION_COOKIE_AGE
+    if not isinstance(age, int | float):
+        raise ImproperlyConfigured(
+            f"SESSION_COOKIE_AGE is {age!r}, and must be a number of seconds."
+        )
     return age
 
 
@@ -237,7 +241,7 @@ def _renew_after(read: _Reader) -> float | None:
 
 def _token_bytes(read: _Reader) -> int:
     value = read("SCS_TOKEN_BYTES", tokens.BYTES[0])
-    if value not in tokens.BYTES or isinstance(value, bool):
+    if value not in tokens.BYTES or not isinstance(value, int):
         raise ImproperlyConfigured(
             f"{read.label('SCS_TOKEN_BYTES')} is {value!r}, and must be"
             f" {' or '.join(map(str, tokens.BYTES))}."
@@ -268,13 +272,13 @@ def _max_bytes(read: _Reader) -> int | None:
 
 def _cookie(read: _Reader) -> CookieOptions:
     name = read("SESSION_COOKIE_NAME")
-    taken = {settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME}
-    others = {entry.get("COOKIE_NAME") for kind, entry in _entries().items() if kind != read.kind}
+    taken = [settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME]
+    others = [entry.get("COOKIE_NAME") for kind, entry in _entries().items() if kind != read.kind]
     if not (isinstance(name, str) and name):
         raise ImproperlyConfigured(
             f"{read.label('SESSION_COOKIE_NAME')} is {name!r}, and must be the name of a cookie."
         )
-    if read.entry is not None and name in taken | others:
+    if read.entry is not None and name in taken + others:
         raise ImproperlyConfigured(
             f"{read.label('SESSION_COOKIE_NAME')} is {name!r}, which another cookie has already."
         )
@@ -290,7 +294,7 @@ def _cookie(read: _Reader) -> CookieOptions:
 
 def _cookie_denylist(read: _Reader) -> str | None:
     alias = read("SCS_COOKIE_DENYLIST")
-    if alias is not None and alias not in settings.CACHES:
+    if alias is not None and not (isinstance(alias, str) and alias in settings.CACHES):
         raise ImproperlyConfigured(
             f"{read.label('SCS_COOKIE_DENYLIST')} is {alias!r}, and must be the alias of a cache,"
             f" one of {', '.join(map(repr, settings.CACHES))}, or None."

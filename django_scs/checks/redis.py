@@ -79,7 +79,7 @@ def _is_ours(engine: str) -> bool:
         return True
     try:
         found = import_string(f"{engine}.SessionStore")
-    except ImportError:
+    except (ImportError, TypeError, ValueError):
         return False
     return any(base.__module__ == _OUR_ENGINE for base in getattr(found, "__mro__", ()))
 

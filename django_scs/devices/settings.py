@@ -44,7 +44,8 @@ def shorten_address() -> bool:
 def end_others_on() -> tuple[str, ...]:
     """Return which changes of a user end all other sessions: "password", "email"."""
     value = getattr(settings, END_OTHERS_ON, ())
-    if not isinstance(value, list | tuple | set) or not set(value) <= set(_CHANGES):
+    is_list = isinstance(value, list | tuple | set)
+    if not is_list or not all(each in _CHANGES for each in value):
         raise _wrong(END_OTHERS_ON, value, "a list with 'password', 'email', both or neither")
     return tuple(value)
 
@@ -98,7 +99,7 @@ def _wrong(name: str, value: Any, choices: str) -> ImproperlyConfigured:
 def _imported(path: str) -> Any:
     try:
         found = import_string(path)
-    except ImportError as exc:
+    except (ImportError, TypeError, ValueError) as exc:
         raise ImproperlyConfigured(
             f"{ADDRESS} is {path!r}, which cannot be imported: {exc}"
         ) from exc

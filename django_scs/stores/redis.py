@@ -217,7 +217,9 @@ def from_settings(read: Callable[[str, Any], Any]) -> RedisStore:
 
 def locations(given: Any) -> list[Any]:
     """Return the servers of a LOCATION as in Django's CACHES: a list, or text with separators."""
-    return re.split("[;,]", given) if isinstance(given, str) else list(given or ())
+    if isinstance(given, str):
+        return re.split("[;,]", given)
+    return list(given) if isinstance(given, list | tuple) else []
 
 
 def _is_misread(location: Any) -> bool:
@@ -237,7 +239,7 @@ def _called(path: str) -> Client:
         raise ImproperlyConfigured(f"{problem}. For a location write {{'LOCATION': ...}}.")
     try:
         make = import_string(path)
-    except ImportError as exc:
+    except (ImportError, TypeError, ValueError) as exc:
         raise ImproperlyConfigured(f"{problem}: {exc}") from exc
     client = make() if callable(make) else None
     if not isinstance(client, redis.Redis | redis.RedisCluster):
@@ -263,8 +265,8 @@ def _connected(given: Any) -> Client:
             "SCS_REDIS['LOCATION'] is no URL: in a password write %2F for '/', %23 for '#', %3F for"
             " '?' and %40 for '@', or use OPTIONS['password']."
         )
-    options = dict(given.get("OPTIONS") or {})
     try:
+        options = dict(given.get("OPTIONS") or {})
         for name in ("pool_class", "parser_class"):
             if isinstance(options.get(name), str):
                 options[name] = import_string(options[name])
