@@ -5,7 +5,7 @@ from io import StringIO
 from typing import Any
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import connection
 
 from django_scs import conf, tokens
@@ -147,6 +147,9 @@ def test_other_kinds_are_written_beside_another_engine(settings: Any) -> None:
     basket["tea"] = 1
     basket.save()
     assert reencode().startswith("0 sessions written anew, 1 were up to date")
+    settings.SCS_SESSIONS = {}
+    with pytest.raises(CommandError, match="nothing to write"):
+        reencode()
 
 
 @pytest.mark.vendors("mysql")

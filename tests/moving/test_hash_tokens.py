@@ -295,6 +295,15 @@ def test_other_kinds_of_sessions_must_have_another_table(settings):
         call_command(Command())
 
 
+@pytest.mark.parametrize(
+    "engine", ["django_scs.backends.cookie", "django.contrib.sessions.backends.signed_cookies"]
+)
+def test_only_a_table_can_be_converted(settings, engine):
+    settings.SESSION_ENGINE = engine
+    with pytest.raises(CommandError, match="Only sessions in a table"):
+        call_command(Command())
+
+
 def test_true_and_false_cost_what_they_did(new_session, settings):
     for hashed in (False, True):
         token = new_session(hashed)

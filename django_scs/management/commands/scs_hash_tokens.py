@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 from ... import conf, signals, tokens
 from ...backends.db import SessionStore
 from ...exceptions import DecodeError, EncodeError
-from ...manager import session_class
+from ...manager import session_class, uses_our_engine
 from ...stores.base import Record
 
 # After each batch the command pauses for as long as the batch took, so that others get the table.
@@ -34,8 +34,8 @@ class Command(BaseCommand):
     help = "Hash the tokens of all sessions in the table, in steps, while the site runs."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        engine = session_class()
-        if not issubclass(engine, SessionStore):
+        engine = session_class() if uses_our_engine() else None
+        if engine is None or not issubclass(engine, SessionStore):
             raise CommandError("Only sessions in a table of the database can be converted.")
         if shared := self._kinds_in(engine):
             raise CommandError(

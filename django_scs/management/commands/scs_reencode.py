@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby, islice
 from typing import Any, Final
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 from ... import conf, tokens
 from ...backends.base import SessionStore
@@ -24,7 +24,10 @@ class Command(BaseCommand):
     help = "Write anew what an old key of SCS_ENCRYPTION_KEYS, or a fallback codec, has written."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        for store, codecs in _stores():
+        stores = list(_stores())
+        if not stores:
+            raise CommandError("No sessions are kept by django_scs: there is nothing to write.")
+        for store, codecs in stores:
             counts: Counter[str] = Counter()
             for chunk in _chunks(store, codecs, counts):
                 for batch in paced(chunk):
