@@ -223,7 +223,8 @@ def _hash_tokens(read: _Reader) -> bool | str:
             f"{read.label('SCS_HASH_TOKENS')} is {value!r}, and must be True or False, or, on the way"
             f" from one to the other, one of {', '.join(map(repr, steps))}."
         )
-    if isinstance(value, str) and _engine(read) in _HAVE_NO_TABLE:
+    # The keys of other kinds are hashes already, whatever the value is.
+    if read.entry is None and isinstance(value, str) and _engine(read) in _HAVE_NO_TABLE:
         raise ImproperlyConfigured(
             f"{read.label('SCS_HASH_TOKENS')} is {value!r}, and must be True or False: only sessions"
             " in a table of the database can be converted."

@@ -13,7 +13,7 @@ from .. import conf, go_login
 from ..backends.base import SessionStore
 from ..backends.cookie import SessionStore as CookieSessionStore
 from ..devices import settings as device_settings
-from ..manager import session_class
+from ..manager import session_class, uses_our_engine
 from ..middleware import SessionMiddleware
 from ..moving import current as moving
 
@@ -37,6 +37,13 @@ def check_settings(**kwargs: Any) -> list[checks.CheckMessage]:
 
 def _wrong_engines() -> list[str]:
     found = []
+    hashing = conf.options().hash_tokens
+    has_table = not uses_our_engine() or hasattr(session_class(), "get_model_class")
+    if isinstance(hashing, str) and not has_table:
+        found.append(
+            f"SCS_HASH_TOKENS is {hashing!r}, and must be True or False: only sessions in a table of"
+            " the database can be converted."
+        )
     for kind in conf.kinds()[1:]:
         try:
             session_class(kind)

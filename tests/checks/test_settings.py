@@ -62,6 +62,23 @@ def test_no_value_makes_a_check_raise(settings, name):
                     found(app_configs=None, databases=[])
 
 
+@pytest.mark.parametrize("engine", ["cookie", "redis", "tests.moving.own_redis"])
+def test_steps_of_hashing_need_a_table(settings, engine):
+    settings.SESSION_ENGINE = engine if "." in engine else f"django_scs.backends.{engine}"
+    settings.SCS_HASH_TOKENS = "prepare"
+    (message,) = checks.check_settings()
+    assert "SCS_HASH_TOKENS is 'prepare'" in message.msg
+    settings.SCS_HASH_TOKENS = True
+    assert checks.check_settings() == []
+
+
+def test_other_kinds_need_no_table_for_steps_of_hashing(settings):
+    entry = {"COOKIE_NAME": "preferences", "ENGINE": "django_scs.backends.redis"}
+    settings.SCS_SESSIONS = {"preferences": entry}
+    settings.SCS_HASH_TOKENS = "prepare"
+    assert checks.check_settings() == []
+
+
 def test_unknown_setting_is_refused_with_the_nearest(settings):
     settings.SCS_IDLE_TIME_OUT = 600
     (message,) = checks.check_settings()
