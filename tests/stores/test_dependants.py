@@ -229,6 +229,17 @@ def test_a_session_that_moves_here_fills_the_columns(settings: Any, redis_server
 
 
 @in_autocommit
+def test_a_value_that_no_second_row_may_repeat_is_no_taken_key(store: SqlStore) -> None:
+    own = store.with_columns([5])
+    assert own.insert(tokens.new(), b"data", HOUR)
+    with pytest.raises(IntegrityError):
+        own.insert(tokens.new(), b"data", HOUR)
+    key = tokens.new()
+    assert store.insert(key, b"data", HOUR)
+    assert not store.with_columns([6]).insert(key, b"data", HOUR)
+
+
+@in_autocommit
 def test_sessions_with_columns_cannot_be_kept(settings: Any, redis_server: Redis) -> None:
     settings.SCS_REDIS = {"LOCATION": redis_server.url}
     settings.SESSION_ENGINE, settings.SCS_MIGRATE_FROM = redis.SessionStore.__module__, __name__
