@@ -17,7 +17,7 @@ from django.test import AsyncClient, AsyncRequestFactory, Client
 from django.utils.decorators import method_decorator
 from django.views import View
 
-from django_scs import signals, tokens
+from django_scs import devices, signals, tokens
 from django_scs.backends.db import SessionStore
 from django_scs.decorators import with_session
 from django_scs.management.commands.scs_migrate import Command
@@ -437,6 +437,16 @@ def test_strangers_with_the_same_signed_cookie_get_sessions_of_their_own(from_en
     first, second = (visit(key, f"/put/?color={color}")[1] for color in ("red", "blue"))
     assert stored(first) == {"cart": ["apple"], "color": "red"}
     assert stored(second) == {"cart": ["apple"], "color": "blue"}
+
+
+@pytest.mark.devices
+@pytest.mark.parametrize("name", ENGINES)
+def test_revoke_user_ends_a_session_that_has_not_moved_yet(from_engine, log_in, user, name):
+    key = log_in(from_engine(name))
+    devices.revoke_user(user)
+    response, token = visit(key)
+    assert response.json() == {}
+    assert visit(token)[0].json() == visit(key)[0].json() == {}
 
 
 # What may happen meanwhile
