@@ -1,9 +1,8 @@
 """Run the unit tests on the newest Python of this machine with the newest Django it can have.
 
     python -m tests.newest [pytest arguments]
-    python -m tests.newest --install
+    python -m tests.newest --install    only makes the environment
 
-The second only makes the environment.
 Uses the standard library only. The virtual environment is .venv-newest, and made anew when the
 package's metadata or the Python is newer.
 """
