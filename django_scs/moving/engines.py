@@ -73,6 +73,8 @@ class FromEngine:
         old = (tokens.Key(each) for each in sent if not ours and self.source.is_key(each))
         key = next(old, None)
         if self.keeps and not ours:
+            if key is None and any(sent):
+                signals.tell("malformed", session_class, "", request=request)
             return self._open_kept(session_class, key, request)
         if key is None:
             return session_class.for_request(sent, request)

@@ -1,5 +1,7 @@
 """With "keep" the old engine serves its sessions, beside processes that move them."""
 
+import logging
+
 import pytest
 from asgiref.sync import sync_to_async
 from django.test import AsyncClient, Client
@@ -12,7 +14,7 @@ from django_scs.moving import kept
 from django_scs.moving.current import current
 from tests.support import in_event_loop, stored, token_of
 
-from .test_engines import COOKIE, live, visit
+from .test_engines import COOKIE, events, live, visit
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.urls")]
 ENGINES = ["db", "cached_db", "cache", "file"]
@@ -44,9 +46,13 @@ def test_a_new_session_is_an_old_one(from_engine, name):
 
 @every_engine
 @pytest.mark.parametrize("junk", ["A" * 32, "of another application"])
-def test_a_new_session_is_an_old_one_whatever_the_browser_sent(from_engine, looked_up, name, junk):
+def test_a_new_session_is_an_old_one_whatever_the_browser_sent(
+    from_engine, looked_up, name, junk, caplog
+):
     engine = from_engine(name, "keep")
-    response, cookie = visit(junk)
+    with caplog.at_level(logging.INFO, "django_scs"):
+        response, cookie = visit(junk)
+    assert events(caplog) == ["malformed"]
     assert (response.json(), cookie) == ({}, junk)
     _, cookie = visit(junk, "/put/?color=red")
     assert looked_up == []
