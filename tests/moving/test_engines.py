@@ -506,8 +506,12 @@ def test_a_second_request_does_not_delete_what_the_first_still_has_to_read(
         second.join(0.3)
         add(self, *args)
 
+    def ask():
+        found.append(visit(key)[1])
+        connection.close()
+
     found = []
-    second = threading.Thread(target=lambda: found.append(visit(key)[1]))
+    second = threading.Thread(target=ask)
     monkeypatch.setattr(engines.FromEngine, "_insert", write_meanwhile)
     monkeypatch.setattr(engines.FromEngine, "_add_later_changes", move_twice)
     _, token = visit(key)
