@@ -66,7 +66,7 @@ def load(path: str, read: ReadSetting) -> Codec:
         found = import_string(path)
         make = getattr(found, "from_settings", None)
         codec = found() if make is None else make(read)
-    except (ImportError, AttributeError, TypeError) as exc:
+    except (ImportError, AttributeError, TypeError, ValueError) as exc:
         raise ImproperlyConfigured(f"{problem}: {exc}") from exc
     if not (callable(getattr(codec, "encode", None)) and callable(getattr(codec, "decode", None))):
         raise ImproperlyConfigured(f"{problem}: it lacks encode() or decode().")

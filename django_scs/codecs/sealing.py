@@ -132,7 +132,7 @@ def derive(secret: str | bytes, label: bytes) -> bytes:
 def _seals(path: Any) -> bool:
     try:
         found = import_string(path)
-    except (ImportError, AttributeError):
+    except (ImportError, AttributeError, TypeError, ValueError):
         # ``load`` will raise a better error.
         return False
     return isinstance(found, type) and issubclass(found, SealingCodec)

@@ -250,6 +250,8 @@ def test_empty_secret_key_is_refused(kind):
     path, _, keys_name = names(kind)
     with pytest.raises(ImproperlyConfigured, match=f"{keys_name}.*SECRET_KEY"):
         load(path, settings(SECRET_KEY=""))
+    with pytest.raises(ImproperlyConfigured, match=f"{keys_name}.*SECRET_KEY_FALLBACKS"):
+        load(path, settings(SECRET_KEY="a" * 50, SECRET_KEY_FALLBACKS=[""]))
 
 
 @both
@@ -261,7 +263,7 @@ def test_codec_that_seals_is_refused_within(kind, inner):
 
 
 @both
-@pytest.mark.parametrize("inner", ["no.such.Codec", "json.dumps", 5])
+@pytest.mark.parametrize("inner", ["no.such.Codec", "json.dumps", 5, ".Codec", "..codecs.Codec"])
 def test_wrong_codec_within_is_refused(kind, inner):
     path, codec_name, _ = names(kind)
     with pytest.raises(ImproperlyConfigured, match=f"^{codec_name}: .*{inner}"):
