@@ -136,15 +136,16 @@ class Lifecycle:
         # Values that were taken from the store and are put back if the request fails.
         self._taken: dict[str, Any] = {}
 
-    def copy_for(self, host: Host) -> "Lifecycle":
+    def copy_for(self, host: Host, codec: Codec) -> "Lifecycle":
         """Return a lifecycle in the same state for a copy of the session."""
-        copy = Lifecycle(self.store, self._codec, host)
+        copy = Lifecycle(self.store, codec, host)
         copy._state, copy._history, copy._taken = self._state, [*self._history], {**self._taken}
         return copy
 
     def __getstate__(self) -> dict[str, Any]:
-        # The session is on its way itself.
-        return {name: value for name, value in vars(self).items() if name != "_host"}
+        # The session is on its way itself, and a codec may have keys.
+        others = ("_host", "_codec")
+        return {name: value for name, value in vars(self).items() if name not in others}
 
     @property
     def state(self) -> State:
@@ -215,7 +216,8 @@ class Lifecycle:
             state = state.was
         if not isinstance(state, Stored):
             return None
-        return Content(*self._codec.decode(state.data, state.key))
+        # Data that a Go application wrote may lack the deadline that the session has.
+        return Content(state.deadline, self._codec.decode(state.data, state.key)[1])
 
     def encode(self, content: Content, key: str, original: bytes | None = None) -> bytes:
         """Return the bytes of a content. Raises EncodeError or SessionTooLarge."""
