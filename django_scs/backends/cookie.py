@@ -18,7 +18,6 @@ from django.views.decorators.debug import sensitive_variables
 
 from .. import conf, tokens
 from ..codecs import cookie_format
-from ..codecs.base import Codec
 from ..codecs.cookie_format import CookieFormat
 from ..codecs.securecookie import CookieError, Expired
 from ..stores.base import GRACE, Record
@@ -208,10 +207,7 @@ class SessionStore(base.SessionStore):
 
     @cached_property
     def _life(self) -> Lifecycle:
-        return Lifecycle(self._jar, self._codec(), weakref.proxy(self))
-
-    def _codec(self) -> Codec:
-        return self._jar.format.codec
+        return Lifecycle(self._jar, self._jar.format.codec, weakref.proxy(self))
 
     @classmethod
     def for_request(cls, candidates: Iterable[str], request: HttpRequest | None = None) -> Self:

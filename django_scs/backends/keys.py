@@ -11,7 +11,6 @@ from django.utils.module_loading import import_string
 from django.views.decorators.debug import sensitive_variables
 
 from .. import conf, tokens
-from ..codecs.base import Codec
 from ..stores.base import Record, Store
 from ..stores.moving import MovingStore
 from . import old_engine
@@ -50,9 +49,6 @@ class Keyed(SessionBase):
     @cached_property
     def _life(self) -> Lifecycle:
         raise NotImplementedError
-
-    def _codec(self) -> Codec:
-        return self._options.codec
 
     def _set_session_key(self, value: Any) -> None:
         # Reports of errors show local variables: a token must not be among them.

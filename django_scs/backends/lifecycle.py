@@ -136,16 +136,13 @@ class Lifecycle:
         # Values that were taken from the store and are put back if the request fails.
         self._taken: dict[str, Any] = {}
 
-    def copy_for(self, host: Host, codec: Codec) -> "Lifecycle":
-        """Return a lifecycle in the same state for a copy of the session."""
-        copy = Lifecycle(self.store, codec, host)
-        copy._state, copy._history, copy._taken = self._state, [*self._history], {**self._taken}
-        return copy
+    def go_on_from(self, life: "Lifecycle") -> None:
+        """Take the state of the lifecycle of another session, of which this one is a copy."""
+        self._state, self._history, self._taken = life._state, [*life._history], {**life._taken}
 
     def __getstate__(self) -> dict[str, Any]:
-        # The session is on its way itself, and a codec may have keys.
-        others = ("_host", "_codec")
-        return {name: value for name, value in vars(self).items() if name not in others}
+        # A codec may have keys, and a store has connections: a copy finds its own.
+        return {name: vars(self)[name] for name in ("_state", "_history", "_taken")}
 
     @property
     def state(self) -> State:
