@@ -444,7 +444,7 @@ class Lifecycle:
             done = store.rename(state.key, key, ttl)
         else:
             # The size is not checked: the data is as large as before, whatever the limit is now.
-            data = self._codec.encode(base.deadline, base.values, None, key)
+            data = self._codec.encode(base.deadline, base.values, state.data, key)
             done = store.rename(state.key, key, ttl, data, state.data)
         if done:
             inserted = state.origin is Origin.INSERTED

@@ -22,7 +22,14 @@ from django_scs.backends.base import Outcome, UpdateError
 from django_scs.backends.cookie import SessionStore
 from django_scs.backends.expiry import RENEWED_AT
 from django_scs.codecs.cookie_format import CookieFormat, is_id, new_id
-from django_scs.codecs.gorilla import NO_DEADLINE, GoKey, GorillaCookie
+from django_scs.codecs.gob import Int64
+from django_scs.codecs.gorilla import (
+    NO_DEADLINE,
+    Flashes,
+    GoKey,
+    GorillaCookie,
+    SessionSerializer,
+)
 from django_scs.codecs.json import JSONCodec
 from django_scs.codecs.sealed_cookie import SealedCookie
 from django_scs.codecs.securecookie import SecureCookie
@@ -612,6 +619,18 @@ def test_logout_holds_for_the_cookie_that_go_began_with(client: Client, clock: C
     client.get("/log_out/")
     client.cookies[NAME] = by_go
     assert client.get("/read/").json() == {}
+
+
+@pytest.mark.parametrize("name", ["gorilla"], indirect=True)
+def test_a_renewal_keeps_the_types_of_go(client: Client, clock: Clock) -> None:
+    values = {"notes": Flashes(["a"]), "count": Int64(5), "color": "red"}
+    client.cookies[NAME] = begun_by_go(clock, values)
+    assert client.get("/renew/").cookies
+    payload = SecureCookie(KEY, KEY, clock=clock.seconds).decode(NAME, token_of(client))
+    session, _ = SessionSerializer().loads(payload)
+    assert session.values == {"notes": ["a"], "count": 5, "color": "renewed"}
+    types = {key: sent.go_type for key, sent in session.held.items() if sent}
+    assert types == {"notes": "[]interface {}", "count": "int64"}
 
 
 @pytest.mark.parametrize("name", ["gorilla"], indirect=True)
