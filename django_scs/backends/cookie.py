@@ -52,7 +52,7 @@ class Jar:
         denied_in: str | None,
         lifetime: float = 0,
     ) -> None:
-        self._find_format = find_format
+        self.find_format = find_format
         self.name = name
         self._denied_in = denied_in
         self._lifetime = lifetime
@@ -62,9 +62,13 @@ class Jar:
         #: Whether the response must send what the jar holds, or delete the cookie if it is empty.
         self.written = False
 
+    def __getstate__(self) -> dict[str, Any]:
+        # The class that finds the format may have no name by which a pickle finds it.
+        return {name: value for name, value in vars(self).items() if name != "find_format"}
+
     @property
     def format(self) -> CookieFormat:
-        return self._find_format()
+        return self.find_format()
 
     @property
     def max_data(self) -> int | None:
@@ -204,6 +208,11 @@ class SessionStore(base.SessionStore):
     @cached_property
     def _jar(self) -> Jar:
         return self.get_store()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if "_jar" in state:
+            state["_jar"].find_format = self._format
+        super().__setstate__(state)
 
     @cached_property
     def _life(self) -> Lifecycle:
