@@ -84,10 +84,13 @@ class Jar:
         self._deadline = deadline
 
     def sealed(self) -> str:
-        """Return the value of the cookie, "" while there is none."""
+        """Return the value of the cookie, "" while there is none, or if no browser would keep it."""
         if self._record is None:
             return ""
         if self._sealed is None:
+            # After a renewal, data that a Go application wrote has our entries too.
+            if self.refuses(len(self._record.data)) is not None:
+                return ""
             self._sealed = self.format.seal(self.name, self._record.key, self._record.data)
         return self._sealed
 

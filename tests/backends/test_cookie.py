@@ -661,6 +661,17 @@ def test_a_page_shows_a_session_of_go_that_has_no_room_for_our_entries(
 
 
 @pytest.mark.parametrize("name", ["gorilla"], indirect=True)
+@pytest.mark.parametrize("size", [2105, 2130])
+def test_a_renewal_that_has_no_room_for_our_entries_sends_nothing(clock: Clock, size: int) -> None:
+    session = SessionStore.for_request([begun_by_go(clock, {"color": "x" * size})])
+    session.cycle_key()
+    session["_auth_user_id"] = "1"
+    with pytest.raises(SessionTooLarge, match="'color'"):
+        session.commit()
+    assert not session.commit(failed=True).token
+
+
+@pytest.mark.parametrize("name", ["gorilla"], indirect=True)
 def test_a_session_that_go_began(client: Client, clock: Clock) -> None:
     client.cookies[NAME] = begun_by_go(clock, {"color": "red", GoKey(1): "one"})
     with override_settings(SCS_LIFETIME=HOUR):
