@@ -290,7 +290,7 @@ def _cookie(read: _Reader) -> CookieOptions:
 
 def _cookie_denylist(read: _Reader) -> str | None:
     alias = read("SCS_COOKIE_DENYLIST")
-    if alias is not None and alias not in settings.CACHES:
+    if alias is not None and not (isinstance(alias, str) and alias in settings.CACHES):
         raise ImproperlyConfigured(
             f"{read.label('SCS_COOKIE_DENYLIST')} is {alias!r}, and must be the alias of a cache,"
             f" one of {', '.join(map(repr, settings.CACHES))}, or None."
