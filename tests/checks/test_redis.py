@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import redis
 from django.core.checks import CheckMessage, Tags, registry
+from redis.sentinel import Sentinel
 
 from django_scs.checks.redis import check_redis_server, check_redis_settings, check_redis_tokens
 from tests.redis_servers import client_of, cluster_client, redis_cluster, redis_server
@@ -60,6 +61,27 @@ def test_other_engine_is_not_checked(settings: Any) -> None:
     assert server_ids() == []
 
 
+@pytest.mark.parametrize("mode", ["move", "keep"])
+def test_engine_that_sessions_come_from_is_checked_too(settings: Any, mode: str) -> None:
+    settings.SCS_MIGRATE_FROM = settings.SESSION_ENGINE
+    settings.SCS_MIGRATE_MODE = mode
+    settings.SESSION_ENGINE = "django_scs.backends.db"
+    assert server_ids() == ["W023"]
+    settings.SCS_REDIS = {"LOCATION": []}
+    assert ids(check_redis_settings()) == ["E002"]
+
+
+@pytest.mark.parametrize(
+    "path", [".relative", "no.such", "django.contrib.sessions.backends.db", ["x"]]
+)
+def test_wrong_engine_that_sessions_come_from_is_reported_elsewhere(
+    settings: Any, path: Any
+) -> None:
+    settings.SCS_MIGRATE_FROM = path
+    settings.SESSION_ENGINE = "django_scs.backends.db"
+    assert check_redis_settings() == []
+
+
 @pytest.mark.parametrize("name", ["SCS_REDIS", "SCS_REDIS_PREFIX", "SCS_REDIS_WAIT"])
 def test_wrong_value_is_refused_by_name(settings: Any, name: str) -> None:
     setattr(settings, name, object())
@@ -106,6 +128,12 @@ def test_cache_in_the_same_database(
 def test_tokens_in_clear(settings: Any) -> None:
     assert ids(check_redis_tokens()) == ["W021"]
     settings.SCS_HASH_TOKENS = True
+    assert check_redis_tokens() == []
+
+
+def test_tokens_of_another_kind_are_always_hashed(settings: Any) -> None:
+    settings.SCS_SESSIONS = {"prefs": {"ENGINE": settings.SESSION_ENGINE, "COOKIE_NAME": "prefs"}}
+    settings.SESSION_ENGINE = "django_scs.backends.db"
     assert check_redis_tokens() == []
 
 
@@ -167,6 +195,16 @@ _client: Any = None
 
 def make_client() -> Any:
     return _client
+
+
+def test_server_behind_sentinel_is_not_taken_for_one_on_this_machine(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(Sentinel([("127.0.0.1", 1)]).master_for("sessions")) as client:
+        monkeypatch.setattr("tests.checks.test_redis._client", client)
+        settings.SCS_REDIS = "tests.checks.test_redis.make_client"
+        settings.CACHES = {"default": {"BACKEND": CACHE, "LOCATION": "redis://127.0.0.1:6379/0"}}
+        assert check_redis_settings() == []
 
 
 def test_cluster_is_told_once(
