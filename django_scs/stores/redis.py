@@ -142,11 +142,12 @@ class RedisStore:
         """
         old, new, nonce = self._names(key), self._names(new_key), _nonce()
         original = expected if data is not None else self._data(key)
+        if original is None:
+            return False
+        copy = original if data is None else data
+        if not self._write(scripts.COPY, new, copy, b"PX", _COPY_MILLISECONDS):
+            raise redis.ResponseError("the new key of a session is taken")
         for _ in chain([True], pauses()):
-            if original is None:
-                return False
-            copy = original if data is None else data
-            self._write(scripts.PUT, new, copy, b"PX", _COPY_MILLISECONDS)
             answer = self._wire.run(scripts.BURY, old, nonce, original)
             if answer == 1:
                 return self._write(scripts.PUT, new, copy, *_until(ttl))
@@ -154,7 +155,8 @@ class RedisStore:
                 self._wire.run(scripts.DROP, new)
                 return False
             # Another request has saved the session meanwhile. The answer is the new data.
-            original = answer
+            original = copy = answer
+            self._write(scripts.PUT, new, copy, b"PX", _COPY_MILLISECONDS)
         self._wire.run(scripts.DROP, new)
         raise SessionBusy(fingerprint(key), LIMIT)
 
@@ -185,10 +187,7 @@ class RedisStore:
         cursor = b"0"
         while True:
             page = (scripts.PAGE.text, 0, cursor, pattern, _PAGE, head, tail)
-            (answer,) = self._wire.ask(node, [(b"EVAL", *page)])
-            if isinstance(answer, Exception):
-                raise answer
-            cursor, found = answer
+            cursor, found = self._wire.ask(node, (b"EVAL", *page))
             for name, *record in found:
                 yield _existing(self._key(name), record)
             if cursor == b"0":

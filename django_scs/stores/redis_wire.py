@@ -151,26 +151,33 @@ class Wire:
             return None
         return None if any(isinstance(answer, Exception) for answer in answers) else answers
 
-    def ask(self, node: redis.Redis, commands: list[Sequence[Any]]) -> list[Any]:
-        """Send commands that read to one server, all in one trip.
+    def ask(self, node: redis.Redis, command: Sequence[Any]) -> Any:
+        """Send a command that reads to one server and return its answer, bytes undecoded.
 
-        Returns the answers, undecoded, with the server's errors among them. Raises as ``run`` does.
+        Raises as ``run`` does.
         """
+        # A server of a Cluster shows what it has of a slot that moves to it only after ASKING.
+        commands = [command] if self.cluster is None else [(b"ASKING",), command]
         again = pauses()
         while True:
             try:
                 with _Lent(node.connection_pool) as connection:
-                    return _exchange(connection, commands)
+                    answer = _exchange(connection, commands)[-1]
+                    if isinstance(answer, Exception):
+                        raise answer
+                    return answer
             except ERRORS as exc:
                 error = exc
-            transient = isinstance(error, _NO_CONNECTION) and not isinstance(error, _NEVER)
-            if not transient or not next(again, False):
+            transient = _was_not_run(error) or isinstance(error, _NO_CONNECTION)
+            if not transient or isinstance(error, _NEVER) or not next(again, False):
                 raise _bare(error)
 
     def nodes(self) -> list[redis.Redis]:
         """Return the client of each server that has sessions: on a Cluster, of each primary."""
         if self.cluster is None:
             return [cast(redis.Redis, self._client)]
+        # A process that has sent nothing since then does not know a server that was added.
+        self.cluster.nodes_manager.initialize()
         return [self.cluster.get_redis_connection(node) for node in self.cluster.get_primaries()]
 
     def are_in_one_slot(self, names: Sequence[Name]) -> bool:
@@ -234,7 +241,10 @@ class _Trip:
     def may_be_repeated_after(self, error: Exception) -> bool:
         if isinstance(error, (*_NEVER, NotReplicated)):
             return False
-        if isinstance(error, _NOT_NOW) or str(error).startswith(_NOT_NOW_TEXTS):
+        if isinstance(error, errors.AskError) and self._wire.cluster is None:
+            # This client of one server has reached one of a Cluster, and will again.
+            return False
+        if _was_not_run(error):
             return True
         if not isinstance(error, _NO_CONNECTION):
             return False
@@ -293,10 +303,19 @@ def _answer(connection: Any) -> Any:
         return exc
 
 
+def _was_not_run(error: Exception) -> bool:
+    """Tell whether the server did not execute a command, but may do so soon."""
+    return isinstance(error, _NOT_NOW) or str(error).startswith(_NOT_NOW_TEXTS)
+
+
 def _bare(error: Exception) -> Exception:
     """Return the error without links to frames of redis-py and to arguments of commands."""
     if isinstance(error, errors.RedisClusterException):
         # Its text may quote the whole command.
         error = errors.ClusterError("The Redis Cluster has no server for a session just now.")
+    text, arguments, _ = str(error).partition(", with args beginning with")
+    if arguments:
+        # The server does not have the command.
+        error = errors.ResponseError(text)
     error.__cause__ = error.__context__ = None
     return error.with_traceback(None)
