@@ -20,6 +20,7 @@ except ImportError as exc:
 from redis import exceptions as errors
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+from redis.sentinel import SentinelConnectionPool
 
 from ..backoff import pauses
 from .scripts import LOOK, Script
@@ -114,8 +115,13 @@ class Wire:
         if isinstance(client, redis.RedisCluster):
             client.set_retry(never)
         else:
+            pool: Any = client.connection_pool
             # Redis.set_retry fails for a BlockingConnectionPool in redis-py 8.1.
-            client.connection_pool.connection_kwargs["retry"] = never
+            pool.connection_kwargs["retry"] = never
+            if isinstance(pool, SentinelConnectionPool):
+                # Before each connection, they are asked where the server is.
+                for sentinel in pool.sentinel_manager.sentinels:
+                    sentinel.set_retry(never)
         self._wait = (b"WAIT", replicas, _WAIT_MILLISECONDS) if replicas else None
 
     def run(self, script: Script, names: Sequence[Name], *arguments: bytes | int) -> Any:

@@ -24,6 +24,7 @@ from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode
 from redis.credentials import UsernamePasswordCredentialProvider
 from redis.retry import Retry
+from redis.sentinel import Sentinel
 
 from django_scs import backoff, tokens
 from django_scs.exceptions import SessionBusy
@@ -403,6 +404,15 @@ def test_server_that_is_gone_is_an_error_and_no_missing_session(key: str, name: 
         assert 0.25 < time.monotonic() - started < 3
         server.start()
         assert store.find(key) is None
+
+
+@pytest.mark.usefixtures("impatient")
+def test_sentinels_that_are_gone_are_an_error_in_time(key: str) -> None:
+    with closing(Sentinel([("127.0.0.1", 1), ("127.0.0.1", 2)]).master_for("sessions")) as own:
+        started = time.monotonic()
+        with pytest.raises(errors.ConnectionError):
+            RedisStore(own).find(key)
+        assert time.monotonic() - started < 2
 
 
 @pytest.mark.parametrize("name", ["find", "replace", "rename", "delete"])
