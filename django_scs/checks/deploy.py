@@ -46,10 +46,19 @@ def check_deployment(**kwargs: Any) -> list[checks.CheckMessage]:
 
 def check_cookie(**kwargs: Any) -> list[checks.CheckMessage]:
     """Warn of a cookie that scripts or the network can read. Django's check needs Django's app."""
+    entries = {} if conf.problems() else getattr(settings, "SCS_SESSIONS", {})
     return [
-        checks.Warning(f"{name} is not set to True.", hint=hint, id=identifier)
-        for name, hint, identifier in _COOKIE_SETTINGS
-        if getattr(settings, name) is not True
+        checks.Warning(f"{label} is not set to True.", hint=hint, id=identifier)
+        for name, short, hint, identifier in _COOKIE_SETTINGS
+        for label, value in [
+            (name, getattr(settings, name)),
+            # An entry that does not have the option takes the project's.
+            *(
+                (f"SCS_SESSIONS[{kind!r}][{short!r}]", entry.get(short, True))
+                for kind, entry in entries.items()
+            ),
+        ]
+        if value is not True
     ]
 
 
@@ -125,11 +134,13 @@ _ADVICE: Final = (
 _COOKIE_SETTINGS = (
     (
         "SESSION_COOKIE_SECURE",
+        "COOKIE_SECURE",
         "Without it the token also travels over plain HTTP, where it can be read.",
         "django_scs.W002",
     ),
     (
         "SESSION_COOKIE_HTTPONLY",
+        "COOKIE_HTTPONLY",
         "Without it a script that got into a page can read the token.",
         "django_scs.W003",
     ),

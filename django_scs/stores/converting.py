@@ -1,6 +1,6 @@
 """The SQL store while ``scs_hash_tokens`` changes the keys of its rows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from django.db.models import Model
 
@@ -46,3 +46,7 @@ class ConvertingStore(SqlStore):
 
     def delete(self, key: str) -> bool:
         return any(map(super().delete, self._later_keys(key)))
+
+    def delete_many(self, keys: Sequence[str]) -> int:
+        later = [each for key in keys for each in self._later_keys(key)[1:]]
+        return super().delete_many(keys) + super().delete_many(later)

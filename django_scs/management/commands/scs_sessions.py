@@ -10,6 +10,7 @@ from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
 
 from ... import conf, go_login, overview
+from ...backends.cookie import SessionStore as CookieSessionStore
 from ...codecs.base import Codec
 from ...codecs.fallback import FallbackCodec
 from ...exceptions import DecodeError
@@ -53,7 +54,7 @@ class Command(BaseCommand):
             from ... import devices
 
             return devices.revoke_user(user, scan=True)
-        if conf.options().engine == conf.COOKIE_ENGINE:
+        if issubclass(session_class(), CookieSessionStore):
             raise CommandError("Sessions in cookies cannot be ended: see docs/cookie.md.")
         user_id = model._meta.pk.value_to_string(user)
         return session_class().destroy_where(lambda each: each.user_id() == user_id)
