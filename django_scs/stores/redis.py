@@ -6,7 +6,7 @@ the scripts to the server. Source: scs redisstore, goredisstore.
 
 import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -216,7 +216,9 @@ def from_settings(read: Callable[[str, Any], Any]) -> RedisStore:
 
 def locations(given: Any) -> list[Any]:
     """Return the servers of a LOCATION as in Django's CACHES: a list, or text with separators."""
-    return re.split("[;,]", given) if isinstance(given, str) else list(given or ())
+    if isinstance(given, str):
+        return re.split("[;,]", given)
+    return list(given) if isinstance(given, Iterable) else []
 
 
 def _is_misread(location: Any) -> bool:
@@ -262,15 +264,16 @@ def _connected(given: Any) -> Client:
             "SCS_REDIS['LOCATION'] is no URL: in a password write %2F for '/', %23 for '#', %3F for"
             " '?' and %40 for '@', or use OPTIONS['password']."
         )
-    options = dict(given.get("OPTIONS") or {})
     try:
+        options = dict(given.get("OPTIONS") or {})
         for name in ("pool_class", "parser_class"):
             if isinstance(options.get(name), str):
                 options[name] = import_string(options[name])
         make = options.pop("pool_class", Pool)
         pool = make.from_url(servers[0], **options)
-        # Only here redis-py refuses an option that does not exist.
+        # Only here redis-py refuses an option that does not exist. It takes any database.
         pool.connection_class(**pool.connection_kwargs)
+        int(pool.connection_kwargs.get("db") or 0)
     except (IndexError, AttributeError, ImportError, TypeError, ValueError) as exc:
         raise ImproperlyConfigured(
             "SCS_REDIS must have a LOCATION such as 'redis://127.0.0.1:6379/1' and OPTIONS that"

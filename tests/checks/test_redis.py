@@ -104,6 +104,7 @@ def test_engine_that_cannot_be_imported(settings: Any, monkeypatch: pytest.Monke
         ("{server}", {}, True),
         ("{url},redis://127.0.0.1:1", {}, True),
         (["{url}"], {}, True),
+        (6379, {}, False),
         ("{server}/1", {}, False),
         ("{server}", {"db": 1}, False),
         ("redis://127.0.0.1:1/0", {}, False),
@@ -120,7 +121,8 @@ def test_cache_in_the_same_database(
     def fill(text: str) -> str:
         return text.format(url=redis_server.url, server=redis_server.url.removesuffix("/0"))
 
-    where = fill(location) if isinstance(location, str) else [*map(fill, location or ())]
+    where = [*map(fill, location)] if isinstance(location, list) else location
+    where = fill(where) if isinstance(where, str) else where
     settings.CACHES = {
         "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
         "fast": {"BACKEND": CACHE, "LOCATION": where, "OPTIONS": options},
