@@ -221,13 +221,16 @@ def locations(given: Any) -> list[Any]:
     return list(given) if isinstance(given, Iterable) else []
 
 
-def _is_misread(location: Any) -> bool:
+def _is_misread(servers: list[Any]) -> bool:
     """Tell whether a part of a password would be taken for something else, and be shown in errors."""
     try:
-        parts = urlsplit(str(location))
+        parts = urlsplit(str(servers[0]))
         # Looking at the port raises the error.
         _ = parts.port
     except ValueError:
+        return True
+    if any("@" in str(each) and "://" not in str(each) for each in servers):
+        # A separator in the password has cut the location.
         return True
     return parts.scheme != "unix" and "@" in f"{parts.path}{parts.query}{parts.fragment}"
 
@@ -259,10 +262,10 @@ def _connected(given: Any) -> Client:
         )
     # In CACHES the servers after the first are replicas. A replica may lag, so none is read.
     servers = locations(given.get("LOCATION"))
-    if servers and _is_misread(servers[0]):
+    if servers and _is_misread(servers):
         raise ImproperlyConfigured(
             "SCS_REDIS['LOCATION'] is no URL: in a password write %2F for '/', %23 for '#', %3F for"
-            " '?' and %40 for '@', or use OPTIONS['password']."
+            " '?', %40 for '@', %2C for ',' and %3B for ';', or use OPTIONS['password']."
         )
     try:
         options = dict(given.get("OPTIONS") or {})

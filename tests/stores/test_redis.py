@@ -979,7 +979,10 @@ def test_settings_take_the_path_of_a_callable(
         *(
             ({"SCS_REDIS": {"LOCATION": f"{scheme}://:{password}@host/1"}}, "is no URL")
             for scheme in ("redis", "rediss")
-            for password in ("hidden/x", "x/hidden", "hidden#x", "x?hidden", "1/hidden")
+            for password in (
+                *("hidden/x", "x/hidden", "hidden#x", "x?hidden", "1/hidden"),
+                *("1,hidden", "1;x,hidden"),
+            )
         ),
         ({"SCS_REDIS": "no.such.callable"}, "No module named 'no'"),
         ({"SCS_REDIS": "tests.stores.test_redis.make_client"}, "gave a NoneType"),
