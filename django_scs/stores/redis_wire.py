@@ -29,7 +29,7 @@ Client = redis.Redis | redis.RedisCluster
 
 #: What redis-py raises for servers that do not answer, or answer with an error.
 ERRORS: Final = (errors.RedisError, errors.RedisClusterException, OSError)
-# How many milliseconds replicas may take to confirm a write.
+# How many milliseconds replicas may take to confirm a write, at most.
 _WAIT_MILLISECONDS: Final = 1000
 # The server did not execute the script, but may do so soon: it loads its data, was or becomes a
 # replica, lost its primary, or the slot moves to another server.
@@ -122,7 +122,7 @@ class Wire:
                 # Before each connection, they are asked where the server is.
                 for sentinel in pool.sentinel_manager.sentinels:
                     sentinel.set_retry(never)
-        self._wait = (b"WAIT", replicas, _WAIT_MILLISECONDS) if replicas else None
+        self._wait = (b"WAIT", replicas, _wait_milliseconds(client)) if replicas else None
 
     def run(self, script: Script, names: Sequence[Name], *arguments: bytes | int) -> Any:
         """Run ``script`` on the server of ``names`` and return its answer, bytes undecoded.
@@ -207,7 +207,7 @@ class Wire:
         if self._wait and len(answers) > 1 and answers[1] < self._wait[1]:
             raise NotReplicated(
                 f"A session was written, but only {answers[1]} of {self._wait[1]} replicas have"
-                f" confirmed it within {_WAIT_MILLISECONDS} ms: a failover may undo it."
+                f" confirmed it within {self._wait[2]} ms: a failover may undo it."
             )
 
 
@@ -291,6 +291,15 @@ class _Lent:
                 self._connection.disconnect()
         finally:
             self._pool.release(self._connection)
+
+
+def _wait_milliseconds(client: Client) -> int:
+    """Return how long replicas may take. The server's answer must come before the client gives up."""
+    seconds = client.get_connection_kwargs().get("socket_timeout")
+    if not isinstance(seconds, int | float):
+        return _WAIT_MILLISECONDS
+    # 0 would mean for ever.
+    return max(1, min(_WAIT_MILLISECONDS, int(seconds * 500)))
 
 
 def _exchange(connection: Any, commands: list[Sequence[Any]]) -> list[Any]:

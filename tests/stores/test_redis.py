@@ -605,6 +605,16 @@ def test_wait_for_replicas_that_do_not_exist_is_an_error_after_the_write(
         assert store.find(key) is not None
 
 
+def test_wait_for_replicas_ends_before_the_client_gives_up(
+    redis_server: Redis, key: str, impatient: None
+) -> None:
+    with (
+        client_of(redis_server, socket_timeout=0.4) as own,
+        pytest.raises(NotReplicated, match="within 200 ms"),
+    ):
+        RedisStore(own, replicas=1).insert(key, b"data", HOUR)
+
+
 def test_wait_for_replicas_asks_on_the_same_connection(redis_server: Redis, key: str) -> None:
     with Redis() as replica, client_of(replica) as follower, client_of(redis_server) as own:
         follower.config_set("masterauth", redis_server.password)
