@@ -10,7 +10,9 @@ import redis
 from django.core.checks import CheckMessage, Tags, registry
 from redis.sentinel import Sentinel
 
+from django_scs.backends import redis as redis_engine
 from django_scs.checks.redis import check_redis_server, check_redis_settings, check_redis_tokens
+from django_scs.checks.settings import check_settings
 from tests.redis_servers import client_of, cluster_client, redis_cluster, redis_server
 from tests.servers import Redis, RedisCluster
 
@@ -136,6 +138,19 @@ def test_tokens_in_clear(settings: Any) -> None:
     assert ids(check_redis_tokens()) == ["W021"]
     settings.SCS_HASH_TOKENS = True
     assert check_redis_tokens() == []
+
+
+class SessionStore(redis_engine.SessionStore):
+    """What a project derives from ours."""
+
+
+@pytest.mark.parametrize("engine", [__name__, redis_engine.__name__])
+def test_tokens_are_not_hashed_in_steps(settings: Any, engine: str) -> None:
+    settings.SESSION_ENGINE = engine
+    settings.SCS_HASH_TOKENS = "convert"
+    (message,) = check_settings()
+    assert message.id == "django_scs.E002"
+    assert "only sessions in a table of the database can be converted" in message.msg
 
 
 def test_tokens_of_another_kind_are_always_hashed(settings: Any) -> None:
