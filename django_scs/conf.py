@@ -33,7 +33,10 @@ _LEAST_BYTES: Final = 2048
 _JSON: Final = "django_scs.codecs.json.JSONCodec"
 
 #: What is wrong with a step of SCS_HASH_TOKENS: the name of the setting, and its value.
-NO_TABLE_TO_CONVERT: Final = "{} is {!r}, and must be True or False: only sessions in a table of the database can be converted."
+NO_TABLE_TO_CONVERT: Final = (
+    "{} is {!r}, and must be True or False: only sessions in a table of the database can be"
+    " converted."
+)
 
 
 @dataclass(frozen=True, kw_only=True)

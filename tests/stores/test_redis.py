@@ -445,6 +445,23 @@ def test_full_memory_is_an_error_and_renewal_and_logout_work(
     assert store.find(key) is not None or name in ("rename", "rename data", "delete")
 
 
+def test_snapshots_that_fail_are_an_error_and_no_missing_session(key: str) -> None:
+    with Redis() as server, client_of(server) as own, client_of(server) as client:
+        store = RedisStore(own)
+        store.insert(key, b"data", HOUR)
+        client.config_set("save", "3600 1")
+        server.folder.chmod(0o500)
+        client.bgsave()
+        while client.info("persistence")["rdb_last_bgsave_status"] == "ok":
+            time.sleep(0.05)
+        for name in WRITES:
+            with pytest.raises(errors.ResponseError, match="MISCONF"):
+                WRITES[name](store, key)
+        client.config_set("stop-writes-on-bgsave-error", "no")
+        assert store.find(key) is not None
+        server.folder.chmod(0o700)
+
+
 # What docs/redis.md says that a user of Redis needs.
 RIGHTS = (
     "+evalsha +eval +get +getex +set +del +exists +pexpire +pexpireat +pttl +renamenx +time +scan"
