@@ -157,7 +157,6 @@ class RedisStore:
                 return False
             # Another request has saved the session meanwhile. The answer is the new data.
             original = copy = answer
-            self._write(scripts.PUT, new, copy, b"PX", _COPY_MILLISECONDS)
         self._wire.run(scripts.DROP, new)
         raise SessionBusy(fingerprint(key), LIMIT)
 
