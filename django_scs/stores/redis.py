@@ -122,7 +122,10 @@ class RedisStore:
         return 0
 
     def all(self) -> Iterator[Record]:
-        """Yield every live session, page by page. One may come twice while Redis resizes its tables."""
+        """Yield every live session, page by page. One may come twice while Redis resizes its tables.
+
+        One that goes to another server of a Cluster meanwhile may be left out.
+        """
         for node in self.servers():
             yield from self._pages(node)
 
