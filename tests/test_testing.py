@@ -116,6 +116,14 @@ def test_age_of_all_tells_how_many_there_were(client, alice):
     assert age(60, "w" * 43) == 0
 
 
+@pytest.mark.parametrize("wrong", [["w" * 43], None, b"w" * 43])
+def test_age_refuses_what_is_no_token(client, alice, wrong):
+    client.force_login(alice)
+    with pytest.raises(TypeError, match=rf"not {type(wrong).__name__}\. .*age\(by, \*tokens\)"):
+        age(timedelta(days=15), token_of(client), wrong)
+    assert is_logged_in(client)
+
+
 def test_age_moves_what_set_expiry_has_set(client):
     client.get("/put/")
     session = SessionStore(token_of(client))

@@ -32,7 +32,8 @@ def check_settings(**kwargs: Any) -> list[checks.CheckMessage]:
             read()
         except ImproperlyConfigured as exc:
             problems.append(str(exc))
-    return messages + [checks.Error(problem, id="django_scs.E002") for problem in problems]
+    # Several options may be read from one setting.
+    return messages + [checks.Error(each, id="django_scs.E002") for each in dict.fromkeys(problems)]
 
 
 def _wrong_engines() -> list[str]:

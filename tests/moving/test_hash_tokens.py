@@ -136,6 +136,17 @@ def test_what_is_stolen_from_the_table_is_worth_nothing(new_session, settings, s
         assert visit(stolen)[0].json() == {}
 
 
+@pytest.mark.parametrize(
+    ("count", "text"), [(1, "1 session has a new key.\n"), (2, "2 sessions have a new key.\n")]
+)
+def test_the_command_says_how_many_it_has_changed(new_session, settings, capsys, count, text):
+    for _ in range(count):
+        new_session(False)
+    settings.SCS_HASH_TOKENS = "convert"
+    call_command(Command())
+    assert capsys.readouterr().out.startswith(text)
+
+
 def test_the_expiry_stays(new_session, settings):
     token = new_session(False)
     before = Session.objects.get().expiry
