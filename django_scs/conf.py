@@ -32,6 +32,12 @@ _LONGEST: Final = timedelta(days=36_525).total_seconds()
 _LEAST_BYTES: Final = 2048
 _JSON: Final = "django_scs.codecs.json.JSONCodec"
 
+#: What is wrong with a step of SCS_HASH_TOKENS: the name of the setting, and its value.
+NO_TABLE_TO_CONVERT: Final = (
+    "{} is {!r}, and must be True or False: only sessions in a table of the database can be"
+    " converted."
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class CookieOptions:
@@ -180,7 +186,12 @@ def _entries() -> dict[str, Mapping[str, Any]]:
 
 
 def _engine(read: _Reader) -> str:
-    engine: str = read("SESSION_ENGINE", "django_scs.backends.db")
+    engine = read("SESSION_ENGINE", "django_scs.backends.db")
+    if not isinstance(engine, str):
+        raise ImproperlyConfigured(
+            f"{read.label('SESSION_ENGINE')} is {engine!r}, and must be the dotted path of a session"
+            " engine, such as 'django_scs.backends.db'."
+        )
     return engine
 
 
@@ -225,10 +236,7 @@ def _hash_tokens(read: _Reader) -> bool | str:
         )
     # The keys of other kinds are hashes already, whatever the value is.
     if read.entry is None and isinstance(value, str) and _engine(read) in _HAVE_NO_TABLE:
-        raise ImproperlyConfigured(
-            f"{read.label('SCS_HASH_TOKENS')} is {value!r}, and must be True or False: only sessions"
-            " in a table of the database can be converted."
-        )
+        raise ImproperlyConfigured(NO_TABLE_TO_CONVERT.format(read.label("SCS_HASH_TOKENS"), value))
     return value
 
 

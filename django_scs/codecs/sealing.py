@@ -66,11 +66,12 @@ class SealingCodec:
                 f"{cls.CODEC_SETTING} is {path!r}, and must be a codec that does not seal itself, such"
                 " as 'django_scs.codecs.json.JSONCodec'."
             )
-        secrets = read_secrets(read, cls.KEYS_SETTING)
         try:
-            return cls(load(path, read), secrets)
+            codec = load(path, read)
         except ImproperlyConfigured as exc:
             raise ImproperlyConfigured(f"{cls.CODEC_SETTING}: {exc}") from exc
+        # Last: an error report shows the variables of each frame.
+        return cls(codec, read_secrets(read, cls.KEYS_SETTING))
 
     def encode(
         self,

@@ -12,6 +12,7 @@ from django.test import Client
 
 from django_scs import devices, signals, tokens
 from django_scs.backends.db import SessionStore
+from django_scs.codecs.gob import Int64
 from django_scs.management.commands.scs_hash_tokens import Command
 from django_scs.models import Session
 from django_scs.moving.current import current
@@ -135,6 +136,17 @@ def test_what_is_stolen_from_the_table_is_worth_nothing(new_session, settings, s
         assert visit(stolen)[0].json() == {}
 
 
+@pytest.mark.parametrize(
+    ("count", "text"), [(1, "1 session has a new key.\n"), (2, "2 sessions have a new key.\n")]
+)
+def test_the_command_says_how_many_it_has_changed(new_session, settings, capsys, count, text):
+    for _ in range(count):
+        new_session(False)
+    settings.SCS_HASH_TOKENS = "convert"
+    call_command(Command())
+    assert capsys.readouterr().out.startswith(text)
+
+
 def test_the_expiry_stays(new_session, settings):
     token = new_session(False)
     before = Session.objects.get().expiry
@@ -250,20 +262,33 @@ def test_what_cannot_be_read_keeps_its_key_and_holds_nothing_up(new_session, set
     Session.objects.filter(token=corrupt).update(data=b"foreign")
     settings.SCS_HASH_TOKENS = "convert"
     call_command(Command())
-    assert "1 sessions cannot be read" in capsys.readouterr().out
+    assert "1 session cannot be read" in capsys.readouterr().out
     assert rows() == sorted([corrupt, SessionStore.store_key(token)])
 
 
 def test_what_the_codec_does_not_store_is_not_left_to_end(new_session, settings):
-    settings.SCS_CODEC = "django_scs.codecs.serializer.SerializerCodec"
+    settings.SCS_CODEC = "django_scs.codecs.signed.SignedCodec"
+    settings.SCS_SIGNED_CODEC = "django_scs.codecs.serializer.SerializerCodec"
     settings.SESSION_SERIALIZER = "tests.moving.pickling.PickleSerializer"
     tokens_of_both = new_session(False, tags={"a"}), new_session(False, tags=["a"])
     settings.SCS_CODEC_FALLBACKS = [settings.SCS_CODEC]
-    settings.SCS_CODEC = "django_scs.codecs.signed.SignedCodec"
+    settings.SCS_CODEC = "django_scs.codecs.encrypted.EncryptedCodec"
     settings.SCS_HASH_TOKENS = "convert"
-    with pytest.raises(CommandError, match="values of 1 sessions"):
+    with pytest.raises(CommandError, match="values of 1 session "):
         call_command(Command())
     assert [SessionStore(token)["tags"] for token in tokens_of_both] == [{"a"}, ["a"]]
+
+
+def test_the_types_of_go_stay_although_another_codec_binds_data(new_session, settings):
+    settings.SCS_CODEC = "django_scs.codecs.gob.GobCodec"
+    settings.SCS_CODEC_FALLBACKS = ["django_scs.codecs.encrypted.EncryptedCodec"]
+    new_session(False, count=Int64(5))
+    before = Session.objects.get().data
+    settings.SCS_HASH_TOKENS = "convert"
+    call_command(Command())
+    after = Session.objects.get()
+    assert tokens.is_marked(after.token)
+    assert bytes(after.data) == bytes(before)
 
 
 def test_iteration_goes_on_through_both_kinds(new_session, settings):

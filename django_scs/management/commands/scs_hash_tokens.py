@@ -11,6 +11,7 @@ from ...backends.db import SessionStore
 from ...exceptions import DecodeError, EncodeError
 from ...manager import session_class, uses_our_engine
 from ...stores.base import Record
+from ._sessions import counted
 
 # After each batch the command pauses for as long as the batch took, so that others get the table.
 _BATCH: Final = 100
@@ -45,13 +46,22 @@ class Command(BaseCommand):
         hashing = conf.options(engine._kind).hash_tokens
         changed, left = self._convert(engine, hashing)
         if hashing in _AT_WORK:
-            self.stdout.write(f"{changed} sessions have a new key.")
+            self.stdout.write(
+                counted(changed, "session has a new key.", "sessions have a new key.")
+            )
         if unreadable := left.pop(_UNREADABLE, 0):
-            self.stdout.write(f"{unreadable} sessions cannot be read, and keep their keys.")
+            self.stdout.write(
+                counted(
+                    unreadable,
+                    "session cannot be read, and keeps its key.",
+                    "sessions cannot be read, and keep their keys.",
+                )
+            )
         if refused := left.pop(_REFUSED, 0):
             raise CommandError(
-                f"SCS_CODEC cannot store the values of {refused} sessions that a fallback reads:"
-                " after the next step they would be unknown."
+                "SCS_CODEC cannot store the values of"
+                f" {counted(refused, 'session', 'sessions')} that a fallback reads:"
+                " after the next step nobody would find them."
             )
         unchanged = left[_AT_WORK.get(hashing, "")]
         if unchanged:
@@ -110,7 +120,7 @@ def _rekey(engine: type[SessionStore], record: Record, key: str) -> bool:
     codec = conf.options(engine._kind).codec
     data = record.data
     if codec.binds_key:
-        data = codec.encode(*codec.decode(data, record.key), None, key)
+        data = codec.encode(*codec.decode(data, record.key), data, key)
     store = engine.get_store()
 
     def rekey() -> bool:
