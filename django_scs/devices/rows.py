@@ -10,7 +10,7 @@ from django.utils import timezone
 from .. import conf
 from ..backends import old_engine
 from ..expressions import StoreNow
-from ..manager import find_model, session_class
+from ..manager import find_model, session_class, uses_our_engine
 from .models import Device
 
 #: How many rows a statement removes at most.
@@ -26,7 +26,7 @@ def with_expiry(rows: "QuerySet[Device]") -> "QuerySet[Device] | None":
     if (
         model is None
         or old_engine.find()
-        or router.db_for_read(model) != router.db_for_read(Device)
+        or router.db_for_write(model) != router.db_for_write(Device)
     ):
         return None
     live = model._base_manager.filter(token=OuterRef("key"), expiry__gt=StoreNow())
@@ -41,6 +41,8 @@ def alive(rows: "QuerySet[Device]") -> list[Device]:
     joined = with_expiry(rows)
     if joined is not None:
         return [row for row in joined if row.expiry is not None]
+    if not uses_our_engine():
+        return []
     store = session_class()._store()
     return [row for row in rows if (found := store.find(row.key)) is not None and found.is_live]
 

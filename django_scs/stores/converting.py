@@ -1,6 +1,6 @@
 """The SQL store while ``scs_hash_tokens`` changes the keys of its rows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from django.db.models import Model
 
@@ -43,6 +43,9 @@ class ConvertingStore(SqlStore):
     ) -> bool:
         rename = super().rename
         return any(rename(each, new_key, ttl, data, expected) for each in self._later_keys(key))
+
+    def delete_many(self, keys: Sequence[str]) -> int:
+        return super().delete_many([later for key in keys for later in self._later_keys(key)])
 
     def delete(self, key: str) -> bool:
         return any(map(super().delete, self._later_keys(key)))

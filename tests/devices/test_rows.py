@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from django.contrib.auth import login
 from django.contrib.auth.models import User
+from django.contrib.auth.signals import user_logged_in
 from django.core.management import call_command
 from django.db import OperationalError, transaction
 from django.test import AsyncClient, Client, RequestFactory
@@ -21,6 +23,7 @@ from django_scs.devices import follow, insertion, rows
 from django_scs.devices.models import Device
 from django_scs.devices.signals import signed_in
 from django_scs.manager import SessionManager
+from example_project.snippets import signals as snippetbox
 
 from ..contracts.tools import in_parallel
 from ..support import in_event_loop
@@ -47,6 +50,14 @@ def hashing(request: Any, settings: Any) -> None:
     settings.SCS_HASH_TOKENS = request.param
 
 
+@pytest.fixture
+def no_notes() -> Iterator[None]:
+    """Keep Snippetbox from noting the time of a login, which not every session can hold."""
+    user_logged_in.disconnect(dispatch_uid="example_project.snippets")
+    yield
+    snippetbox.connect()
+
+
 def test_a_sign_in_is_listed(sign_in: Any, ada: User) -> None:
     before = timezone.now()
     client = sign_in()
@@ -58,6 +69,47 @@ def test_a_sign_in_is_listed(sign_in: Any, ada: User) -> None:
     assert device.address == "127.0.0.1"
     assert device.user_agent == CHROME
     assert token_of(client) not in str(device.id)
+
+
+@pytest.mark.usefixtures("no_notes")
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo"])
+def test_a_project_without_time_zones(sign_in: Any, ada: User, settings: Any, zone: str) -> None:
+    settings.USE_TZ, settings.TIME_ZONE = False, zone
+    settings.SCS_IDLE_TIMEOUT = 1000
+    client = sign_in()
+    (device,) = devices.of(ada)
+    assert abs(device.ends - timezone.now() - timedelta(days=14)) < timedelta(seconds=9)
+    assert abs(device.seen - timezone.now()) < timedelta(seconds=9)
+    client.get("/renew/")
+    assert row_of(client).pk == device.pk
+    assert rows.sweep(10) == 0
+    assert devices.revoke_user(ada) == 1
+
+
+class _Replica:
+    """Sends reads to a database that is not there."""
+
+    def db_for_read(self, model: Any, **hints: Any) -> str | None:
+        return "replica" if model._meta.app_label == "scs_devices" else None
+
+
+def test_rows_are_read_where_they_are_written(sign_in: Any, ada: User, settings: Any) -> None:
+    """A replica that lags would not know a revocation."""
+    settings.DATABASE_ROUTERS = [_Replica()]
+    settings.SCS_DEVICES_LIMIT = 2
+    settings.SCS_DEVICES_MAIL_NEW = True
+    client, _ = sign_in(), sign_in()
+    assert len(devices.of(ada)) == 2
+    renewed_by_go(client)
+    assert is_alive(client)
+    client.get("/renew/")
+    session = SessionStore(token_of(client))
+    session.get("color")
+    devices.revoke(row_of(client))
+    session.cycle_key()
+    assert not session.is_stored()
+    assert rows.sweep(10) == 0
+    assert statements_of(lambda: devices.of(ada), "s") == ["SELECT"]
 
 
 def test_a_visitor_is_not_listed(client: Client, ada: User) -> None:
@@ -374,6 +426,22 @@ def test_current_is_the_one_of_the_request(sign_in: Any, ada: User) -> None:
     found = devices.current(request)
     assert found is not None
     assert found.pk == row_of(mine).pk
+
+
+@pytest.mark.usefixtures("no_notes")
+@pytest.mark.parametrize("refuse", [False, True])
+def test_logins_go_on_with_another_engine(
+    client: Client, ada: User, settings: Any, refuse: bool
+) -> None:
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+    settings.MIDDLEWARE = [
+        name.replace("django_scs.middleware", "django.contrib.sessions.middleware")
+        for name in settings.MIDDLEWARE
+    ]
+    settings.SCS_DEVICES_LIMIT, settings.SCS_DEVICES_REFUSE_OVER_LIMIT = 1, refuse
+    client.get("/log_in/?user=ada")
+    assert is_alive(client)
+    assert devices.of(ada) == []
 
 
 def test_a_session_whose_device_cannot_be_written_ends(
