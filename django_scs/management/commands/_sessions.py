@@ -2,7 +2,8 @@
 
 from django.core.management.base import CommandError
 
-from ...manager import find_model
+from ...backends import cookie
+from ...manager import find_model, session_class
 from ...models import AbstractSession
 
 
@@ -12,3 +13,8 @@ def model_of_sessions() -> type[AbstractSession]:
     if model is None:
         raise CommandError("SESSION_ENGINE keeps its sessions in no table of django_scs.")
     return model
+
+
+def are_in_cookies() -> bool:
+    """Tell whether SESSION_ENGINE keeps each session in its cookie."""
+    return issubclass(session_class(), cookie.SessionStore)
