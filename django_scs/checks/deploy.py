@@ -45,12 +45,21 @@ def check_deployment(**kwargs: Any) -> list[checks.CheckMessage]:
 
 
 def check_cookie(**kwargs: Any) -> list[checks.CheckMessage]:
-    """Warn of a cookie that scripts or the network can read. Django's check needs Django's app."""
-    return [
-        checks.Warning(f"{name} is not set to True.", hint=hint, id=identifier)
-        for name, hint, identifier in _COOKIE_SETTINGS
-        if getattr(settings, name) is not True
-    ]
+    """Warn of cookies that scripts or the network can read. Django's check needs Django's app."""
+    others = [] if conf.problems() else [conf.options(kind) for kind in conf.kinds()[1:]]
+    found: list[checks.CheckMessage] = []
+    for name, hint, identifier in _COOKIE_SETTINGS:
+        if getattr(settings, name) is not True:
+            # Entries of SCS_SESSIONS take it, unless they have their own.
+            wrong = [""]
+        else:
+            attribute = name.removeprefix("SESSION_COOKIE_").lower()
+            wrong = [_of(each) for each in others if getattr(each.cookie, attribute) is not True]
+        found += [
+            checks.Warning(f"{name}{of} is not set to True.", hint=hint, id=identifier)
+            for of in wrong
+        ]
+    return found
 
 
 def register() -> None:

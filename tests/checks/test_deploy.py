@@ -110,5 +110,12 @@ def test_check_command_gives_advice_only_for_deployment(settings, capsys):
 def test_cookie_that_can_be_read_is_warned_of(settings, name, identifier):
     settings.SESSION_COOKIE_SECURE = settings.SESSION_COOKIE_HTTPONLY = True
     assert checks.check_cookie() == []
+    settings.SCS_SESSIONS = {"basket": {"COOKIE_NAME": "basket"}}
     setattr(settings, name, False)
     assert [message.id for message in checks.check_cookie()] == [identifier]
+    setattr(settings, name, True)
+    own = {name.removeprefix("SESSION_"): False}
+    settings.SCS_SESSIONS = {"basket": {"COOKIE_NAME": "basket", **own}}
+    (message,) = checks.check_cookie()
+    assert message.id == identifier
+    assert message.msg == f"{name} of SCS_SESSIONS['basket'] is not set to True."
