@@ -89,6 +89,15 @@ def test_advice_for_another_kind_names_it(settings):
     assert all("SCS_SESSIONS['basket']" in message.msg for message in messages)
 
 
+def test_sessions_of_another_engine_get_no_advice(settings):
+    """None of our settings would change them."""
+    settings.SCS_IDLE_TIMEOUT = None
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.db"
+    assert ids() == []
+    settings.SCS_SESSIONS = {"basket": {"COOKIE_NAME": "__Host-basket", "LIFETIME": 90}}
+    assert {message.id[-4:] for message in checks.check_deployment()} == {"W044", "W045"}
+
+
 def test_wrong_settings_are_anothers_affair(settings):
     settings.SCS_LIFETIME = "long"
     assert ids() == []
