@@ -1,5 +1,6 @@
 """For single views: a session without the middleware, and a login that must be recent."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import wraps
@@ -13,6 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from .manager import SessionManager, close, is_served
+from .moving.current import current
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -29,6 +31,9 @@ def with_session(view: View) -> View:
     def sync_view(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         if hasattr(request, "session"):
             return view(request, *args, **kwargs)
+        if current() is not None and _is_in_event_loop():
+            # With SCS_MIGRATE_FROM the session is looked up when it is opened.
+            return async_view(request, *args, **kwargs)
         manager = SessionManager()
         request.session = manager.open(request)
         response = view(request, *args, **kwargs)
@@ -79,6 +84,14 @@ def recent_login_required(
         return cast(View, async_view if iscoroutinefunction(view) else sync_view)
 
     return decorate if view is None else decorate(view)
+
+
+def _is_in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _is_recent(request: HttpRequest, seconds: float) -> bool:

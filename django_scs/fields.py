@@ -14,6 +14,8 @@ _UNIX_EPOCH_AS_JULIAN_DAY: Final = 2_440_587.5
 _UNIX_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 #: The latest expiry. Every time zone and every database except MySQL can represent it.
 LAST_EXPIRY: Final = datetime(9999, 12, 30, tzinfo=UTC)
+#: Every time zone can represent it.
+_LONG_AGO: Final = datetime(1, 1, 3, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 
@@ -24,11 +26,11 @@ def to_julian_day(moment: datetime) -> float:
 
 def from_julian_day(day: float) -> datetime:
     """Return a Julian day as an aware UTC datetime, in whole milliseconds, as scs writes them."""
-    since_epoch = timedelta(days=day - _UNIX_EPOCH_AS_JULIAN_DAY)
+    days = day - _UNIX_EPOCH_AS_JULIAN_DAY
     try:
-        return _UNIX_EPOCH + round(since_epoch / _MILLISECOND) * _MILLISECOND
+        return _UNIX_EPOCH + round(timedelta(days=days) / _MILLISECOND) * _MILLISECOND
     except OverflowError:
-        return LAST_EXPIRY
+        return LAST_EXPIRY if days > 0 else _LONG_AGO
 
 
 def _column_type(

@@ -103,7 +103,7 @@ def close(
         try:
             outcome = manager.commit(session, response)
         except Exception as exc:
-            failure, outcome = failure or exc, session.commit(failed=True)
+            failure, outcome = failure or exc, _give_up(session)
         outcomes.append((manager, session, outcome))
     if failure is not None:
         # An old token may be dead: the new one must reach the browser with the error page.
@@ -115,6 +115,15 @@ def close(
     for manager, old in kept:
         response = close_kept(old, request, response, partial(_close_one, manager))
     return response
+
+
+def _give_up(session: SessionStore) -> Outcome:
+    """Return what to tell the browser about a session whose commit failed."""
+    try:
+        return session.commit(failed=True)
+    except Exception:
+        # The first error is the one that is raised.
+        return Outcome()
 
 
 def _error_page(request: HttpRequest, failure: Exception) -> HttpResponse:

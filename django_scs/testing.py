@@ -64,7 +64,7 @@ def _age(engine: type[SessionStore], record: Record, by: timedelta) -> bool:
 def apart_in_redis() -> Iterator[None]:
     """Give the sessions in Redis a prefix of their own inside the block, and remove them after it.
 
-    They are not removed if the block raises. Nothing happens unless ``SCS_REDIS`` is set.
+    Nothing happens unless ``SCS_REDIS`` is set.
     """
     if getattr(settings, "SCS_REDIS", None) is None:
         yield
@@ -75,9 +75,11 @@ def apart_in_redis() -> Iterator[None]:
     prefix = getattr(settings, "SCS_REDIS_PREFIX", PREFIX)
     own = f"test:{os.getpid()}:"
     with override_settings(SCS_REDIS_PREFIX=f"{own}{prefix}"):
-        yield
-        # Tests that use no session need no server, so its errors are ignored. Tombstones go too.
-        with suppress(Exception):
-            for node in SessionStore.get_store().servers():
-                for name in list(node.scan_iter(f"*{own}*", count=1000)):
-                    node.delete(name)
+        try:
+            yield
+        finally:
+            # Tests that use no session need no server, so its errors are ignored. Tombstones go too.
+            with suppress(Exception):
+                for node in SessionStore.get_store().servers():
+                    for name in list(node.scan_iter(f"*{own}*", count=1000)):
+                        node.delete(name)

@@ -104,6 +104,11 @@ def no_token(key: str) -> Key:
     return Key(f".{key[1:]}")
 
 
+def is_no_token(key: str) -> bool:
+    """Tell whether a store key is one that ``no_token`` has made."""
+    return key.startswith(".")
+
+
 def mark(key: str) -> Key:
     """Return a hash with a mark in its last character, which no token and no other hash has."""
     return Key(key[:-1] + _LAST[_LAST.index(key[-1]) | 1])

@@ -140,6 +140,12 @@ def test_julian_day_keeps_the_millisecond(moment):
     assert kept.microsecond % 1000 == 0
 
 
+@pytest.mark.parametrize("day", [1e7, 1e9, 1e12, float("inf")])
+def test_julian_day_beyond_the_calendar_is_its_end(day):
+    assert from_julian_day(day).year == 9999
+    assert from_julian_day(-day).year == 1
+
+
 @pytest.mark.parametrize(
     "field", [TokenField(), DataField(), ExpiryField()], ids=lambda field: type(field).__name__
 )

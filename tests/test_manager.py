@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
+from django.db import OperationalError
 from django.http import HttpResponse
 from django.test import AsyncClient, Client, RequestFactory
 from django.urls import path
@@ -16,6 +17,7 @@ from django_scs.checks import settings as checks
 from django_scs.exceptions import EncodeError
 from django_scs.manager import SessionManager, close, session_class
 from django_scs.models import Session
+from django_scs.moving import keys
 from tests.support import in_event_loop, statements, stored, verbs
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
@@ -118,6 +120,17 @@ def test_store_key_of_one_kind_is_no_token_of_another(client, settings, hashing,
     client.cookies["sessionid"] = key
     client.get("/?put=default.a.1")
     assert client.get("/?get=preferences").content == b"{'preferences': {'theme': 'dark'}}"
+
+
+def test_each_kind_goes_through_its_own_sessions(client):
+    client.get("/?put=preferences.theme.dark&put=default.a.1")
+    keys.mark(SessionStore, "of an old engine", 3600)
+    assert [dict(session.items()) for session in SessionStore.iterate()] == [{"a": "1"}]
+    assert SessionStore.destroy_where(lambda session: True) == 1
+    assert client.get("/?get=preferences").content == b"{'preferences': {'theme': 'dark'}}"
+    assert keys.is_marked(SessionStore, "of an old engine")
+    found = [dict(session.items()) for session in session_class("preferences").iterate()]
+    assert {"theme": "dark"} in found
 
 
 def test_kinds_are_saved_in_async_views(client):
@@ -234,6 +247,23 @@ def test_of_two_sessions_that_cannot_be_saved_the_first_says_why():
         opened.append((manager, session))
     with pytest.raises(EncodeError, match="'in preferences'"):
         close(opened, request, HttpResponse())
+
+
+def test_a_session_that_cannot_even_be_given_up_costs_no_other_its_changes(monkeypatch):
+    request, opened = RequestFactory().get("/"), []
+    for kind in ("preferences", "default"):
+        manager = SessionManager(kind)
+        session = manager.open(request)
+        session["a"] = 1
+        opened.append((manager, session))
+
+    def refuse(failed=False):
+        raise OperationalError(f"gone: {failed}")
+
+    monkeypatch.setattr(opened[0][1], "commit", refuse)
+    response = close(opened, request, HttpResponse())
+    assert response.status_code == 500
+    assert response.cookies["sessionid"].value == opened[1][1].session_key
 
 
 def test_engine_that_is_not_ours_makes_no_manager(settings):

@@ -13,6 +13,7 @@ from django.urls import path
 
 from django_scs import tokens
 from django_scs.backends.db import SessionStore
+from django_scs.backends.expiry import RENEWED_AT
 from django_scs.models import Session
 from django_scs.testing import age
 from tests.contracts.tools import HOUR, MINUTE, in_parallel, now
@@ -169,8 +170,9 @@ def test_sessions_from_before_the_setting_are_renewed(settings: Any) -> None:
     assert token_of(client) != before
 
 
+@pytest.mark.parametrize("since", ["before the setting", "with it"])
 def test_renewal_that_fails_does_not_fail_the_page(
-    client: Client, caplog: pytest.LogCaptureFixture
+    client: Client, caplog: pytest.LogCaptureFixture, since: str
 ) -> None:
     def refuse(execute: Any, sql: str, *args: Any) -> Any:
         if sql.startswith("UPDATE"):
@@ -178,6 +180,10 @@ def test_renewal_that_fails_does_not_fail_the_page(
         return execute(sql, *args)
 
     before = token_of(client)
+    if since == "before the setting":
+        session = SessionStore(before)
+        del session[RENEWED_AT]
+        session.save()
     with connection.execute_wrapper(refuse), caplog.at_level(logging.ERROR):
         response = client.get("/read/", **NAVIGATION)
     assert response.json() == {"color": "red"}

@@ -6,7 +6,7 @@ from typing import Final, Self
 
 from django.views.decorators.debug import sensitive_variables
 
-from .. import go_login, signals, tokens
+from .. import conf, go_login, signals, tokens
 from ..backoff import LIMIT, pauses
 from ..exceptions import SessionBusy
 from .expiry import CUSTOM_EXPIRY, Expiry
@@ -29,13 +29,18 @@ class AllSessions(Expiry):
         """Yield every live session, loaded, to be read, changed, saved or flushed.
 
         With SCS_HASH_TOKENS they have no token, because only the browser knows it; all else works.
-        Unreadable sessions are logged and left out. Source: scs Iterate.
+        If several kinds of SCS_SESSIONS share a table, each of them yields the sessions of all of
+        them; ``request.session`` yields its own. Unreadable sessions are logged and left out.
+        Source: scs Iterate.
         """
         return cls._all(tells=True)
 
     @classmethod
     def _all(cls, *, tells: bool) -> Iterator[Self]:
         for record in cls._store().all():
+            # Other kinds of sessions, and the marks of a move, may be in the same table.
+            if tokens.is_no_token(record.key) == (cls._kind == conf.DEFAULT):
+                continue
             plain = cls.store_keys(record.key)[0] == record.key
             session = cls(record.key if plain else None)
             content = session._life.read(record, tells=tells)

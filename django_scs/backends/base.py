@@ -60,6 +60,11 @@ class SessionStore(AllSessions, Logins, TakeOver):
         others = ("_request", "_options")
         return {name: value for name, value in vars(self).items() if name not in others}
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        if "_life" in state:
+            self._life = state["_life"].copy_for(weakref.proxy(self))
+
     def _tell(self, event: str, key: str | None = None, **info: Any) -> None:
         # Most events have no listener: such an event must cost almost nothing.
         if not signals.is_heard(event):

@@ -338,7 +338,9 @@ class SessionStore(base.SessionStore):
     def _insert(self) -> None:
         if self._session_key is None:
             self._session_key = self._get_new_session_key()
+        self._note_renewal()
         self._life.insert(self.store_key(self._session_key), self._content())
+        self._tell("saved")
         self.modified = True
 
     def delete(self, session_key: str | None = None) -> bool:  # type: ignore[override]

@@ -114,7 +114,9 @@ class Expiry(TypedAccess, Keyed):
         if end is not None:
             end = self._capped(end)
         else:
-            deadline = self._deadline or _later(now, self.get_session_cookie_age())
+            # What ``set_expiry`` has set does not count if ``expiry`` says otherwise.
+            own = None if self.get(CUSTOM_EXPIRY) else self._deadline
+            deadline = own or _later(now, self.get_session_cookie_age())
             idle = self._options.idle_timeout
             end = deadline if idle is None else min(deadline, _later(now, idle))
         if settings.USE_TZ:
@@ -153,6 +155,13 @@ class Expiry(TypedAccess, Keyed):
             return end
         begun = _login_time(self._get_session()) or self._store_now()
         return min(end, _later(begun, longest))
+
+    def _merged_deadline(
+        self, base: Content, ours: Content, theirs: Content, values: dict[str, Any]
+    ) -> datetime:
+        # What ``set_expiry`` was given is a value, and the deadline follows from it.
+        is_theirs = values.get(CUSTOM_EXPIRY) != ours.values.get(CUSTOM_EXPIRY)
+        return theirs.deadline if is_theirs or ours.deadline == base.deadline else ours.deadline
 
     def _ttl(self, content: Content) -> float:
         """Return for how many seconds a session with this content may go unused from now on."""

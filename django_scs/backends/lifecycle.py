@@ -105,6 +105,12 @@ class Host(Protocol):
         """Return the most bytes that a content may take if ``size`` is more, else None."""
         ...
 
+    def _merged_deadline(
+        self, base: Content, ours: Content, theirs: Content, values: dict[str, Any]
+    ) -> datetime:
+        """Return the deadline that belongs to the merged ``values``."""
+        ...
+
     def _hold(self, content: Content) -> None:
         """Replace the session's content by ``content``, which includes what others wrote.
 
@@ -129,6 +135,16 @@ class Lifecycle:
         self._history: list[tuple[State, Fate]] = []
         # Values that were taken from the store and are put back if the request fails.
         self._taken: dict[str, Any] = {}
+
+    def copy_for(self, host: Host) -> "Lifecycle":
+        """Return a lifecycle in the same state for a copy of the session."""
+        copy = Lifecycle(self.store, self._codec, host)
+        copy._state, copy._history, copy._taken = self._state, [*self._history], {**self._taken}
+        return copy
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The session is on its way itself.
+        return {name: value for name, value in vars(self).items() if name != "_host"}
 
     @property
     def state(self) -> State:
@@ -407,8 +423,9 @@ class Lifecycle:
             return None
         base = self.ancestor()
         if record.data != state.in_doubt and base is not None:
-            deadline = theirs.deadline if content.deadline == base.deadline else content.deadline
-            content = Content(deadline, merge(base.values, content.values, theirs.values))
+            values = merge(base.values, content.values, theirs.values)
+            deadline = self._host._merged_deadline(base, content, theirs, values)
+            content = Content(deadline, values)
             self._host._tell("merged", state.key)
         self._state = state._replace(
             key=record.key, data=record.data, deadline=theirs.deadline, in_doubt=None, again=False

@@ -154,12 +154,13 @@ class Ending(Expiry):
 
     def _renew_and_go_on(self) -> None:
         values = self._get_session()
-        before = values.get(RENEWED_AT)
+        before = {name: values[name] for name in (RENEWED_AT,) if name in values}
         try:
             self._renew(extend=False)
         except Exception:
             # The old token is still valid; the next request tries again.
-            values[RENEWED_AT] = before
+            values.pop(RENEWED_AT, None)
+            values.update(before)
             self._tell("renewal_failed", self._life.last_key, exc_info=True)
 
     def _is_empty_now(self) -> bool:

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any, Final, Self
 
 from django.http import HttpRequest
@@ -44,7 +45,7 @@ class TakeOver(Ending):
             except SessionTooLarge as exc:
                 del kept[exc.largest[0][0]]
             except EncodeError:
-                kept = {name: kept[name] for name in kept if session._takes(name, kept[name], key)}
+                kept = session._without_refused(kept, key)
         ttl = min(seconds, session._ttl(Content(end, kept)))
         if not session._store_for(kept, True).insert(key, data, ttl):
             return None
@@ -87,9 +88,11 @@ class TakeOver(Ending):
         store = cls._store()
         return store.left() if isinstance(store, MovingStore) else iter(())
 
-    def _takes(self, name: str, value: Any, key: str) -> bool:
-        try:
-            self._options.codec.encode(LAST_EXPIRY, {name: value}, None, key)
-        except EncodeError:
-            return False
-        return True
+    def _without_refused(self, values: dict[str, Any], key: str) -> dict[str, Any]:
+        """Return those of ``values`` that the codec takes, together."""
+        taken: dict[str, Any] = {}
+        for name, value in values.items():
+            with suppress(EncodeError):
+                self._options.codec.encode(LAST_EXPIRY, {**taken, name: value}, None, key)
+                taken[name] = value
+        return taken

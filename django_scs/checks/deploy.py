@@ -45,21 +45,21 @@ def check_deployment(**kwargs: Any) -> list[checks.CheckMessage]:
 
 
 def check_cookie(**kwargs: Any) -> list[checks.CheckMessage]:
-    """Warn of cookies that scripts or the network can read. Django's check needs Django's app."""
-    others = [] if conf.problems() else [conf.options(kind) for kind in conf.kinds()[1:]]
-    found: list[checks.CheckMessage] = []
-    for name, hint, identifier in _COOKIE_SETTINGS:
-        if getattr(settings, name) is not True:
-            # Entries of SCS_SESSIONS take it, unless they have their own.
-            wrong = [""]
-        else:
-            attribute = name.removeprefix("SESSION_COOKIE_").lower()
-            wrong = [_of(each) for each in others if getattr(each.cookie, attribute) is not True]
-        found += [
-            checks.Warning(f"{name}{of} is not set to True.", hint=hint, id=identifier)
-            for of in wrong
+    """Warn of a cookie that scripts or the network can read. Django's check needs Django's app."""
+    entries = {} if conf.problems() else getattr(settings, "SCS_SESSIONS", {})
+    return [
+        checks.Warning(f"{label} is not set to True.", hint=hint, id=identifier)
+        for name, short, hint, identifier in _COOKIE_SETTINGS
+        for label, value in [
+            (name, getattr(settings, name)),
+            # An entry that does not have the option takes the project's.
+            *(
+                (f"SCS_SESSIONS[{kind!r}][{short!r}]", entry.get(short, True))
+                for kind, entry in entries.items()
+            ),
         ]
-    return found
+        if value is not True
+    ]
 
 
 def register() -> None:
@@ -134,11 +134,13 @@ _ADVICE: Final = (
 _COOKIE_SETTINGS = (
     (
         "SESSION_COOKIE_SECURE",
+        "COOKIE_SECURE",
         "Without it the token also travels over plain HTTP, where it can be read.",
         "django_scs.W002",
     ),
     (
         "SESSION_COOKIE_HTTPONLY",
+        "COOKIE_HTTPONLY",
         "Without it a script that got into a page can read the token.",
         "django_scs.W003",
     ),

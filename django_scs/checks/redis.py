@@ -1,6 +1,7 @@
 """System checks of sessions in Redis: what the settings say, and what the servers say."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from django.conf import settings
@@ -112,14 +113,18 @@ def _place(options: Any) -> tuple[Any, ...]:
 def _cache_places() -> Iterator[tuple[str, tuple[Any, ...]]]:
     """Yield the aliases of caches in Redis, with the first server of each."""
     for alias, cache in settings.CACHES.items():
-        location = cache.get("LOCATION") or ""
-        first = location if isinstance(location, str) else next(iter(location), "")
-        if "redis" in str(cache.get("BACKEND", "")).lower() and "://" in str(first):
-            from redis import connection
+        if "redis" not in str(cache.get("BACKEND", "")).lower():
+            continue
+        from redis import connection
 
-            # Any, because redis-py has no types for it.
-            parse_url: Any = connection.parse_url
-            options = cache.get("OPTIONS") or {}
+        from ..stores.redis import locations
+
+        # Any, because redis-py has no types for it.
+        parse_url: Any = connection.parse_url
+        first = next(iter(locations(cache.get("LOCATION"))), "")
+        options = cache.get("OPTIONS") or {}
+        # A location that is no URL is the cache's affair.
+        with suppress(ValueError):
             yield alias, _place({"db": options.get("db"), **parse_url(str(first))})
 
 

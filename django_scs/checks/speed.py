@@ -1,14 +1,14 @@
 """System checks of slow settings: connections under ASGI, and options of prepared statements."""
 
-from typing import Any, Final
+from typing import Any
 
 from django.conf import settings
 from django.core import checks
 from django.db import connections, router
 
 from .. import conf
+from ..manager import find_model
 
-_OUR_ENGINE: Final = "django_scs.backends.db"
 _BINDING, _THRESHOLD = "server_side_binding", "prepare_threshold"
 
 
@@ -43,11 +43,12 @@ def register() -> None:
 
 def _databases() -> list[tuple[str, dict[str, Any]]]:
     """Return the aliases of the databases that have sessions, with their settings."""
-    if conf.problems() or all(conf.options(kind).engine != _OUR_ENGINE for kind in conf.kinds()):
-        return []
-    from ..models import Session
-
-    aliases = {router.db_for_read(Session), router.db_for_write(Session)}
+    models = [] if conf.problems() else filter(None, map(find_model, conf.kinds()))
+    aliases = {
+        alias
+        for model in models
+        for alias in (router.db_for_read(model), router.db_for_write(model))
+    }
     return [(alias, connections[alias].settings_dict) for alias in sorted(aliases)]
 
 

@@ -11,12 +11,13 @@ from ..merge import merge
 
 def add(session: SessionStore, base: dict[str, Any], values: dict[str, Any]) -> None:
     """Save the changes from ``base`` to ``values`` in a session, unless the session is gone."""
-    if session.is_stored():
+    try:
+        if not session.is_stored():
+            raise UpdateError
         apply(session, base, values)
-        try:
-            session.save()
-        except UpdateError:
-            signals.tell("dropped", type(session), "", keys=sorted(values))
+        session.save()
+    except UpdateError:
+        signals.tell("dropped", type(session), "", keys=sorted(values))
 
 
 def apply(session: SessionStore, base: dict[str, Any], values: dict[str, Any]) -> None:

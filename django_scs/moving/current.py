@@ -12,6 +12,7 @@ from django.core.signals import setting_changed
 from .. import conf
 from ..backends import old_engine
 from ..backends.base import SessionStore
+from ..backends.cookie import SessionStore as CookieSessionStore
 from .engines import FromEngine
 from .sources import SignedCookies, choose
 from .stores import FromOurs
@@ -34,13 +35,14 @@ def current() -> Move | None:
     if path is None:
         return None
     engine = _engine(path)
-    if conf.options().engine == conf.COOKIE_ENGINE:
+    target = old_engine.class_of(conf.options().engine)
+    if target is not None and issubclass(target, CookieSessionStore):
         raise ImproperlyConfigured(
             "SCS_MIGRATE_FROM cannot move sessions into cookies: set it to None, or SESSION_ENGINE to"
             " an engine with a store, such as 'django_scs.backends.db'."
         )
     ours = issubclass(engine, SessionStore)
-    found = _from_ours(path, mode) if ours else _from_engine(path, engine, mode)
+    found = _from_ours(path, engine, mode) if ours else _from_engine(path, engine, mode)
     _refuse_two_forms(found)
     return found
 
@@ -58,8 +60,8 @@ def _from_engine(path: str, engine: type[SessionBase], mode: str) -> Move:
     return FromEngine(source, keeps=mode == KEEP)
 
 
-def _from_ours(path: str, mode: str) -> Move:
-    if path == conf.COOKIE_ENGINE:
+def _from_ours(path: str, engine: type[SessionBase], mode: str) -> Move:
+    if issubclass(engine, CookieSessionStore):
         raise ImproperlyConfigured(
             f"SCS_MIGRATE_FROM is {path!r}, whose sessions cannot be moved: each is in its cookie, so"
             " a copy of an old cookie would be a session again after a logout."

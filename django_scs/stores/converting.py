@@ -44,8 +44,9 @@ class ConvertingStore(SqlStore):
         rename = super().rename
         return any(rename(each, new_key, ttl, data, expected) for each in self._later_keys(key))
 
-    def delete_many(self, keys: Sequence[str]) -> int:
-        return super().delete_many([later for key in keys for later in self._later_keys(key)])
-
     def delete(self, key: str) -> bool:
         return any(map(super().delete, self._later_keys(key)))
+
+    def delete_many(self, keys: Sequence[str]) -> int:
+        later = [each for key in keys for each in self._later_keys(key)[1:]]
+        return super().delete_many(keys) + super().delete_many(later)

@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
@@ -214,6 +215,22 @@ def from_settings(read: Callable[[str, Any], Any]) -> RedisStore:
     return RedisStore(client, prefix, replicas=replicas)
 
 
+def locations(given: Any) -> list[Any]:
+    """Return the servers of a LOCATION as in Django's CACHES: a list, or text with separators."""
+    return re.split("[;,]", given) if isinstance(given, str) else list(given or ())
+
+
+def _is_misread(location: Any) -> bool:
+    """Tell whether a part of a password would be taken for something else, and be shown in errors."""
+    try:
+        parts = urlsplit(str(location))
+        # Looking at the port raises the error.
+        _ = parts.port
+    except ValueError:
+        return True
+    return parts.scheme != "unix" and "@" in f"{parts.path}{parts.query}{parts.fragment}"
+
+
 def _called(path: str) -> Client:
     problem = "SCS_REDIS must be a dict, or the dotted path of a callable that returns a client"
     if "://" in path:
@@ -239,9 +256,13 @@ def _connected(given: Any) -> Client:
             f"SCS_REDIS has {keys}, and must be a dict with LOCATION and OPTIONS, such as"
             " {'LOCATION': 'redis://127.0.0.1:6379/1'}, or the dotted path of a callable."
         )
-    location = given.get("LOCATION")
     # In CACHES the servers after the first are replicas. A replica may lag, so none is read.
-    servers = re.split("[;,]", location) if isinstance(location, str) else list(location or ())
+    servers = locations(given.get("LOCATION"))
+    if servers and _is_misread(servers[0]):
+        raise ImproperlyConfigured(
+            "SCS_REDIS['LOCATION'] is no URL: in a password write %2F for '/', %23 for '#', %3F for"
+            " '?' and %40 for '@', or use OPTIONS['password']."
+        )
     options = dict(given.get("OPTIONS") or {})
     try:
         for name in ("pool_class", "parser_class"):

@@ -133,11 +133,22 @@ def statements(connection: BaseDatabaseWrapper, table: str) -> dict[str, str]:
 
 def install(connection: BaseDatabaseWrapper, table: str) -> None:
     """Make the sessions in ``table`` leave tombstones from now on; make the triggers anew."""
+    if _is_unfinished(connection, table):
+        _execute(connection, table, (_NO_TABLE,))
     if not has_table(connection, table):
         _execute(connection, table, TABLE[connection.vendor])
     _execute(connection, table, NO_TRIGGERS[connection.vendor])
     _execute(connection, table, TRIGGERS[connection.vendor])
     forget(connection, table)
+
+
+def _is_unfinished(connection: BaseDatabaseWrapper, table: str) -> bool:
+    """Tell whether an installation on MySQL ended between its first two statements."""
+    if not has_table(connection, table):
+        return False
+    with connection.cursor() as cursor:
+        columns = connection.introspection.get_table_description(cursor, f"{table}_tombstones")
+    return "data" in {column.name for column in columns}
 
 
 def remove(connection: BaseDatabaseWrapper, table: str) -> None:

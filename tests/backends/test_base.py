@@ -14,6 +14,7 @@ from django_scs import tokens
 from django_scs.backends import db
 from django_scs.backends.base import SessionStore
 from django_scs.exceptions import SessionTooLarge
+from django_scs.signals import session_renewed
 from django_scs.stores.base import Record
 from tests.support import statements
 
@@ -159,6 +160,40 @@ def test_copy_of_a_request_has_a_session_that_works(stored_token: str, again: An
     session["shape"] = "round"
     session.save()
     assert db.SessionStore(stored_token).load() == {"color": "red", "size": 1, "shape": "round"}
+
+
+COPIES = [copy.copy, copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("again", COPIES)
+def test_copy_of_a_session_outlives_it_and_speaks_for_itself(stored_token: str, again: Any) -> None:
+    original = db.SessionStore(stored_token)
+    original["size"] = 1
+    session = again(original)
+    del original
+    gc.collect()
+    told: list[Any] = []
+
+    def note(session: Any, **kwargs: Any) -> None:
+        told.append(session)
+
+    session_renewed.connect(note)
+    session.cycle_key()
+    session_renewed.disconnect(note)
+    session.save()
+    assert told[0].session_key == session.session_key
+    assert db.SessionStore(session.session_key).load() == {"color": "red", "size": 1}
+
+
+@pytest.mark.django_db
+def test_shallow_copy_of_a_session_has_a_state_of_its_own(stored_token: str) -> None:
+    original = db.SessionStore(stored_token)
+    original.keys()
+    session = copy.copy(original)
+    session.flush()
+    with pytest.raises(db.UpdateError):
+        original.save()
 
 
 def test_copy_of_a_session_takes_the_options_of_where_it_is_made(settings: Any) -> None:

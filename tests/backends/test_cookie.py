@@ -14,10 +14,11 @@ from django.core.cache import caches
 from django.core.exceptions import ImproperlyConfigured
 from django.test import Client, override_settings
 
-from django_scs import conf
+from django_scs import conf, signals
 from django_scs.backends import expiry
 from django_scs.backends.base import Outcome
 from django_scs.backends.cookie import SessionStore
+from django_scs.backends.expiry import RENEWED_AT
 from django_scs.codecs.cookie_format import CookieFormat, is_id, new_id
 from django_scs.codecs.gorilla import NO_DEADLINE, GoKey, GorillaCookie
 from django_scs.codecs.json import JSONCodec
@@ -119,6 +120,22 @@ def test_session_key_is_an_id(client: Client) -> None:
 def test_session_key_is_its_own_also_where_tokens_are_hashed() -> None:
     with override_settings(SCS_HASH_TOKENS=True):
         assert SessionStore.store_keys("a") == ("a",)
+
+
+def test_a_new_session_is_told_as_saved_and_not_renewed_at_once(settings: Any) -> None:
+    settings.SCS_RENEW_AFTER = 600
+    told: list[str] = []
+
+    def note(key: str, **kwargs: Any) -> None:
+        told.append(key)
+
+    signals.session_saved.connect(note)
+    session = SessionStore()
+    session["a"] = 1
+    session.save()
+    signals.session_saved.disconnect(note)
+    assert told == [session.session_key]
+    assert RENEWED_AT in SessionStore(session.token())
 
 
 def test_a_saved_session_can_be_opened_by_its_token() -> None:

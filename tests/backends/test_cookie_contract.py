@@ -100,6 +100,7 @@ INSTEAD = {
         "test_save_merges_inside_of_dicts_and_lists",
         "test_save_keeps_the_deadline_that_another_request_set",
         "test_save_keeps_the_deadline_that_this_request_set",
+        "test_save_keeps_the_expiry_that_another_request_set",
         "test_save_takes_a_subclass_of_str_for_the_str_it_stored",
         "test_take_removes_from_the_store_at_once",
         "test_take_keeps_what_another_request_saved",

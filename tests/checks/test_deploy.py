@@ -122,9 +122,13 @@ def test_cookie_that_can_be_read_is_warned_of(settings, name, identifier):
     settings.SCS_SESSIONS = {"basket": {"COOKIE_NAME": "basket"}}
     setattr(settings, name, False)
     assert [message.id for message in checks.check_cookie()] == [identifier]
-    setattr(settings, name, True)
-    own = {name.removeprefix("SESSION_"): False}
-    settings.SCS_SESSIONS = {"basket": {"COOKIE_NAME": "basket", **own}}
+
+
+@pytest.mark.parametrize("option", ["COOKIE_SECURE", "COOKIE_HTTPONLY"])
+def test_cookie_of_another_kind_that_can_be_read_is_warned_of(settings, option):
+    settings.SESSION_COOKIE_SECURE = settings.SESSION_COOKIE_HTTPONLY = True
+    settings.SCS_SESSIONS = {"preferences": {"COOKIE_NAME": "prefs"}}
+    assert checks.check_cookie() == []
+    settings.SCS_SESSIONS = {"preferences": {"COOKIE_NAME": "prefs", option: False}}
     (message,) = checks.check_cookie()
-    assert message.id == identifier
-    assert message.msg == f"{name} of SCS_SESSIONS['basket'] is not set to True."
+    assert message.msg == f"SCS_SESSIONS['preferences']['{option}'] is not set to True."

@@ -85,6 +85,11 @@ def test_engine_that_cannot_be_imported(settings: Any, monkeypatch: pytest.Monke
         ("{server}/1", {}, False),
         ("{server}", {"db": 1}, False),
         ("redis://127.0.0.1:1/0", {}, False),
+        ("{server},redis://127.0.0.1:1", {}, True),
+        ("{server};redis://127.0.0.1:1", {}, True),
+        ("http://127.0.0.1:no-port", {}, False),
+        ([], {}, False),
+        (None, {}, False),
     ],
 )
 def test_cache_in_the_same_database(
@@ -93,7 +98,7 @@ def test_cache_in_the_same_database(
     def fill(text: str) -> str:
         return text.format(url=redis_server.url, server=redis_server.url.removesuffix("/0"))
 
-    where = fill(location) if isinstance(location, str) else [*map(fill, location)]
+    where = fill(location) if isinstance(location, str) else [*map(fill, location or ())]
     settings.CACHES = {
         "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
         "fast": {"BACKEND": CACHE, "LOCATION": where, "OPTIONS": options},

@@ -5,7 +5,12 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from django_scs.backends import db
 from django_scs.checks.speed import check_asgi_connections, check_prepared_statements
+
+
+class SessionStore(db.SessionStore):
+    """A project's own."""
 
 
 @pytest.mark.vendors("mysql", "postgresql")
@@ -32,6 +37,14 @@ def test_connection_to_sqlite_and_sessions_elsewhere_are_not_meant(
     assert len(check_asgi_connections()) == (connection.vendor != "sqlite")
     settings.SESSION_ENGINE = "django_scs.backends.cookie"
     assert check_asgi_connections() == []
+
+
+@pytest.mark.vendors("mysql", "postgresql")
+def test_engine_of_a_project_counts_as_ours(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.ASGI_APPLICATION = "example_project.asgi.application"
+    settings.SESSION_ENGINE = __name__
+    monkeypatch.setitem(connection.settings_dict, "CONN_MAX_AGE", 60)
+    assert len(check_asgi_connections()) == 1
 
 
 @pytest.mark.vendors("postgresql")

@@ -330,6 +330,26 @@ class SessionContract:
         mine.renew_token()
         assert mine.deadline() > deadline
 
+    @pytest.mark.parametrize("before", [None, 300, 900])
+    @pytest.mark.parametrize("after", [None, 300, 900])
+    def test_save_keeps_the_expiry_that_another_request_set(
+        self, session: Any, row: Any, before: int | None, after: int | None
+    ) -> None:
+        first = session()
+        first.put("a", 1)
+        first.set_expiry(before)
+        first.save()
+        mine, other = session(first.token()), session(first.token())
+        mine.put("b", 2)
+        other.set_expiry(after)
+        other.save()
+        mine.save()
+        found = session(first.token())
+        seconds = after or found.get_session_cookie_age()
+        assert abs(row(first.token()).ttl - seconds) < 30
+        assert abs(found.get_expiry_age() - seconds) < 30
+        assert (found.get("a"), found.get("b")) == (1, 2)
+
     @pytest.mark.parametrize("how", ["cycle_key", "set_expiry", "at", "set_deadline", "save"])
     def test_nothing_outlasts_the_longest_lifetime(
         self, session: Any, aged: Any, row: Any, settings: Any, how: str

@@ -11,8 +11,10 @@ from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 from django.db import connection
-from django.http import HttpResponse
+from django.http import HttpResponse, JsonResponse
 from django.test import AsyncClient, AsyncRequestFactory, Client
+from django.utils.decorators import method_decorator
+from django.views import View
 
 from django_scs import signals, tokens
 from django_scs.backends.db import SessionStore
@@ -218,6 +220,39 @@ def test_values_that_the_codec_refuses_stay_behind(from_engine, log_in, settings
 def test_names_of_what_stays_behind_are_text(db):
     values = {1: {2}, "a": {3}, "b": 4}
     assert SessionStore.take_over(tokens.new(), values, 100) == ["1", "a"]
+
+
+@pytest.mark.django_db(transaction=True)
+@in_event_loop
+async def test_an_async_class_with_a_session_of_its_own_moves_too(from_engine, log_in):
+    @method_decorator(with_session, name="dispatch")
+    class Read(View):
+        async def get(self, request):
+            return JsonResponse({"color": await request.session.aget("color")})
+
+    key = await sync_to_async(log_in)(from_engine("db"), color="red")
+    request = AsyncRequestFactory().get("/")
+    request.COOKIES[COOKIE] = key
+    response = await Read.as_view()(request)
+    assert response.content == b'{"color": "red"}'
+
+
+def test_what_the_codec_does_not_take_together_stays_behind(db, settings):
+    settings.SESSION_SERIALIZER = f"{__name__}.OneAtATime"
+    settings.SCS_CODEC = "django_scs.codecs.serializer.SerializerCodec"
+    assert SessionStore.take_over(tokens.new(), {"a": 1, "b": 2, "c": 3}, 100) == ["b", "c"]
+
+
+class OneAtATime:
+    """A serializer that takes each value, and no two of them."""
+
+    def dumps(self, values):
+        if len(values) > 1:
+            raise TypeError("one at a time")
+        return repr(values).encode()
+
+    def loads(self, data):
+        raise NotImplementedError
 
 
 def test_largest_of_what_there_is_no_room_for_stays_behind(db, settings):

@@ -244,6 +244,19 @@ def test_iteration_goes_on_through_both_kinds(new_session, settings):
     assert [session["seen"] for session in SessionStore.iterate()] == [True, True]
 
 
+@pytest.mark.parametrize(("step", "later"), [("prepare", "convert"), ("converted", "finish")])
+def test_sessions_that_get_their_new_keys_meanwhile_are_destroyed(
+    new_session, settings, step, later
+):
+    token = new_session("prepare" if step == "prepare" else "convert")
+    settings.SCS_HASH_TOKENS = later
+    key = SessionStore.store_keys(token)[0]
+    call_command(Command())
+    settings.SCS_HASH_TOKENS = step
+    assert SessionStore.destroy_keys([key]) == 1
+    assert not Session.objects.exists()
+
+
 def test_other_kinds_of_sessions_must_have_another_table(settings):
     settings.SCS_SESSIONS = {"preferences": {"COOKIE_NAME": "preferences"}}
     settings.SCS_HASH_TOKENS = "convert"

@@ -885,6 +885,11 @@ def test_settings_take_the_path_of_a_callable(
         ({"SCS_REDIS": {"LOCATION": "redis://x", "OPTIONS": {"no_such": 1}}}, "no_such"),
         ({"SCS_REDIS": {"LOCATION": "redis://x", "OPTIONS": {"pool_class": "no.Such"}}}, "'no'"),
         ({"SCS_REDIS": "redis://:hidden@host"}, "write {'LOCATION': ...}"),
+        *(
+            ({"SCS_REDIS": {"LOCATION": f"{scheme}://:{password}@host/1"}}, "is no URL")
+            for scheme in ("redis", "rediss")
+            for password in ("hidden/x", "x/hidden", "hidden#x", "x?hidden", "1/hidden")
+        ),
         ({"SCS_REDIS": "no.such.callable"}, "No module named 'no'"),
         ({"SCS_REDIS": "tests.stores.test_redis.make_client"}, "gave a NoneType"),
         ({"SCS_REDIS": "tests.stores.test_redis.DAY"}, "gave a NoneType"),

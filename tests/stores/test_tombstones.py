@@ -164,6 +164,15 @@ def test_install_mends_what_is_there_in_part(store: SqlStore, key: str) -> None:
     assert not is_alive(store, key)
 
 
+@pytest.mark.vendors("mysql")
+def test_install_goes_on_after_one_that_was_killed(store: SqlStore, key: str) -> None:
+    call_command("scs_tombstones", "remove", verbosity=0)
+    execute("CREATE TABLE sessions_tombstones LIKE sessions")
+    call_command("scs_tombstones", "install", verbosity=0)
+    assert store.delete(key)
+    assert buried() == {key}
+
+
 def test_engine_of_another_kind_is_refused(settings: Any) -> None:
     settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
     with pytest.raises(CommandError, match="signed_cookies"):
