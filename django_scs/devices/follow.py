@@ -293,14 +293,10 @@ def _candidates(named: uuid.UUID | None, key: str) -> list[Device]:
 
 def _move(session: Any, found: uuid.UUID, key: str) -> bool:
     """Give a row the key of its session; False if it was revoked or removed."""
-    return bool(
-        Device.objects.filter(pk=found, revoked_at=None).update(
-            key=key,
-            fingerprint=tokens.fingerprint(key),
-            last_seen=timezone.now(),
-            ends=_end_of(session),
-        )
-    )
+    moved = {"key": key, "fingerprint": tokens.fingerprint(key)}
+    times = {"last_seen": timezone.now(), "ends": _end_of(session)}
+    row = Device.objects.filter(pk=found, revoked_at=None)
+    return bool(rows.write(lambda: row.update(**moved, **times)))
 
 
 # At a new token, and at the end
@@ -323,8 +319,8 @@ def _on_renewed(sender: Any, session: Any, key: str, user: Any, **kwargs: Any) -
 def _on_rekeyed(sender: Any, key: str, old_key: str, **kwargs: Any) -> None:
     """Give a row the new store key of a token that stays: a revocation uses the row's key."""
     if _is_ours(sender):
-        fingerprint = tokens.fingerprint(key)
-        Device.objects.filter(key=old_key).update(key=key, fingerprint=fingerprint)
+        moved = {"key": key, "fingerprint": tokens.fingerprint(key)}
+        rows.write(lambda: Device.objects.filter(key=old_key).update(**moved))
 
 
 def _is_revoked(device_id: uuid.UUID) -> bool:

@@ -1,5 +1,6 @@
 """The one statement of a login: the row of a device, unless the user's sessions were just ended."""
 
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -8,6 +9,7 @@ from django.db.models import Field
 
 from ..fields import adapt_expiry
 from ..stores.dialects import DIALECTS
+from ..stores.sql import again_if_undone
 from .models import Device, Revocation
 
 _INSERT: Final = (
@@ -36,8 +38,8 @@ def insert(device: Device, seconds: float) -> bool:
     A revocation is written before its last look for rows, and this statement looks for a revocation
     as it writes the row. So at least one of the two finds the other.
     """
-    connection = connections[router.db_for_write(Device)]
-    then, began = _since(connection.vendor, seconds)
+    connection, start = connections[router.db_for_write(Device)], time.monotonic()
+    then = "%s" if connection.vendor == "sqlite" else DIALECTS[connection.vendor].then
     quote = connection.ops.quote_name
     fields: list[Field[object, object]] = list(Device._meta.concrete_fields)
     sql = _INSERT.format(
@@ -52,18 +54,22 @@ def insert(device: Device, seconds: float) -> bool:
     )
     values = [field.get_db_prep_save(field.pre_save(device, True), connection) for field in fields]
     user = values[[field.name for field in fields].index("user")]
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [*values, user, began])
-        return bool(cursor.rowcount > 0)
+
+    def write() -> bool:
+        began = _since(connection.vendor, seconds + time.monotonic() - start)
+        with connection.cursor() as cursor:
+            cursor.execute(sql, [*values, user, began])
+            return bool(cursor.rowcount > 0)
+
+    return again_if_undone(connection, write)
 
 
-def _since(vendor: str, seconds: float) -> tuple[str, Any]:
-    """Return the SQL of the moment ``seconds`` ago, and its parameter."""
+def _since(vendor: str, seconds: float) -> Any:
+    """Return the parameter for the moment ``seconds`` ago."""
     if vendor == "sqlite":
         # SQLite uses this machine's clock, and reads it only after it has waited for the lock.
-        return "%s", adapt_expiry(datetime.now(UTC) - timedelta(seconds=seconds), vendor)
-    dialect = DIALECTS[vendor]
-    return dialect.then, dialect.adapt_ttl(-seconds)
+        return adapt_expiry(datetime.now(UTC) - timedelta(seconds=seconds), vendor)
+    return DIALECTS[vendor].adapt_ttl(-seconds)
 
 
 def note_revocation(user_id: Any) -> None:
@@ -77,5 +83,9 @@ def note_revocation(user_id: Any) -> None:
         now=DIALECTS[connection.vendor].now,
         or_update=_OR_UPDATE[connection.vendor == "mysql"],
     )
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [pk.get_db_prep_save(user_id, connection)])
+
+    def write() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(sql, [pk.get_db_prep_save(user_id, connection)])
+
+    again_if_undone(connection, write)

@@ -17,7 +17,7 @@ from ..exceptions import SessionBusy
 from ..manager import is_ours, session_class
 from . import follow, insertion
 from .models import Device
-from .rows import with_expiry
+from .rows import with_expiry, write
 
 #: How many rows are ended at once.
 _BATCH: Final = 500
@@ -35,9 +35,9 @@ def revoke_rows(ids: Iterable[Any]) -> int:
 
 def revoke_user(user: Any, *, keep: HttpRequest | None = None, scan: bool = False) -> int:
     """See ``devices.revoke_user``."""
-    # A session that SCS_MIGRATE_FROM keeps in the old engine has no row, so it stays anyway.
-    kept = keep.session if keep is not None and is_ours(keep.session) else None
-    return revoke_others(user, kept, scan=scan)
+    kept = None if keep is None else keep.session
+    # A session of another engine has no device.
+    return revoke_others(user, kept if is_ours(kept) else None, scan=scan)
 
 
 def revoke_others(user: Any, kept: Any, *, scan: bool = False) -> int:
@@ -83,11 +83,10 @@ def _end(batch: list[Device]) -> int:
     user = Device._meta.get_field("user").value_to_string(batch[0])
     ended = session_class().destroy_keys(keys, dead=dead, user=user)
     now = timezone.now()
-    Device.objects.filter(key__in=keys, revoked_at=None).update(
-        # Until ``ends`` a session that another application has renewed can name the row.
-        revoked_at=now,
-        ends=now + timedelta(seconds=conf.options().lifetime),
-    )
+    # Until ``ends`` a session that another application has renewed can name the row.
+    ends = now + timedelta(seconds=conf.options().lifetime)
+    marked = Device.objects.filter(key__in=keys, revoked_at=None)
+    write(lambda: marked.update(revoked_at=now, ends=ends))
     return ended
 
 

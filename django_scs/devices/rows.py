@@ -1,9 +1,10 @@
 """Queries for the rows of devices together with their sessions."""
 
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Final
+from typing import Final, TypeVar
 
-from django.db import router
+from django.db import connections, router
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
@@ -11,10 +12,18 @@ from .. import conf
 from ..backends import old_engine
 from ..expressions import StoreNow
 from ..manager import find_model, session_class, uses_our_engine
+from ..stores.sql import again_if_undone
 from .models import Device
+
+T = TypeVar("T")
 
 #: How many rows a statement removes at most.
 _SWEEP: Final = 200
+
+
+def write(work: Callable[[], T]) -> T:
+    """Write to the table of devices, and do it again if the server has undone it (deadlock, busy)."""
+    return again_if_undone(connections[router.db_for_write(Device)], work)
 
 
 def with_expiry(rows: "QuerySet[Device]") -> "QuerySet[Device] | None":

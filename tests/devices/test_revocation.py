@@ -9,7 +9,7 @@ import pytest
 from django.contrib.auth import login
 from django.contrib.auth.models import User
 from django.contrib.sessions.backends import signed_cookies
-from django.db import transaction
+from django.db import OperationalError, connection, transaction
 from django.test import RequestFactory
 
 from django_scs import devices, signals
@@ -19,6 +19,7 @@ from django_scs.devices.models import Device
 from django_scs.exceptions import SessionBusy
 from django_scs.models import Session
 
+from ..stores.test_sql import driver_error
 from .conftest import is_alive, row_of, statements_of, token_of
 
 pytestmark = [
@@ -169,6 +170,27 @@ def test_a_slow_first_look_that_finds_nothing_is_noted_all_the_same(
     monkeypatch.setattr(revocation.insertion, "note_revocation", noted.append)
     assert devices.revoke_user(ada) == 0
     assert noted == [ada.pk]
+
+
+def test_statements_that_the_server_undid_are_sent_again(
+    sign_in: Any, ada: User, vendor: str
+) -> None:
+    """On a table with much traffic a deadlock is nothing unusual."""
+
+    def undo_once(execute: Any, sql: str, *args: Any) -> Any:
+        if "scs_" in sql and not sql.startswith("SELECT") and sql not in undone:
+            undone.append(sql)
+            raise OperationalError("deadlock") from driver_error(vendor)
+        return execute(sql, *args)
+
+    undone: list[str] = []
+    with connection.execute_wrapper(undo_once):
+        client = sign_in()
+        assert client.get("/renew/").status_code == 200
+        assert row_of(client).user == ada
+        assert devices.revoke_user(ada) == 1
+    assert not is_alive(client)
+    assert len(undone) == 4
 
 
 def test_revocation_inside_a_transaction(sign_in: Any, ada: User) -> None:
