@@ -14,6 +14,7 @@ from django.db import router, transaction
 from django.db.models.signals import post_delete, post_save, pre_delete, pre_save
 from django.http import HttpRequest
 from django.template.loader import render_to_string
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from ..manager import session_class
@@ -137,9 +138,14 @@ def _end_oldest(device: Device, **kwargs: Any) -> None:
     limit = settings.limit()
     if limit is None or settings.refuse_over_limit():
         return
-    # Never the new one: the clock of the server that wrote another row may be ahead.
-    others = Device.objects.filter(user=device.user_id, revoked_at=None).exclude(pk=device.pk)
-    for row in alive(others.order_by("-signed_in", "pk"))[limit - 1 :]:
+    now = timezone.now()
+
+    def age(row: Device) -> Any:
+        # A sign-in of the future is an older one, at a server whose clock is ahead.
+        return row.signed_in <= now, row.signed_in, row.pk
+
+    rows = alive(Device.objects.filter(user=device.user_id, revoked_at=None))
+    for row in sorted(rows, key=age, reverse=True)[limit:]:
         revocation.revoke(row)
 
 

@@ -25,7 +25,7 @@ from django_scs.devices import settings as device_settings
 from django_scs.devices.models import Device
 from django_scs.devices.signals import new_device
 
-from .conftest import CHROME, FIREFOX, is_alive, statements_of, token_of
+from .conftest import CHROME, FIREFOX, is_alive, row_of, statements_of, token_of
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -270,6 +270,14 @@ def test_the_new_one_stays_if_a_clock_is_ahead(sign_in: Any, ada: User, settings
     first = sign_in()
     Device.objects.update(signed_in=timezone.now() + timedelta(minutes=5))
     assert [is_alive(sign_in()), is_alive(first)] == [True, False]
+
+
+def test_of_two_logins_at_once_one_stays(sign_in: Any, ada: User, settings: Any) -> None:
+    clients = [sign_in(), sign_in()]
+    settings.SCS_DEVICES_LIMIT = 1
+    for device in [row_of(client) for client in clients]:
+        policy._end_oldest(device)
+    assert [is_alive(client) for client in clients] == [False, True]
 
 
 def test_a_login_over_the_limit_is_refused(sign_in: Any, ada: User, settings: Any) -> None:
