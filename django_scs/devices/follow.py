@@ -8,6 +8,7 @@ it does not match, or there is no mark, another application has renewed or opene
 import hashlib
 import time
 import uuid
+from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -18,7 +19,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.signals import user_logged_in
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import request_finished
-from django.db import router, transaction
+from django.db import connections, router, transaction
 from django.db.models import Q
 from django.dispatch import Signal
 from django.http import HttpRequest
@@ -216,6 +217,8 @@ def _on_loaded(
     if named is None or session[MARKER] != _mark(named, key, user):
         with transaction.atomic(using=router.db_for_write(Device)):
             named = _find(session, named, key, user, request)
+        if named is not None:
+            _note(session, named, key, user)
     if named is not None:
         _owners[session] = _Owner(named, user)
 
@@ -223,7 +226,12 @@ def _on_loaded(
 def _sign_out(session: Any, named: uuid.UUID, key: str) -> None:
     """Remove the row of a session that another application has signed out."""
     _drop(_candidates(named, key), key)
-    session.pop(MARKER, None)
+
+    def forget() -> None:
+        if device_id(session) == named:
+            del session[MARKER]
+
+    _when_committed(forget)
 
 
 def _drop(found: list[Device], key: str) -> None:
@@ -252,8 +260,29 @@ def _find(
     if not _move(session, mine[0].pk, key):
         session.flush()
         return None
-    session[MARKER] = _mark(mine[0].pk, key, user)
     return mine[0].pk
+
+
+def _note(session: Any, named: uuid.UUID, key: str, user: str) -> None:
+    """Put the mark of a row into a session, once the row is committed."""
+
+    def note() -> None:
+        # By then the session may have a new token, and the mark for it.
+        if session._life.key == key:
+            session[MARKER] = _mark(named, key, user)
+
+    _when_committed(note)
+
+
+def _when_committed(work: Callable[[], None]) -> None:
+    # A session may be saved although its view was rolled back. If it had the mark of a row that is
+    # not there, no request would look for the row again, and a revocation would not find the session.
+    # The transactions of a TestCase end after the test.
+    connection = connections[router.db_for_write(Device)]
+    if any(not getattr(block, "_from_testcase", False) for block in connection.atomic_blocks):
+        connection.on_commit(work)
+    else:
+        work()
 
 
 def _make(session: Any, key: str, user: str, request: HttpRequest | None) -> uuid.UUID | None:
@@ -273,8 +302,6 @@ def _make(session: Any, key: str, user: str, request: HttpRequest | None) -> uui
     # Another request of the same page may have written the row first.
     found = Device.objects.select_for_update().filter(key=key, user=user_id, revoked_at=None)
     device_id = found.values_list("pk", flat=True).first()
-    if device_id is not None:
-        session[MARKER] = _mark(device_id, key, user)
     if device_id == device.pk:
         _sign_in(session, _SignIn(device, request, session._opened), user)
     return device_id
@@ -311,7 +338,7 @@ def _on_renewed(sender: Any, session: Any, key: str, user: Any, **kwargs: Any) -
             # The row was revoked while the token was renewed. No client has the new token yet.
             session._store().delete(key)
             return
-        session[MARKER] = _mark(owner.device_id, key, user)
+        _note(session, owner.device_id, key, user)
     elif sign_in is not None:
         session[MARKER] = _mark(sign_in.device.pk, key, user)
 

@@ -300,6 +300,58 @@ def test_a_session_that_go_renewed_after_it_was_revoked_ends(sign_in: Any, ada: 
     assert not is_alive(client)
 
 
+@pytest.mark.parametrize("go", ["opened", "renewed"])
+def test_a_row_that_is_rolled_back_is_written_at_the_next_request(
+    sign_in: Any, ada: User, go: str
+) -> None:
+    """With ATOMIC_REQUESTS a view may be undone, and its session is saved all the same."""
+    if go == "opened":
+        client = opened_by_go(login_of(ada))
+    else:
+        client = sign_in()
+        renewed_by_go(client)
+    session = SessionStore(token_of(client))
+    with transaction.atomic():
+        assert session["_auth_user_id"] == str(ada.pk)
+        transaction.set_rollback(True)
+    session["color"] = "red"
+    session.commit()
+    assert is_alive(client)
+    assert len(devices.of(ada)) == 1
+    assert statements_of(lambda: client.get("/read/")) == []
+    assert devices.revoke_user(ada) == 1
+
+
+@pytest.mark.django_db
+def test_in_a_test_case_a_request_costs_no_more(client: Client) -> None:
+    """Its transaction is never committed."""
+    user = User.objects.create_user("eve")
+    client.force_login(user)
+    client.get("/renew/")
+    renewed_by_go(client)
+    assert is_alive(client)
+    assert statements_of(lambda: client.get("/read/")) == []
+
+
+def test_a_logout_by_go_that_is_rolled_back_here_is_noticed_at_the_next_request(
+    sign_in: Any, ada: User
+) -> None:
+    client = sign_in()
+    follow.disconnect()
+    session = SessionStore(token_of(client))
+    del session["_auth_user_id"]
+    session.save()
+    follow.connect()
+    session = SessionStore(token_of(client))
+    with transaction.atomic():
+        session.get("color")
+        transaction.set_rollback(True)
+    session["color"] = "red"
+    session.commit()
+    assert not is_alive(client)
+    assert devices.of(ada) == []
+
+
 def test_scan_ends_what_go_renewed_at_once(sign_in: Any, ada: User) -> None:
     client, kept, bob = sign_in(), sign_in(), User.objects.create_user("bob")
     other = sign_in(bob)
