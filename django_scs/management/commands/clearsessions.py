@@ -1,7 +1,6 @@
 """``manage.py clearsessions``: without options it does what Django's does, for any engine."""
 
 import signal
-import sys
 import threading
 import time
 from argparse import ArgumentParser
@@ -147,6 +146,7 @@ def _positive(text: str) -> int:
 
 def _seconds(text: str) -> float:
     number = float(text)
-    if not 0 <= number < sys.maxsize:
+    # An event cannot wait longer.
+    if not 0 <= number <= threading.TIMEOUT_MAX:
         raise ValueError
     return number
