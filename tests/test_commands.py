@@ -82,7 +82,9 @@ def test_clearsessions_dry_run_removes_nothing():
     assert Session.objects.count() == 5
 
 
-@pytest.mark.parametrize("option", ["--batch-size=0", "--pause=-1", "--interval=soon", "--interval=1e12"])
+@pytest.mark.parametrize(
+    "option", ["--batch-size=0", "--pause=-1", "--interval=soon", "--interval=1e12"]
+)
 def test_clearsessions_refuses_senseless_numbers(option):
     with pytest.raises(CommandError, match="invalid"):
         clear(option)
