@@ -96,6 +96,17 @@ def test_a_session_whose_key_is_being_converted_ends(
     assert not SessionStore(token).is_stored()
 
 
+@pytest.mark.vendors("postgresql")
+@pytest.mark.parametrize("expiry", ["infinity", "-infinity"])
+def test_a_session_whose_expiry_is_no_time_ends(sign_in: Any, ada: User, expiry: str) -> None:
+    client = sign_in()
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE sessions SET expiry = %s", [expiry])
+    assert len(devices.of(ada)) == (expiry == "infinity")
+    assert devices.revoke_user(ada) == 1
+    assert not is_alive(client)
+
+
 def test_a_request_that_is_under_way_loses_its_session(sign_in: Any, ada: User) -> None:
     client = sign_in()
     session = SessionStore(token_of(client))
