@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Iterable
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
@@ -151,7 +151,23 @@ def session_class(kind: str = conf.DEFAULT) -> type[SessionStore]:
         raise ImproperlyConfigured(_wrong_engine(kind, engine))
     if kind == conf.DEFAULT:
         return found  # type: ignore[no-any-return]
-    return type(found.__name__, (found,), {"_kind": kind, "__module__": found.__module__})
+    return _of_kind(found, kind)
+
+
+@cache
+def _of_kind(found: type[SessionStore], kind: str) -> type[SessionStore]:
+    names = {"_kind": kind, "__module__": found.__module__, "__reduce_ex__": _reduce}
+    return type(found.__name__, (found,), names)
+
+
+def _reduce(session: SessionStore, protocol: int) -> tuple[Any, ...]:
+    # A pickle cannot find this class by its name.
+    return _unpickled, (session._kind,), session.__getstate__()
+
+
+def _unpickled(kind: str) -> SessionStore:
+    found = session_class(kind)
+    return found.__new__(found)
 
 
 def uses_our_engine(kind: str = conf.DEFAULT) -> bool:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
+from itertools import product
 from typing import Any
 
 from django.conf import settings
@@ -80,6 +81,8 @@ def apart_in_redis() -> Iterator[None]:
         finally:
             # Tests that use no session need no server, so its errors are ignored. Tombstones go too.
             with suppress(Exception):
-                for node in SessionStore.get_store().servers():
-                    for name in list(node.scan_iter(f"*{own}*", count=1000)):
+                nodes = SessionStore.get_store().servers()
+                starts = (own, f"dead:{own}", f"dead:{{{own}")
+                for node, start in product(nodes, starts):
+                    for name in list(node.scan_iter(f"{start}*", count=1000)):
                         node.delete(name)

@@ -94,7 +94,7 @@ def _rekey(engine: type[SessionStore], record: Record, key: str) -> bool:
     data = record.data
     if codec.binds_key:
         try:
-            data = codec.encode(*codec.decode(data, record.key), None, key)
+            data = codec.encode(*codec.decode(data, record.key), data, key)
         except DecodeError:
             return False
     store = engine.get_store()
