@@ -15,6 +15,7 @@ from django.db import connection
 from django_scs import tokens
 from django_scs.backends.db import SessionStore
 from django_scs.management.commands import clearsessions, scs_sessions
+from django_scs.manager import session_class
 from django_scs.models import Session
 
 pytestmark = pytest.mark.django_db
@@ -219,6 +220,16 @@ def test_scs_sessions_reads_what_is_sealed(users, settings, codec, fallbacks):
     found = json.loads(sessions("--json"))
     assert found["by_codec"] == {codec.partition(".")[2]: 1}
     assert found["by_user"] == {"ada": 1}
+
+
+def test_scs_sessions_reads_other_kinds_in_the_same_table(settings):
+    settings.SCS_SESSIONS = {
+        "preferences": {"COOKIE_NAME": "prefs", "CODEC": "django_scs.codecs.gob.GobCodec"}
+    }
+    session = session_class("preferences")()
+    session["theme"] = "dark"
+    session.save()
+    assert json.loads(sessions("--json"))["by_codec"] == {"GobCodec": 1}
 
 
 def test_scs_sessions_prints_for_people(users):

@@ -69,7 +69,7 @@ class Command(BaseCommand):
         return overview.destroy(keys.values(), session_class().destroy_keys)
 
     def _count(self) -> dict[str, Any]:
-        model, seen = model_of_sessions(), _Seen(conf.options().codec)
+        model, seen = model_of_sessions(), _Seen(_codecs())
         for record in session_class()._store().all():
             seen.add(record)
         return {
@@ -104,14 +104,22 @@ class Command(BaseCommand):
                 self.stdout.write(f"{label} {'-' if value is None else value}")
 
 
+def _codecs() -> list[Codec]:
+    """Return the codecs that may have written the rows, also those of other kinds of sessions."""
+    place = session_class()._place()
+    kinds = [kind for kind in conf.kinds() if session_class(kind)._place() == place]
+    found: list[Codec] = []
+    for codec in (conf.options(kind).codec for kind in kinds):
+        # A codec with fallbacks is counted as the several codecs that it consists of.
+        found += [codec.codec, *codec.fallbacks] if isinstance(codec, FallbackCodec) else [codec]
+    return found
+
+
 class _Seen:
     """Counts of one pass through the table, in bounded memory."""
 
-    def __init__(self, codec: Codec) -> None:
-        # A codec with fallbacks is counted as the several codecs that it consists of.
-        self._codecs = [codec]
-        if isinstance(codec, FallbackCodec):
-            self._codecs = [codec.codec, *codec.fallbacks]
+    def __init__(self, codecs: list[Codec]) -> None:
+        self._codecs = codecs
         self.count = self.signed_in = 0
         self.sizes: Counter[int] = Counter()
         self.codecs: Counter[str] = Counter()
