@@ -115,6 +115,16 @@ class ExpiryField(models.DateTimeField):  # type: ignore[type-arg]
         """Return what an UPDATE puts an expression into."""
         return "julianday(%s)" if _is_text(value, connection) else "%s"
 
+    def select_format(self, compiler: Any, sql: str, params: Any) -> tuple[str, Any]:
+        # The driver cannot return 'infinity', which another application may have written. A column
+        # in a function or a subquery is formatted there, if it is selected.
+        if compiler.connection.vendor == "postgresql" and "(" not in sql:
+            sql = (
+                f"CASE {sql} WHEN 'infinity' THEN '{LAST_EXPIRY}' WHEN '-infinity'"
+                f" THEN '{_UNIX_EPOCH}' ELSE {sql} END"
+            )
+        return sql, params
+
     def from_db_value(
         self, value: Any, expression: Any, connection: BaseDatabaseWrapper
     ) -> datetime | None:

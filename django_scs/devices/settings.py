@@ -44,8 +44,7 @@ def shorten_address() -> bool:
 def end_others_on() -> tuple[str, ...]:
     """Return which changes of a user end all other sessions: "password", "email"."""
     value = getattr(settings, END_OTHERS_ON, ())
-    is_list = isinstance(value, list | tuple | set)
-    if not is_list or not all(each in _CHANGES for each in value):
+    if not isinstance(value, list | tuple | set) or any(each not in _CHANGES for each in value):
         raise _wrong(END_OTHERS_ON, value, "a list with 'password', 'email', both or neither")
     return tuple(value)
 
