@@ -186,7 +186,12 @@ def _entries() -> dict[str, Mapping[str, Any]]:
 
 
 def _engine(read: _Reader) -> str:
-    engine: str = read("SESSION_ENGINE", "django_scs.backends.db")
+    engine = read("SESSION_ENGINE", "django_scs.backends.db")
+    if not isinstance(engine, str):
+        raise ImproperlyConfigured(
+            f"{read.label('SESSION_ENGINE')} is {engine!r}, and must be the dotted path of a session"
+            " engine, such as 'django_scs.backends.db'."
+        )
     return engine
 
 
@@ -194,7 +199,11 @@ def _lifetime(read: _Reader) -> float:
     seconds = _seconds(read, "SCS_LIFETIME")
     if seconds is not None:
         return seconds
-    age: float = settings.SESSION_COOKIE_AGE
+    age = settings.SESSION_COOKIE_AGE
+    if not isinstance(age, int | float):
+        raise ImproperlyConfigured(
+            f"SESSION_COOKIE_AGE is {age!r}, and must be a number of seconds."
+        )
     return age
 
 
@@ -225,7 +234,8 @@ def _hash_tokens(read: _Reader) -> bool | str:
             f"{read.label('SCS_HASH_TOKENS')} is {value!r}, and must be True or False, or, on the way"
             f" from one to the other, one of {', '.join(map(repr, steps))}."
         )
-    if isinstance(value, str) and _engine(read) in _HAVE_NO_TABLE:
+    # The keys of other kinds are hashes already, whatever the value is.
+    if read.entry is None and isinstance(value, str) and _engine(read) in _HAVE_NO_TABLE:
         raise ImproperlyConfigured(NO_TABLE_TO_CONVERT.format(read.label("SCS_HASH_TOKENS"), value))
     return value
 
@@ -240,7 +250,7 @@ def _renew_after(read: _Reader) -> float | None:
 
 def _token_bytes(read: _Reader) -> int:
     value = read("SCS_TOKEN_BYTES", tokens.BYTES[0])
-    if value not in tokens.BYTES or isinstance(value, bool):
+    if value not in tokens.BYTES or not isinstance(value, int):
         raise ImproperlyConfigured(
             f"{read.label('SCS_TOKEN_BYTES')} is {value!r}, and must be"
             f" {' or '.join(map(str, tokens.BYTES))}."
@@ -271,13 +281,13 @@ def _max_bytes(read: _Reader) -> int | None:
 
 def _cookie(read: _Reader) -> CookieOptions:
     name = read("SESSION_COOKIE_NAME")
-    taken = {settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME}
-    others = {entry.get("COOKIE_NAME") for kind, entry in _entries().items() if kind != read.kind}
+    taken = [settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME]
+    others = [entry.get("COOKIE_NAME") for kind, entry in _entries().items() if kind != read.kind]
     if not (isinstance(name, str) and name):
         raise ImproperlyConfigured(
             f"{read.label('SESSION_COOKIE_NAME')} is {name!r}, and must be the name of a cookie."
         )
-    if read.entry is not None and name in taken | others:
+    if read.entry is not None and name in taken + others:
         raise ImproperlyConfigured(
             f"{read.label('SESSION_COOKIE_NAME')} is {name!r}, which another cookie has already."
         )

@@ -106,6 +106,15 @@ class ExpiryField(models.DateTimeField):  # type: ignore[type-arg]
             moment = timezone.make_aware(moment, timezone.get_default_timezone())
         return adapt_expiry(moment, connection.vendor)
 
+    def get_db_prep_save(self, value: Any, connection: BaseDatabaseWrapper) -> Any:
+        if _is_text(value, connection):
+            return models.Func(value, function="julianday", output_field=self)
+        return super().get_db_prep_save(value, connection)
+
+    def get_placeholder(self, value: Any, compiler: Any, connection: BaseDatabaseWrapper) -> str:
+        """Return what an UPDATE puts an expression into."""
+        return "julianday(%s)" if _is_text(value, connection) else "%s"
+
     def select_format(self, compiler: Any, sql: str, params: Any) -> tuple[str, Any]:
         # The driver cannot return 'infinity', which another application may have written. A column
         # in a function or a subquery is formatted there, if it is selected.
@@ -135,9 +144,13 @@ class ExpiryField(models.DateTimeField):  # type: ignore[type-arg]
         return timezone.make_naive(moment, timezone.get_default_timezone())
 
 
-def _is_text(rhs: Any) -> bool:
-    """Tell whether a lookup compares with an expression that SQLite returns as text."""
-    return hasattr(rhs, "as_sql") and not isinstance(rhs.output_field, ExpiryField)
+def _is_text(value: Any, connection: BaseDatabaseWrapper) -> bool:
+    """Tell whether a value is an expression that SQLite returns as text, such as ``Now()``.
+
+    To SQLite any number is less than any text, so it has to become a number.
+    """
+    is_expression = connection.vendor == "sqlite" and hasattr(value, "as_sql")
+    return is_expression and not isinstance(value.output_field, ExpiryField)
 
 
 class _WithDatabaseTime:
@@ -147,10 +160,17 @@ class _WithDatabaseTime:
 
     def process_rhs(self, compiler: Any, connection: BaseDatabaseWrapper) -> tuple[str, Any]:
         sql, params = super().process_rhs(compiler, connection)  # type: ignore[misc]
-        if connection.vendor == "sqlite" and _is_text(self.rhs):
-            # To SQLite any number is less than any text, so turn the text into a number.
-            sql = f"julianday({sql})"
-        return sql, params
+        return f"julianday({sql})" if _is_text(self.rhs, connection) else sql, params
+
+
+class _Range(lookups.Range):
+    """Lets a range begin or end with an expression, on SQLite too."""
+
+    def resolve_expression_parameter(
+        self, compiler: Any, connection: BaseDatabaseWrapper, sql: str, param: Any
+    ) -> tuple[str, Any]:
+        found, params = super().resolve_expression_parameter(compiler, connection, sql, param)
+        return f"julianday({found})" if _is_text(param, connection) else found, params
 
 
 _LOOKUPS: Final[tuple["type[lookups.Lookup[Any]]", ...]] = (
@@ -162,6 +182,7 @@ _LOOKUPS: Final[tuple["type[lookups.Lookup[Any]]", ...]] = (
 )
 for _lookup in _LOOKUPS:
     ExpiryField.register_lookup(type(_lookup.__name__, (_WithDatabaseTime, _lookup), {}))
+ExpiryField.register_lookup(_Range)
 
 
 # MySQL's TIMESTAMP holds 1970-01-01 00:00:01 to 2038-01-19 03:14:07 UTC on older servers, and reads

@@ -73,6 +73,13 @@ def as_go_has_it(user_id: str) -> dict[str, Any]:
     return {} if key is None or primary_key is None else {key: user_id_type()(primary_key)}
 
 
+def as_django_has_it(values: dict[str, Any]) -> dict[str, Any]:
+    """Return a copy of ``values`` in which the Go application's login is Django's."""
+    key = user_id_key()
+    found = {name: value for name, value in values.items() if name != key}
+    return {**found, **(as_go_has_it(found[SESSION_KEY]) if SESSION_KEY in found else {})}
+
+
 def refuse(*keys: Any) -> None:
     """Raise ReservedKey if one is the session key that tells a Go application who the user is."""
     key = user_id_key()

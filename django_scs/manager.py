@@ -38,9 +38,12 @@ class SessionManager:
 
         With SCS_MIGRATE_FROM, it may be moved at once, before a transaction of the view begins.
         """
-        tokens = transports.choose(request, self._options).read(request)
+        transport = transports.choose(request, self._options)
+        tokens = transport.read(request)
         move = current() if self.kind == conf.DEFAULT else None
-        if move is None:
+        in_header = isinstance(transport, transports.Header)
+        # Engines that are not ours know only cookies.
+        if move is None or (in_header and move.gives_new_tokens):
             return self.session_class.for_request(tokens, request)
         session: SessionStore = move.open(self.session_class, tokens, request)
         return session

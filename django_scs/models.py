@@ -17,7 +17,10 @@ class SessionManager(models.Manager["AbstractSession"]):
     """The methods of Django's BaseSessionManager, for our columns."""
 
     def encode(self, session_dict: dict[str, Any]) -> bytes:
-        """Return the bytes for the data column, with the deadline of a new session."""
+        """Return the bytes for the data column, with the deadline of a new session.
+
+        A codec that binds the data to its row needs the store key too: then use ``save``.
+        """
         return self.model.get_session_store_class()().encode(session_dict)
 
     def save(
@@ -26,11 +29,9 @@ class SessionManager(models.Manager["AbstractSession"]):
         """Write a session under its token; delete one without data. Django: BaseSessionManager."""
         session_key = tokens.Key(session_key)
         store_class = self.model.get_session_store_class()
-        session = self.model(
-            token=store_class.store_key(session_key),
-            data=self.encode(session_dict),
-            expiry=expire_date,
-        )
+        key = store_class.store_key(session_key)
+        data = store_class().encode(session_dict, key)
+        session = self.model(token=key, data=data, expiry=expire_date)
         if session_dict:
             session.save()
         else:

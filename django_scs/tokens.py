@@ -19,6 +19,7 @@ BYTES: Final = (32, 30)
 # 43 characters have two bits more than 32 bytes: the last two bits of a token are always 0.
 _WELL_FORMED = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]|[A-Za-z0-9_-]{40}", re.ASCII)
 _LAST: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+_MARKED: Final = {last for number, last in enumerate(_LAST) if number & 3}
 
 
 class Key(str):
@@ -121,7 +122,7 @@ def unmark(key: str) -> Key:
 
 def is_marked(key: str) -> bool:
     """Tell whether a store key is a marked hash."""
-    return len(key) == 43 and _LAST.index(key[-1]) & 3 != 0
+    return len(key) == 43 and key[-1] in _MARKED
 
 
 def _hash(token: str) -> Key:

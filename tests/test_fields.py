@@ -97,6 +97,19 @@ def test_expiry_can_be_compared_with_the_database_s_own_clock():
     dead, live = add(timezone.now() - HOUR), add(timezone.now() + HOUR)
     assert list(Session.objects.filter(expiry__gt=Now())) == [live]
     assert list(Session.objects.filter(expiry__lt=Now())) == [dead]
+    assert list(Session.objects.filter(expiry__range=(Now(), Now() + 2 * HOUR))) == [live]
+
+
+@in_autocommit
+def test_expiry_can_be_set_to_the_database_s_own_clock():
+    from django.db.models.functions import Now
+
+    add(timezone.now() + HOUR)
+    Session.objects.update(expiry=Now())
+    Session.objects.create(token=tokens.new(), data=b"", expiry=Now())
+    assert Session.objects.filter(expiry__lte=Now()).count() == 2
+    for row in Session.objects.all():
+        assert abs(row.expiry - timezone.now()) < HOUR
 
 
 @in_autocommit

@@ -141,6 +141,14 @@ class TestManager:
         assert SessionStore(token)["a"] == 1
         assert abs(Session.objects.get().expiry - EXPIRY) < timedelta(milliseconds=1)
 
+    @pytest.mark.parametrize("step", ["convert", True])
+    def test_save_binds_the_data_to_its_row(self, settings, step):
+        settings.SCS_CODEC = "django_scs.codecs.signed.SignedCodec"
+        settings.SCS_HASH_TOKENS = step
+        token = tokens.new()
+        saved = Session.objects.save(token, {"a": 1}, EXPIRY)
+        assert saved.get_decoded() == SessionStore(token).load() == {"a": 1}
+
     def test_save_of_no_values_deletes_the_session(self):
         token = tokens.new()
         Session.objects.save(token, {"a": 1}, EXPIRY)

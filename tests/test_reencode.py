@@ -5,7 +5,7 @@ from io import StringIO
 from typing import Any
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import connection
 
 from django_scs import conf, tokens
@@ -115,6 +115,51 @@ def test_rows_of_a_kind_with_another_codec_are_left_alone(settings: Any) -> None
     basket.save()
     reencode()
     assert session_class("basket")(basket.session_key)["tea"] == 1
+
+
+def test_rows_of_one_kind_do_not_keep_those_of_another_from_being_written(settings: Any) -> None:
+    settings.SCS_SESSIONS = {"basket": {"COOKIE_NAME": "basket", "CODEC": JSON}}
+    (token,) = create(word="legible")
+    settings.SCS_CODEC, settings.SCS_CODEC_FALLBACKS = ENCRYPTED, [JSON]
+    assert reencode().startswith("1 sessions written anew, 0 were up to date")
+    settings.SCS_CODEC_FALLBACKS = []
+    assert SessionStore(token)["word"] == "legible"
+
+
+def test_rows_of_a_kind_are_written_with_its_own_codec(settings: Any) -> None:
+    settings.SCS_CODEC, settings.SCS_CODEC_FALLBACKS = ENCRYPTED, [JSON]
+    settings.SCS_SESSIONS = {"basket": {"COOKIE_NAME": "basket", "CODEC": JSON}}
+    basket = session_class("basket")()
+    basket["tea"] = 1
+    basket.save()
+    signed = {"CODEC": "django_scs.codecs.signed.SignedCodec", "CODEC_FALLBACKS": [JSON]}
+    settings.SCS_SESSIONS = {"basket": {"COOKIE_NAME": "basket", **signed}}
+    assert reencode().startswith("1 sessions written anew")
+    del signed["CODEC_FALLBACKS"]
+    settings.SCS_SESSIONS = {"basket": {"COOKIE_NAME": "basket", **signed}}
+    assert session_class("basket")(basket.session_key)["tea"] == 1
+
+
+def test_other_kinds_are_written_beside_another_engine(settings: Any) -> None:
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+    settings.SCS_SESSIONS = {"basket": {"COOKIE_NAME": "basket", "CODEC": JSON}}
+    basket = session_class("basket")()
+    basket["tea"] = 1
+    basket.save()
+    assert reencode().startswith("0 sessions written anew, 1 were up to date")
+    settings.SCS_SESSIONS = {}
+    with pytest.raises(CommandError, match="nothing to write"):
+        reencode()
+
+
+@pytest.mark.vendors("mysql")
+def test_what_has_no_room_for_the_new_format_stays(settings: Any) -> None:
+    create(word="large")
+    row = Session.objects.get()
+    row.data = row.data.replace(b"large", b"x" * (65_535 + len("large") - len(row.data)))
+    row.save()
+    settings.SCS_CODEC, settings.SCS_CODEC_FALLBACKS = ENCRYPTED, [JSON]
+    assert reencode().endswith("\n1 have no room for the new format, and stay as they are.\n")
 
 
 # What encryption holds against whoever can write the table

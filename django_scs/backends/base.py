@@ -252,10 +252,13 @@ class SessionStore(AllSessions, Logins, TakeOver):
 
     # Encoding
 
-    def encode(self, session_dict: dict[str, Any]) -> bytes:  # type: ignore[override]
-        """Return ``session_dict`` and this session's deadline as the store keeps them."""
+    def encode(self, session_dict: dict[str, Any], key: str = "") -> bytes:  # type: ignore[override]
+        """Return ``session_dict`` and this session's deadline as the store keeps them.
+
+        ``key`` is the store key, by default this session's. A codec may need it.
+        """
         deadline = self._content().deadline
-        return self._life.encode(Content(deadline, session_dict), self._key() or "")
+        return self._life.encode(Content(deadline, session_dict), key or self._key() or "")
 
     def decode(self, session_data: bytes | str, key: str = "") -> dict[str, Any]:
         """Return the values in ``session_data``; none, with a line in the log, if it is corrupt.

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
+from django.db import router
 from django.utils.functional import cached_property
 
 from .. import conf, tokens
@@ -53,7 +54,8 @@ class SessionStore(base.SessionStore):
 
     @classmethod
     def _place(cls) -> str:
-        return str(cls.get_model_class()._meta.db_table)
+        model = cls.get_model_class()
+        return f"{router.db_for_write(model)}.{model._meta.db_table}"
 
     @classmethod
     def get_store(cls) -> SqlStore:

@@ -65,7 +65,8 @@ class Keyed(SessionBase):
     @classmethod
     def _place(cls) -> str:
         """Return a name that is the same for all classes whose sessions are in one store."""
-        return cls.__module__
+        owner = next(each for each in cls.__mro__ if "get_store" in vars(each))
+        return f"{owner.__module__}.{owner.__qualname__}"
 
     @classmethod
     def _store(cls) -> Store:

@@ -31,7 +31,7 @@ def find() -> OldEngine | None:
     if path is None:
         return None
     source, target = class_of(path), class_of(conf.options().engine)
-    if source is None or target is None or source is target:
+    if source is None or target is None or source._place() == target._place():
         return None
     return OldEngine(source, target, getattr(settings, "SCS_MIGRATE_MODE", "move") == "move")
 

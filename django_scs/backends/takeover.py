@@ -8,11 +8,11 @@ from typing import Any, Final, Self
 from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
-from .. import signals, tokens
+from .. import go_login, signals, tokens
 from ..exceptions import EncodeError, SessionTooLarge
 from ..fields import LAST_EXPIRY
 from ..stores.moving import MovingStore
-from .expiry import _later, _now
+from .expiry import RENEWED_AT, _later, _now
 from .lifecycle import Content
 from .outcome import Ending
 
@@ -33,11 +33,16 @@ class TakeOver(Ending):
         """Insert a session with ``values`` that lives for ``seconds``; None if the token is taken.
 
         Leaves out values that the codec refuses and, if the store has too little room, the largest
-        values. Returns the names of what was left out, sorted.
+        values. Returns the names of what was left out, sorted. As the time of the login is unknown,
+        SCS_MAX_LIFETIME counts from now.
         """
-        session, kept = cls(token), dict(values)
-        end = _later(_now(), seconds)
-        key = cls.store_key(token)
+        session, kept = cls(token), go_login.as_django_has_it(values)
+        options, now = session._options, _now()
+        if options.renew_after is not None:
+            # The token is new.
+            kept[RENEWED_AT] = int(now.timestamp())
+        seconds = min(seconds, options.max_lifetime or seconds)
+        end, key = _later(now, seconds), cls.store_key(token)
         while True:
             try:
                 data = session._life.encode(Content(end, kept), key)
@@ -50,6 +55,16 @@ class TakeOver(Ending):
         if not session._store_for(kept, True).insert(key, data, ttl):
             return None
         return sorted(str(name) for name in values if name not in kept)
+
+    @classmethod
+    def insert_empty(cls, key: str, seconds: float) -> bool:
+        """Insert an empty session under a store key; False if the key is taken.
+
+        It lives for ``seconds``, whatever the idle timeout is.
+        """
+        session = cls()
+        data = session._life.encode(Content(_later(_now(), seconds), {}), key)
+        return session._store_for({}, True).insert(key, data, seconds)
 
     @classmethod
     def open_moved(cls, token: str, request: HttpRequest | None) -> Self:

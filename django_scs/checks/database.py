@@ -156,11 +156,12 @@ def _token_problems(table: _Table) -> Iterator[checks.CheckMessage]:
     if column is None:
         return
     options = conf.options(table.kind)
-    longest = 40 if options.token_bytes == 30 and not options.hash_tokens else 43
+    plain = table.kind == conf.DEFAULT and not options.hash_tokens
+    longest = 40 if options.token_bytes == 30 and plain else 43
     if column.length is not None and column.length < longest:
         yield checks.Warning(
             f"The column of tokens of {table.name!r} holds {column.length} characters,"
-            f" and tokens have {longest}.",
+            f" and store keys have {longest}.",
             hint="Make it longer, or set SCS_TOKEN_BYTES to 30 where it holds 40.",
             id="django_scs.W030",
         )

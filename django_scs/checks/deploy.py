@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from django.conf import settings
 from django.core import checks
 
-from .. import conf, go_login
+from .. import conf
 from ..manager import find_model, uses_our_engine
 
 # Source: NIST SP 800-63B-4, 2.1.3: at the lowest level, reauthentication at least every 30 days.
@@ -77,6 +77,10 @@ def _has_tokens_in_clear(options: conf.Options) -> bool:
     return not options.hash_tokens and find_model(options.kind) is not None
 
 
+def _is_shared() -> bool:
+    return getattr(settings, "SCS_AUTH_USER_ID_KEY", None) is not None
+
+
 def _lives_long(options: conf.Options) -> bool:
     return min(options.lifetime, options.max_lifetime or options.lifetime) > _LONGEST
 
@@ -126,7 +130,7 @@ _ADVICE: Final = (
     ),
     _Advice(
         "W047",
-        lambda options: options.kind == conf.DEFAULT and go_login.user_id_key() is not None,
+        lambda options: options.kind == conf.DEFAULT and _is_shared(),
         "Who can write the sessions table, such as the Go application, can log in as any user.",
         "Silence this if you mean it. Remove SCS_AUTH_USER_ID_KEY when the Go application is gone.",
     ),

@@ -147,7 +147,7 @@ _NOTHING_SLIDES = checks.Warning(
 def _is_ours(path: str, base: type) -> bool:
     try:
         found = import_string(path)
-    except ImportError:
+    except (ImportError, AttributeError, TypeError, ValueError):
         return False
     return isinstance(found, type) and issubclass(found, base)
 

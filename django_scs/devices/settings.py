@@ -98,7 +98,7 @@ def _wrong(name: str, value: Any, choices: str) -> ImproperlyConfigured:
 def _imported(path: str) -> Any:
     try:
         found = import_string(path)
-    except ImportError as exc:
+    except (ImportError, TypeError, ValueError) as exc:
         raise ImproperlyConfigured(
             f"{ADDRESS} is {path!r}, which cannot be imported: {exc}"
         ) from exc

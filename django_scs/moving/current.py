@@ -69,7 +69,9 @@ def _from_ours(path: str, engine: type[SessionBase], mode: str) -> Move:
     found = old_engine.find()
     if found is None:
         raise ImproperlyConfigured(_wrong(path))
-    if mode == KEEP and getattr(found.source.get_store(), "extra_fields", None):
+    # Here it is checked that the old store has its settings.
+    store = found.source.get_store()
+    if mode == KEEP and getattr(store, "extra_fields", None):
         raise ImproperlyConfigured(
             f"SCS_MIGRATE_MODE is 'keep', and must be 'move' for {path!r}: its table has columns of"
             " your own, which the new engine does not write."

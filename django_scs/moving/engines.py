@@ -5,8 +5,9 @@ old key by a keyed hash, so that all requests of a page find the same session. T
 never asked for a key of ours.
 """
 
+import time
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Final
 
 from django.contrib.auth import SESSION_KEY
 from django.http import HttpRequest
@@ -16,6 +17,10 @@ from .. import signals, tokens
 from ..backends.base import SessionStore
 from . import changes, kept, keys
 from .sources import Old, Rows, Source
+
+# In seconds: more than a process needs from its mark to the deletion of the old session.
+_MOVE_TAKES: Final = 1.0
+_POLL: Final = 0.005
 
 
 class FromEngine:
@@ -54,6 +59,10 @@ class FromEngine:
         """Return how many live sessions are still in the old engine, or None if that is unknown."""
         return self.source.count()
 
+    def longest(self) -> float:
+        """Return for how many seconds a browser may keep an old cookie, if sessions can be listed."""
+        return self.source.longest()
+
     @sensitive_variables()
     def open(
         self, session_class: type[SessionStore], candidates: Iterable[str], request: HttpRequest
@@ -63,22 +72,27 @@ class FromEngine:
         ours = any(tokens.well_formed(each) for each in sent)
         old = (tokens.Key(each) for each in sent if not ours and self.source.is_key(each))
         key = next(old, None)
-        if self.keeps and not ours and (key is not None or not any(sent)):
+        if self.keeps and not ours:
+            if key is None and any(sent):
+                signals.tell("malformed", session_class, "", request=request)
             return self._open_kept(session_class, key, request)
         if key is None:
             return session_class.for_request(sent, request)
         return self._open_moved(session_class, key, request)
 
-    def move(self, session_class: type[SessionStore], key: str) -> str | None:
+    def move(
+        self, session_class: type[SessionStore], key: str, request: HttpRequest | None = None
+    ) -> str | None:
         """Move the session under an old key; return its token, or None if there is none to move."""
         if isinstance(self.source, Rows) and self.source.shares_database(keys.alias(session_class)):
-            return self._move_row(self.source, session_class, key)
-        return self._move_marked(session_class, key)
+            return self._move_row(self.source, session_class, key, request)
+        return self._move_marked(session_class, key, request)
 
     def _open_kept(
         self, session_class: type[SessionStore], key: str | None, request: HttpRequest
     ) -> Any:
         session = kept.open_kept(self.source, session_class, key, request)
+        # Old processes know only the sessions of the old engine, so a new session is one too.
         if key is None or session.peek():
             return session
         token = keys.find_moved(session_class, key)
@@ -97,13 +111,19 @@ class FromEngine:
         if old is None or not self.source.forgets:
             token = keys.find_moved(session_class, key)
         if token is None and old is not None:
-            token = self.move(session_class, key) or keys.find_moved(session_class, key)
+            token = self.move(session_class, key, request) or keys.find_moved(session_class, key)
         if token is None:
             signals.tell("unknown_old", session_class, key, request=request)
             return session_class.for_request([], request)
         return session_class.open_moved(token, request)
 
-    def _move_row(self, source: Rows, session_class: type[SessionStore], key: str) -> str | None:
+    def _move_row(
+        self,
+        source: Rows,
+        session_class: type[SessionStore],
+        key: str,
+        request: HttpRequest | None,
+    ) -> str | None:
         """Move a session whose row is in the same database as ours: all in one transaction."""
 
         def work() -> tuple[str, Old, list[str] | None] | None:
@@ -115,10 +135,12 @@ class FromEngine:
         if moved is None:
             return None
         source.forget_copies(key)
-        self._tell(session_class, key, *moved)
+        self._tell(session_class, request, key, *moved)
         return token
 
-    def _move_marked(self, session_class: type[SessionStore], key: str) -> str | None:
+    def _move_marked(
+        self, session_class: type[SessionStore], key: str, request: HttpRequest | None
+    ) -> str | None:
         """Move a session from another store. The request that makes the mark moves it."""
         old, token = self.source.find(key), keys.token_of(session_class, key)
         if old is None or not self.source.may_derive(old):
@@ -147,13 +169,24 @@ class FromEngine:
         else:
             dropped = keys.atomically(session_class, mark_and_insert)
         if dropped is None:
-            # The process that moved it may have been killed before it deleted the old session.
-            self.source.delete(key)
+            self._delete_moved(key)
             return None
         self._add_later_changes(session_class, key, token, old, dropped)
         self.source.delete(key)
-        self._tell(session_class, key, token, old, dropped)
+        self._tell(session_class, request, key, token, old, dropped)
         return token
+
+    def _delete_moved(self, key: str) -> None:
+        """Remove an old session if the process that has moved it was killed before it could.
+
+        That process first copies what was written meanwhile, so it gets the time for that.
+        """
+        until = time.monotonic() + _MOVE_TAKES
+        while self.source.forgets and self.source.has(key):
+            if time.monotonic() > until:
+                self.source.delete(key)
+                return
+            time.sleep(_POLL)
 
     def _add_later_changes(
         self,
@@ -176,12 +209,14 @@ class FromEngine:
     def _tell(
         self,
         session_class: type[SessionStore],
+        request: HttpRequest | None,
         key: str,
         token: str,
         old: Old,
         dropped: list[str] | None,
     ) -> None:
-        new_key, user = session_class.store_key(token), old.values.get(SESSION_KEY)
-        signals.tell("moved", session_class, new_key, user=user, old_key=key)
+        about: Any = {"request": request, "user": old.values.get(SESSION_KEY)}
+        new_key = session_class.store_key(token)
+        signals.tell("moved", session_class, new_key, **about, old_key=key)
         if dropped:
-            signals.tell("left_behind", session_class, new_key, user=user, keys=dropped)
+            signals.tell("left_behind", session_class, new_key, **about, keys=dropped)

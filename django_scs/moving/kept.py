@@ -93,13 +93,13 @@ class Kept(SessionBase):
     async def adelete(self, session_key: str | None = None) -> None:
         await sync_to_async(self.delete)(session_key)
 
-    def moved_to(self) -> SessionStore | None:
+    def moved_to(self, request: HttpRequest) -> SessionStore | None:
         """Return the session that this one was moved to, with its changes; None if it was not."""
         key = self.session_key
         token = keys.find_moved(self._ours, key) if key else None
         if token is None:
             return None
-        session = self._ours.open_moved(token, None)
+        session = self._ours.open_moved(token, request)
         apply(session, self._found, self._session)  # type: ignore[attr-defined]
         return session
 
@@ -130,7 +130,7 @@ def close_kept(
     try:
         return SessionMiddleware(_no_response).process_response(request, response)
     except SessionInterrupted:
-        ours = session.moved_to()
+        ours = session.moved_to(request)
         if ours is None:
             raise
         request.session = ours

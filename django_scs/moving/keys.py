@@ -41,12 +41,12 @@ def find_moved(session_class: type[SessionStore], key: str) -> str | None:
 
 def mark(session_class: type[SessionStore], key: str, seconds: float) -> bool:
     """Note, as an empty session, that an old key was moved or has ended; False if that is known."""
-    return session_class.take_over(_mark_token(key), {}, seconds) is not None
+    return session_class.insert_empty(_mark_key(key), seconds)
 
 
 def is_marked(session_class: type[SessionStore], key: str) -> bool:
     """Tell whether there is a mark that an old session was moved or has ended."""
-    record = session_class.get_store().find(session_class.store_keys(_mark_token(key))[0])
+    record = session_class.get_store().find(_mark_key(key))
     return record is not None and record.is_live
 
 
@@ -63,11 +63,11 @@ def atomically(session_class: type[SessionStore], work: Callable[[], T]) -> T:
     return work() if found is None else found(work)
 
 
-def _mark_token(key: str) -> str:
-    """Return what the mark has in place of a token. SECRET_KEY may change, so it is not used.
+def _mark_key(key: str) -> str:
+    """Return the store key of the mark. SECRET_KEY may change, so it is not used.
 
     Anybody who has the old key can compute it. It is no token, so nobody can present it and destroy
     the mark as a session.
     """
     digest = hashlib.sha256(f"{_SALT} mark {key}".encode()).digest()
-    return tokens.no_token(tokens.encode(digest))
+    return tokens.no_token(tokens.encode(digest[: tokens.BYTES[1]]))

@@ -82,6 +82,11 @@ class Source:
         """Return how many sessions are alive, or None if that is unknown."""
         return sum(1 for _ in self.keys()) if self.lists else None
 
+    def longest(self) -> float:
+        """Return in how many seconds the last session ends, of those that ``keys`` lists, or 0."""
+        found = map(self.find, self.keys())
+        return max((old.seconds for old in found if old is not None), default=0)
+
 
 class Rows(Source):
     """Sessions in the table of a model: db, cached_db, django-user-sessions, django-qsessions."""
@@ -132,6 +137,10 @@ class Rows(Source):
 
     def count(self) -> int:
         return int(self.rows().filter(expire_date__gt=timezone.now()).count())
+
+    def longest(self) -> float:
+        last = self.rows().aggregate(last=models.Max("expire_date"))["last"]
+        return 0 if last is None else max(0, (last - timezone.now()).total_seconds())
 
     def rows(self) -> Any:
         """Return all rows, also those of sessions that have expired."""

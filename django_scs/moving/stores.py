@@ -47,6 +47,10 @@ class FromOurs:
         """Return how many live sessions are still in the old store."""
         return sum(1 for _ in self.keys())
 
+    def longest(self) -> float:
+        """Return 0: browsers have no old cookies."""
+        return 0
+
     def open(
         self, session_class: type[SessionStore], candidates: Iterable[str], request: HttpRequest
     ) -> Any:

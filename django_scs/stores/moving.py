@@ -127,10 +127,7 @@ class MovingStore:
             store, record = found
             if not record.is_live:
                 return store.delete(key)
-            # ``rename`` compares the data, ``delete`` does not. Nobody knows the key ``nowhere``.
-            nowhere = tokens.new()
-            if store.rename(key, nowhere, GRACE, record.data, record.data):
-                store.delete(nowhere)
+            if _delete_as_it_was(store, record):
                 return True
         raise SessionBusy(tokens.fingerprint(key), LIMIT)
 
@@ -252,6 +249,24 @@ class MovingStore:
 
         atomically: Any = getattr(target, "atomically", None)
         insert() if atomically is None else atomically(insert_if_due)
+
+
+def _delete_as_it_was(store: Store, record: Record) -> bool:
+    """Remove a session, unless its data has changed, such as by the mark."""
+
+    def delete_if_unchanged() -> bool:
+        latest = store.find_latest(record.key)
+        return latest is not None and latest.data == record.data and store.delete(record.key)
+
+    atomically: Any = getattr(store, "atomically", None)
+    if atomically is not None:
+        return bool(atomically(delete_if_unchanged))
+    # ``rename`` compares the data, ``delete`` does not. Nobody knows the key ``nowhere``.
+    nowhere = tokens.new()
+    if not store.rename(record.key, nowhere, GRACE, record.data, record.data):
+        return False
+    store.delete(nowhere)
+    return True
 
 
 def _is_leaving(record: Record | None) -> bool:

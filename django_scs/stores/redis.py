@@ -243,7 +243,7 @@ def _called(path: str) -> Client:
         raise ImproperlyConfigured(f"{problem}. For a location write {{'LOCATION': ...}}.")
     try:
         make = import_string(path)
-    except ImportError as exc:
+    except (ImportError, TypeError, ValueError) as exc:
         raise ImproperlyConfigured(f"{problem}: {exc}") from exc
     client = make() if callable(make) else None
     if not isinstance(client, redis.Redis | redis.RedisCluster):

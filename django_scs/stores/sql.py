@@ -144,6 +144,9 @@ class SqlStore:
             dialect = _dialect(connection)
             if dialect.duplicate is None or dialect.error_code(exc) != dialect.duplicate:
                 raise
+            # A column of the project's own may be unique too.
+            if self._own_values is not None and self.find_latest(key) is None:
+                raise
             return False
 
     def replace(self, key: str, data: bytes, ttl: float, expected: bytes) -> bool:

@@ -139,6 +139,10 @@ def test_column_too_short_for_a_token_is_an_error(
     assert "W030" not in found()
     settings.SCS_HASH_TOKENS = True
     assert "W030" in found()
+    settings.SCS_HASH_TOKENS = False
+    # The keys of other kinds are hashes.
+    settings.SCS_SESSIONS = {"basket": {"COOKIE_NAME": "basket"}}
+    assert "W030" in found()
 
 
 @in_autocommit

@@ -1,4 +1,4 @@
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.core import checks as django_checks
@@ -35,6 +35,48 @@ def test_checks_are_registered(module):
     assert ours
     registered = registry.registry.get_checks(include_deployment_checks=True)
     assert [check for check in ours if check not in registered] == []
+
+
+ODD = [
+    *(None, 0, -1, True, 1.5, float("nan"), 10**30, timedelta(1), b"x", object(), int),
+    *("", "x", ".x", "..x", "a b", "\ud800", "a.b.c", "django_scs", "django_scs.backends.db"),
+    *([], ["x"], [1], [b"x"], [["x"]], (), ("x",), {"x"}, {}, {"a": 1}, {"a": {}}, {1: {}}),
+    *({"a": {"COOKIE_NAME": ["x"]}}, {"a": {"COOKIE_NAME": "x", "ENGINE": ["x"]}}, {"a": ["x"]}),
+    *({"LOCATION": 1}, {"LOCATION": ".x"}, {"LOCATION": [None]}, {"OPTIONS": "x"}),
+]
+DJANGOS_SETTINGS = ["SESSION_COOKIE_AGE", "SESSION_COOKIE_NAME", "SESSION_ENGINE"]
+
+
+@pytest.mark.parametrize("name", sorted(conf.NAMES) + DJANGOS_SETTINGS)
+def test_no_value_makes_a_check_raise(settings, name):
+    if name in CODEC_OF:
+        settings.SCS_CODEC = f"django_scs.codecs.{CODEC_OF[name]}"
+    for prefix, engine in ("SCS_COOKIE_", "cookie"), ("SCS_REDIS", "redis"):
+        if name.startswith(prefix):
+            settings.SESSION_ENGINE = f"django_scs.backends.{engine}"
+    for value in ODD:
+        setattr(settings, name, value)
+        for module in (checks, database, deploy, project, redis, speed):
+            for check, found in vars(module).items():
+                if check.startswith("check_"):
+                    found(app_configs=None, databases=[])
+
+
+@pytest.mark.parametrize("engine", ["cookie", "redis", "tests.moving.own_redis"])
+def test_steps_of_hashing_need_a_table(settings, engine):
+    settings.SESSION_ENGINE = engine if "." in engine else f"django_scs.backends.{engine}"
+    settings.SCS_HASH_TOKENS = "prepare"
+    (message,) = checks.check_settings()
+    assert "SCS_HASH_TOKENS is 'prepare'" in message.msg
+    settings.SCS_HASH_TOKENS = True
+    assert checks.check_settings() == []
+
+
+def test_other_kinds_need_no_table_for_steps_of_hashing(settings):
+    entry = {"COOKIE_NAME": "preferences", "ENGINE": "django_scs.backends.redis"}
+    settings.SCS_SESSIONS = {"preferences": entry}
+    settings.SCS_HASH_TOKENS = "prepare"
+    assert checks.check_settings() == []
 
 
 def test_unknown_setting_is_refused_with_the_nearest(settings):

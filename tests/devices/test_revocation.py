@@ -56,6 +56,15 @@ def test_revoke_user_ends_all_of_hers(sign_in: Any, ada: User) -> None:
     assert devices.of(ada) == []
 
 
+def test_revoke_user_may_be_asked_to_keep_a_session_of_another_engine(
+    sign_in: Any, ada: User
+) -> None:
+    client = sign_in()
+    request = type("Request", (), {"session": signed_cookies.SessionStore()})()
+    assert devices.revoke_user(ada, keep=request, scan=True) == 1  # type: ignore[arg-type]
+    assert not is_alive(client)
+
+
 def test_revoke_user_keeps_one(sign_in: Any, ada: User) -> None:
     clients = [sign_in() for _ in range(3)]
     assert devices.revoke_user(ada, keep=request_of(clients[1])) == 2

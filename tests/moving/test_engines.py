@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -16,7 +17,7 @@ from django.test import AsyncClient, AsyncRequestFactory, Client
 from django.utils.decorators import method_decorator
 from django.views import View
 
-from django_scs import signals, tokens
+from django_scs import devices, signals, tokens
 from django_scs.backends.db import SessionStore
 from django_scs.decorators import with_session
 from django_scs.management.commands.scs_migrate import Command
@@ -84,6 +85,26 @@ def test_moving_prolongs_nothing(from_engine, settings, expiry, left, idle, expe
     assert found.total_seconds() == pytest.approx(expected, abs=5)
 
 
+def test_a_login_of_an_unknown_time_lasts_no_longer_than_a_new_one(from_engine, log_in, settings):
+    settings.SCS_MAX_LIFETIME = 600
+    _, token = visit(log_in(from_engine("db")))
+    assert SessionStore(token).get_expiry_age() == pytest.approx(600, abs=5)
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_the_page_that_moves_a_session_does_not_renew_its_token(
+    from_engine, log_in, settings, name
+):
+    settings.SCS_RENEW_AFTER = 600
+    key = log_in(from_engine(name))
+    browser = Client(headers={"Sec-Fetch-Mode": "navigate"})
+    browser.cookies[COOKIE] = key
+    browser.get("/read/")
+    response, token = visit(key)
+    assert SESSION_KEY in response.json()
+    assert token == token_of(browser)
+
+
 @pytest.mark.parametrize("name", ENGINES)
 def test_a_late_request_with_the_old_cookie_finds_the_session(from_engine, log_in, name):
     key = log_in(from_engine(name))
@@ -145,11 +166,47 @@ def test_nobody_can_end_the_mark_as_a_session(from_engine, log_in, settings, nam
     _, token = visit(key)
     visit(token, "/log_out/")
     digest = hashlib.sha256(f"django_scs.moving mark {key}".encode()).digest()
-    for mark in (tokens.encode(digest), keys._mark_token(key)):
+    for mark in (tokens.encode(digest), keys._mark_key(key)):
         response, _ = visit(mark, "/log_out/")
         assert response.status_code == 200
         assert visit(mark, "/put/")[1] != mark
     assert visit(key)[0].json() == {}
+
+
+@pytest.mark.parametrize("hashed", [False, True])
+@pytest.mark.parametrize(("name", "lasts"), [("cache", 3600), ("signed_cookies", 1_209_600)])
+def test_a_mark_is_no_session_and_outlives_the_idle_timeout(
+    from_engine, log_in, settings, name, lasts, hashed
+):
+    settings.SCS_HASH_TOKENS = hashed
+    settings.SCS_IDLE_TIMEOUT = 600
+    key = log_in(from_engine(name))
+    _, token = visit(key)
+    visit(token, "/log_out/")
+    left = Session.objects.get().expiry - datetime.now(UTC)
+    assert left.total_seconds() == pytest.approx(lasts, abs=5)
+    assert list(SessionStore.iterate()) == []
+    # It fits where tokens of 30 bytes fit.
+    assert len(Session.objects.get().token) == 40
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_a_login_goes_on_where_a_go_application_shares_the_sessions(
+    from_engine, log_in, settings, user, name
+):
+    settings.SCS_AUTH_USER_ID_KEY = "userID"
+    key = log_in(from_engine(name), userID=user.pk + 1)
+    response, token = visit(key)
+    assert response.json()[SESSION_KEY] == str(user.pk)
+    assert stored(token)["userID"] == user.pk
+
+
+def test_what_a_go_application_would_take_for_a_login_is_left_behind(from_engine, settings, user):
+    settings.SCS_AUTH_USER_ID_KEY = "userID"
+    old = from_engine("db")()
+    old.update({"userID": user.pk, "color": "red"})
+    old.save()
+    assert visit(old.session_key)[0].json() == {"color": "red"}
 
 
 @pytest.mark.parametrize("size", tokens.BYTES)
@@ -285,6 +342,7 @@ def test_a_move_is_told_with_both_keys(from_engine, log_in, user):
         signals.session_moved.disconnect(receive)
     (info,) = told
     assert (info["old_key"], info["key"], info["user"]) == (key, token, str(user.pk))
+    assert info["request"].path == "/read/"
 
 
 @pytest.mark.parametrize("name", ENGINES)
@@ -381,6 +439,16 @@ def test_strangers_with_the_same_signed_cookie_get_sessions_of_their_own(from_en
     assert stored(second) == {"cart": ["apple"], "color": "blue"}
 
 
+@pytest.mark.devices
+@pytest.mark.parametrize("name", ENGINES)
+def test_revoke_user_ends_a_session_that_has_not_moved_yet(from_engine, log_in, user, name):
+    key = log_in(from_engine(name))
+    devices.revoke_user(user)
+    response, token = visit(key)
+    assert response.json() == {}
+    assert visit(token)[0].json() == visit(key)[0].json() == {}
+
+
 # What may happen meanwhile
 
 
@@ -416,6 +484,40 @@ def test_what_an_old_process_wrote_while_the_session_was_moved_comes_along(
     assert stored(token)["cart"] == ["apple", "pear"]
     assert "gone" not in stored(token)
     assert engine(key).load() == {}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("name", ["cache", "file"])
+def test_a_second_request_does_not_delete_what_the_first_still_has_to_read(
+    from_engine, log_in, monkeypatch, name
+):
+    engine = from_engine(name)
+    key = log_in(engine)
+    insert, add = engines.FromEngine._insert, engines.FromEngine._add_later_changes
+
+    def write_meanwhile(self, *args):
+        old = engine(key)
+        old["color"] = "red"
+        old.save()
+        return insert(self, *args)
+
+    def move_twice(self, *args):
+        second.start()
+        second.join(0.3)
+        add(self, *args)
+
+    def ask():
+        found.append(visit(key)[1])
+        connection.close()
+
+    found = []
+    second = threading.Thread(target=ask)
+    monkeypatch.setattr(engines.FromEngine, "_insert", write_meanwhile)
+    monkeypatch.setattr(engines.FromEngine, "_add_later_changes", move_twice)
+    _, token = visit(key)
+    second.join()
+    assert found == [token]
+    assert stored(token)["color"] == "red"
 
 
 def test_a_move_is_undone_as_a_whole(from_engine, log_in, monkeypatch):
@@ -504,9 +606,22 @@ def test_the_command_moves_ahead_and_says_when_the_setting_can_go(
     assert capsys.readouterr().out == "3 old sessions are alive.\n"
     call_command(Command(), move=True)
     lines = capsys.readouterr().out.splitlines()
-    assert lines[:2] == ["3 old sessions were moved.", "No old session is alive."]
-    assert "can go" in lines[2]
+    assert [lines[0], lines[2]] == ["3 old sessions were moved.", "No old session is alive."]
+    assert f"until {datetime.now(UTC) + timedelta(days=14):%Y-%m-%d}" in lines[1]
+    assert "can go" in lines[3]
     assert [visit(key)[0].json()["number"] for key in keys] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_the_command_knows_how_long_browsers_have_old_cookies(from_engine, log_in, capsys, name):
+    engine = from_engine(name)
+    keys = [log_in(engine, expiry) for expiry in (None, 90 * 86_400, 0)]
+    call_command(Command(), move=True)
+    until = datetime.now(UTC) + timedelta(days=90)
+    assert f"until {until:%Y-%m-%d}" in capsys.readouterr().out
+    assert all(SESSION_KEY in visit(key)[0].json() for key in keys)
+    call_command(Command(), move=True)
+    assert "until" not in capsys.readouterr().out
 
 
 def test_the_command_says_what_it_cannot_tell(from_engine, capsys):

@@ -247,6 +247,38 @@ def test_data_that_is_bound_to_its_row_is_bound_anew(new_session, settings):
     assert dict(SessionStore(token).items()) == {"color": "red", "size": 1}
 
 
+def test_a_key_that_is_no_token_of_ours_is_counted_too(new_session, settings, capsys):
+    Session.objects.filter(token=new_session(False)).update(token="x" * 42 + "=")
+    call_command(Command())
+    assert "In the table: 1 tokens." in capsys.readouterr().out
+    settings.SCS_HASH_TOKENS = "convert"
+    call_command(Command())
+    assert [tokens.is_marked(token) for token in rows()] == [True]
+
+
+def test_what_cannot_be_read_keeps_its_key_and_holds_nothing_up(new_session, settings, capsys):
+    settings.SCS_CODEC = "django_scs.codecs.signed.SignedCodec"
+    corrupt, token = new_session(False), new_session(False)
+    Session.objects.filter(token=corrupt).update(data=b"foreign")
+    settings.SCS_HASH_TOKENS = "convert"
+    call_command(Command())
+    assert "1 session cannot be read" in capsys.readouterr().out
+    assert rows() == sorted([corrupt, SessionStore.store_key(token)])
+
+
+def test_what_the_codec_does_not_store_is_not_left_to_end(new_session, settings):
+    settings.SCS_CODEC = "django_scs.codecs.signed.SignedCodec"
+    settings.SCS_SIGNED_CODEC = "django_scs.codecs.serializer.SerializerCodec"
+    settings.SESSION_SERIALIZER = "tests.moving.pickling.PickleSerializer"
+    tokens_of_both = new_session(False, tags={"a"}), new_session(False, tags=["a"])
+    settings.SCS_CODEC_FALLBACKS = [settings.SCS_CODEC]
+    settings.SCS_CODEC = "django_scs.codecs.encrypted.EncryptedCodec"
+    settings.SCS_HASH_TOKENS = "convert"
+    with pytest.raises(CommandError, match="values of 1 session "):
+        call_command(Command())
+    assert [SessionStore(token)["tags"] for token in tokens_of_both] == [{"a"}, ["a"]]
+
+
 def test_the_types_of_go_stay_although_another_codec_binds_data(new_session, settings):
     settings.SCS_CODEC = "django_scs.codecs.gob.GobCodec"
     settings.SCS_CODEC_FALLBACKS = ["django_scs.codecs.encrypted.EncryptedCodec"]
@@ -285,6 +317,15 @@ def test_other_kinds_of_sessions_must_have_another_table(settings):
     settings.SCS_SESSIONS = {"preferences": {"COOKIE_NAME": "preferences"}}
     settings.SCS_HASH_TOKENS = "convert"
     with pytest.raises(CommandError, match="preferences"):
+        call_command(Command())
+
+
+@pytest.mark.parametrize(
+    "engine", ["django_scs.backends.cookie", "django.contrib.sessions.backends.signed_cookies"]
+)
+def test_only_a_table_can_be_converted(settings, engine):
+    settings.SESSION_ENGINE = engine
+    with pytest.raises(CommandError, match="Only sessions in a table"):
         call_command(Command())
 
 

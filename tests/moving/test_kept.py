@@ -1,8 +1,10 @@
 """With "keep" the old engine serves its sessions, beside processes that move them."""
 
+import logging
+
 import pytest
 from asgiref.sync import sync_to_async
-from django.test import AsyncClient
+from django.test import AsyncClient, Client
 
 from django_scs import tokens
 from django_scs.backends.db import SessionStore
@@ -12,7 +14,7 @@ from django_scs.moving import kept
 from django_scs.moving.current import current
 from tests.support import in_event_loop, stored, token_of
 
-from .test_engines import COOKIE, live, visit
+from .test_engines import COOKIE, events, live, visit
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.urls")]
 ENGINES = ["db", "cached_db", "cache", "file"]
@@ -40,6 +42,31 @@ def test_a_new_session_is_an_old_one(from_engine, name):
     _, cookie = visit("", "/put/?color=red")
     assert engine(cookie).load() == {"color": "red"}
     assert Session.objects.count() == 0
+
+
+@every_engine
+@pytest.mark.parametrize("junk", ["A" * 32, "of another application"])
+def test_a_new_session_is_an_old_one_whatever_the_browser_sent(
+    from_engine, looked_up, name, junk, caplog
+):
+    engine = from_engine(name, "keep")
+    with caplog.at_level(logging.INFO, "django_scs"):
+        response, cookie = visit(junk)
+    assert events(caplog) == ["malformed"]
+    assert (response.json(), cookie) == ({}, junk)
+    _, cookie = visit(junk, "/put/?color=red")
+    assert looked_up == []
+    assert engine(cookie).load() == {"color": "red"}
+    assert Session.objects.count() == 0
+
+
+@every_engine
+def test_a_new_session_of_a_client_without_cookies_is_ours(from_engine, settings, name):
+    settings.SCS_TOKEN_HEADER = "X-Session-Token"
+    from_engine(name, "keep")
+    response = Client().get("/put/?color=red", headers={"X-Session-Token": ""})
+    assert COOKIE not in response.cookies
+    assert stored(response.headers["X-Session-Token"]) == {"color": "red"}
 
 
 @every_engine

@@ -12,14 +12,16 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 from django.db import transaction
 from django.test import AsyncClient, Client
+from django.test.utils import isolate_apps
 
 from django_scs import devices, signals, tokens
 from django_scs.backends import db, redis
 from django_scs.devices.models import Device
 from django_scs.management.commands.scs_migrate import Command
 from django_scs.manager import session_class
-from django_scs.models import Session
+from django_scs.models import AbstractSession, Session
 from django_scs.moving.current import current
+from tests.checks import test_speed
 from tests.contracts.tools import in_parallel
 from tests.redis_servers import client_of, redis_server
 from tests.support import OURS, in_event_loop, token_of, with_middleware
@@ -276,6 +278,11 @@ def test_the_command_leaves_a_store_with_other_kinds_alone(engines, log_in, unde
     ("engine", "source", "said"),
     [
         (DB, DB, "must be what SESSION_ENGINE was before"),
+        # Their sessions are in one table, and in one Redis.
+        ("tests.checks.test_speed", DB, "must be what SESSION_ENGINE was before"),
+        ("tests.moving.own_redis", REDIS, "must be what SESSION_ENGINE was before"),
+        # Without SCS_REDIS.
+        (DB, REDIS, "SCS_REDIS"),
         (DB, "django_scs.backends.cookie", "whose sessions cannot be moved"),
         ("django_scs.backends.cookie", DB, "cannot move sessions into cookies"),
     ],
@@ -285,6 +292,24 @@ def test_what_cannot_be_moved_is_refused(settings, engine, source, said):
     with pytest.raises(ImproperlyConfigured, match=said):
         current()
     assert "django_scs.E002" in {each.id for each in checks.run_checks()}
+
+
+def test_a_table_of_that_name_in_another_database_is_another_store(settings, monkeypatch):
+    with isolate_apps("django_scs"):
+
+        class Elsewhere(AbstractSession):
+            class Meta:
+                app_label = "django_scs"
+                db_table = Session._meta.db_table
+
+    class Router:
+        def db_for_write(self, model, **hints):
+            return "elsewhere" if model is Elsewhere else None
+
+    settings.DATABASE_ROUTERS = [Router()]
+    monkeypatch.setattr(test_speed.SessionStore, "get_model_class", lambda: Elsewhere)
+    settings.SESSION_ENGINE, settings.SCS_MIGRATE_FROM = DB, "tests.checks.test_speed"
+    assert current().name == "tests.checks.test_speed"
 
 
 def test_tokens_are_hashed_before_or_after(settings, redis_server):

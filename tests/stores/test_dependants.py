@@ -13,8 +13,9 @@ from django.test.utils import CaptureQueriesContext, isolate_apps
 
 from django_scs import tokens
 from django_scs.backends import db, redis
-from django_scs.models import AbstractSession
+from django_scs.models import AbstractSession, Session
 from django_scs.moving.current import current
+from django_scs.stores.moving import MovingStore
 from django_scs.stores.sql import SqlStore
 from tests.contracts.store import HOUR, MINUTE, StoreContract
 from tests.contracts.tools import in_parallel
@@ -226,6 +227,29 @@ def test_a_session_that_moves_here_fills_the_columns(settings: Any, redis_server
     settings.SESSION_ENGINE, settings.SCS_MIGRATE_FROM = __name__, settings.SESSION_ENGINE
     assert SessionStore(session.token())["account"] == 5
     assert Visit.objects.get(token=session.token()).account == 5
+
+
+@in_autocommit
+@pytest.mark.parametrize("moves", [False, True])
+def test_receivers_are_told_of_a_session_that_ends_on_the_way_by_its_key(
+    key: str, deleted: list[str], moves: bool
+) -> None:
+    stores = SqlStore(PlainVisit), SqlStore(Session)
+    store = MovingStore(*(stores[::-1] if moves else stores), moves=moves)
+    assert SqlStore(PlainVisit).insert(key, b"data", HOUR)
+    assert store.delete(key)
+    assert deleted == [f"pre {key}", f"post {key}"]
+
+
+@in_autocommit
+def test_a_value_that_no_second_row_may_repeat_is_no_taken_key(store: SqlStore) -> None:
+    own = store.with_columns([5])
+    assert own.insert(tokens.new(), b"data", HOUR)
+    with pytest.raises(IntegrityError):
+        own.insert(tokens.new(), b"data", HOUR)
+    key = tokens.new()
+    assert store.insert(key, b"data", HOUR)
+    assert not store.with_columns([6]).insert(key, b"data", HOUR)
 
 
 @in_autocommit

@@ -8,8 +8,8 @@ from django.core.management.base import BaseCommand, CommandError
 
 from ... import conf, signals, tokens
 from ...backends.db import SessionStore
-from ...exceptions import DecodeError
-from ...manager import session_class
+from ...exceptions import DecodeError, EncodeError
+from ...manager import session_class, uses_our_engine
 from ...stores.base import Record
 from ._sessions import counted
 
@@ -18,6 +18,8 @@ _BATCH: Final = 100
 
 # What each step changes, for the output.
 _AT_WORK: Final[dict[bool | str, str]] = {"convert": "tokens", "finish": "marked hashes"}
+_UNREADABLE: Final = "unreadable"
+_REFUSED: Final = "refused"
 _NEXT: Final[dict[bool | str, str]] = {
     False: "Set SCS_HASH_TOKENS = 'prepare' in every process.",
     "prepare": "When every process has 'prepare', set SCS_HASH_TOKENS = 'convert'.",
@@ -33,8 +35,8 @@ class Command(BaseCommand):
     help = "Hash the tokens of all sessions in the table, in steps, while the site runs."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        engine = session_class()
-        if not issubclass(engine, SessionStore):
+        engine = session_class() if uses_our_engine() else None
+        if engine is None or not issubclass(engine, SessionStore):
             raise CommandError("Only sessions in a table of the database can be converted.")
         if shared := self._kinds_in(engine):
             raise CommandError(
@@ -46,6 +48,20 @@ class Command(BaseCommand):
         if hashing in _AT_WORK:
             self.stdout.write(
                 counted(changed, "session has a new key.", "sessions have a new key.")
+            )
+        if unreadable := left.pop(_UNREADABLE, 0):
+            self.stdout.write(
+                counted(
+                    unreadable,
+                    "session cannot be read, and keeps its key.",
+                    "sessions cannot be read, and keep their keys.",
+                )
+            )
+        if refused := left.pop(_REFUSED, 0):
+            raise CommandError(
+                "SCS_CODEC cannot store the values of"
+                f" {counted(refused, 'session', 'sessions')} that a fallback reads:"
+                " after the next step nobody would find them."
             )
         unchanged = left[_AT_WORK.get(hashing, "")]
         if unchanged:
@@ -64,7 +80,12 @@ class Command(BaseCommand):
         changed, left, began = 0, Counter[str](), time.monotonic()
         for record in engine.get_store().all():
             later = _later_key(record.key, hashing)
-            if later is None or not _rekey(engine, record, later):
+            try:
+                done = later is not None and _rekey(engine, record, later)
+            except (DecodeError, EncodeError) as exc:
+                left[_UNREADABLE if isinstance(exc, DecodeError) else _REFUSED] += 1
+                continue
+            if not done:
                 # A session that has ended or changed its key meanwhile is not counted.
                 if later is None or _is_there(engine, record.key):
                     left[_form(record.key, hashing)] += 1
@@ -92,14 +113,14 @@ def _form(key: str, hashing: bool | str) -> str:
 
 
 def _rekey(engine: type[SessionStore], record: Record, key: str) -> bool:
-    """Give a row its new key. Data that the codec has bound to the old key is encoded anew."""
+    """Give a row its new key; False if it has changed or ended meanwhile.
+
+    Data that the codec has bound to the old key is encoded anew: raises DecodeError or EncodeError.
+    """
     codec = conf.options(engine._kind).codec
     data = record.data
     if codec.binds_key:
-        try:
-            data = codec.encode(*codec.decode(data, record.key), data, key)
-        except DecodeError:
-            return False
+        data = codec.encode(*codec.decode(data, record.key), data, key)
     store = engine.get_store()
 
     def rekey() -> bool:

@@ -1,7 +1,7 @@
 """``manage.py scs_migrate``: how far the move from SCS_MIGRATE_FROM is. See docs/moving.md."""
 
 from argparse import ArgumentParser
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -53,12 +53,18 @@ class Command(BaseCommand):
                 "SCS_HASH_TOKENS must be what it was in the old store. It is"
                 f" {conf.options().hash_tokens!r}."
             )
+        longest = found.longest()
         moved = sum(
             found.move(session_class(), key) is not None
             for batch in paced(list(found.keys()))
             for key in batch
         )
         self.stdout.write(counted(moved, "old session was moved.", "old sessions were moved."))
+        if moved and longest:
+            self.stdout.write(
+                f"Browsers may keep their old cookies until {self._in(longest)}: do not remove"
+                " SCS_MIGRATE_FROM before."
+            )
 
     def _may_go(self, found: Move) -> None:
         if found.keeps:
@@ -67,20 +73,19 @@ class Command(BaseCommand):
             self.stdout.write("SCS_MIGRATE_FROM can go now.")
             return
         self.stdout.write(
-            "If you never used --move, SCS_MIGRATE_FROM can go now. Otherwise wait"
-            f" {self._age()} after the last --move, because browsers may still have the old"
-            f" cookies. If you ran it today, wait until {self._end()}."
+            "If you never used --move, SCS_MIGRATE_FROM can go now. Otherwise it can go at the latest"
+            " time that --move has printed."
         )
 
     def _cannot_tell(self, found: Move) -> None:
+        age = settings.SESSION_COOKIE_AGE
         self.stdout.write(
             f"The sessions of {found.name!r} cannot be counted. SCS_MIGRATE_FROM can go"
-            f" {self._age()} after the last old process has ended. If that is now, wait until"
-            f" {self._end()}."
+            f" {str(timedelta(seconds=age)).removesuffix(', 0:00:00')} after the last old process has"
+            " ended, or later, if your code gives set_expiry() a longer time. If it ended now, wait"
+            f" until {self._in(age)}."
         )
 
-    def _age(self) -> str:
-        return str(timedelta(seconds=settings.SESSION_COOKIE_AGE)).removesuffix(", 0:00:00")
-
-    def _end(self) -> str:
-        return f"{timezone.now() + timedelta(seconds=settings.SESSION_COOKIE_AGE):%Y-%m-%d %H:%M}"
+    def _in(self, seconds: float) -> str:
+        moment = datetime.now(UTC) + timedelta(seconds=seconds)
+        return f"{timezone.localtime(moment):%Y-%m-%d %H:%M %Z}"

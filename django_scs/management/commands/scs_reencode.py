@@ -1,11 +1,11 @@
 """``manage.py scs_reencode``: see docs/codecs.md."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby, islice
 from typing import Any, Final
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 from ... import conf, tokens
 from ...backends.base import SessionStore
@@ -13,7 +13,7 @@ from ...backoff import paced
 from ...codecs.base import Codec
 from ...codecs.fallback import rewrite
 from ...exceptions import DecodeError, EncodeError
-from ...manager import session_class
+from ...manager import session_class, uses_our_engine
 from ...stores.base import Record, Store
 
 # How many keys are in memory at once.
@@ -24,7 +24,10 @@ class Command(BaseCommand):
     help = "Write anew what an old key of SCS_ENCRYPTION_KEYS, or a fallback codec, has written."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        for store, codecs in _stores():
+        stores = list(_stores())
+        if not stores:
+            raise CommandError("No sessions are kept by django_scs: there is nothing to write.")
+        for store, codecs in stores:
             counts: Counter[str] = Counter()
             for chunk in _chunks(store, codecs, counts):
                 for batch in paced(chunk):
@@ -34,14 +37,20 @@ class Command(BaseCommand):
                 f"{counts['written']} sessions written anew, {counts['current']} were up to date,"
                 f" {counts['unreadable']} cannot be read, {counts['gone']} changed or ended meanwhile."
             )
+            if counts["too large"]:
+                self.stdout.write(
+                    f"{counts['too large']} have no room for the new format, and stay as they are."
+                )
 
 
-def _stores() -> Iterator[tuple[Store, Sequence[Codec]]]:
+def _stores() -> Iterator[tuple[Store, Mapping[str, Codec]]]:
     """Yield each store with the codecs of the kinds of sessions that are kept in it."""
-    classes = sorted(map(session_class, conf.kinds()), key=_place)
+    ours = filter(uses_our_engine, conf.kinds())
+    classes = sorted(map(session_class, ours), key=_place)
     for _, group in groupby(classes, key=_place):
         members = list(group)
-        yield members[0]._store(), [conf.options(member._kind).codec for member in members]
+        codecs = {member._kind: conf.options(member._kind).codec for member in members}
+        yield members[0]._store(), codecs
 
 
 def _place(found: type[SessionStore]) -> str:
@@ -49,7 +58,7 @@ def _place(found: type[SessionStore]) -> str:
 
 
 def _chunks(
-    store: Store, codecs: Sequence[Codec], counts: Counter[str]
+    store: Store, codecs: Mapping[str, Codec], counts: Counter[str]
 ) -> Iterator[Sequence[tokens.Key]]:
     """Yield, in chunks, the keys of the sessions whose data would be written otherwise today."""
 
@@ -66,23 +75,29 @@ def _chunks(
         yield chunk
 
 
-def _write(store: Store, codecs: Sequence[Codec], key: tokens.Key) -> str:
+def _write(store: Store, codecs: Mapping[str, Codec], key: tokens.Key) -> str:
     record = store.find_latest(key)
     if record is None or record.ttl <= 0:
         return "gone"
     data = _anew(codecs, record)
     if data is None or data == record.data:
         return "unreadable" if data is None else "current"
+    if store.refuses(len(data)):
+        return "too large"
     return "written" if store.replace(key, data, record.ttl, record.data) else "gone"
 
 
-def _anew(codecs: Iterable[Codec], record: Record) -> bytes | None:
+def _anew(codecs: Mapping[str, Codec], record: Record) -> bytes | None:
     """Return a session's data as the first codec that reads it writes it; None if none reads it.
 
-    Data that is up to date for any codec stays: a row does not tell its kind of session.
+    A key tells whether a session is of the default kind, and nothing else about its kind. So data
+    that is up to date for any of the other kinds stays.
     """
+    is_default = not tokens.is_no_token(record.key)
+    own = [codec for kind, codec in codecs.items() if (kind == conf.DEFAULT) == is_default]
     found = []
-    for codec in codecs:
+    # The marks of a move have such keys too, also where there are no other kinds.
+    for codec in own or codecs.values():
         try:
             found.append(rewrite(codec, record.data, record.key))
         except (DecodeError, EncodeError):
