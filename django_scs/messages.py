@@ -34,6 +34,8 @@ class SessionStorage(DjangosStorage):
         def _prepare_messages(self, messages: list[Message]) -> None: ...
 
     _is_taken = False
+    # The session keys of the messages that this request has added. They are for the next page.
+    _added: frozenset[str] = frozenset()
 
     def __iter__(self) -> Iterator[Message]:
         if is_unseen(self.request):
@@ -46,7 +48,10 @@ class SessionStorage(DjangosStorage):
     def update(self, response: HttpResponseBase) -> list[Message] | None:
         """Store what was added and not shown. Django: BaseStorage.update."""
         self._prepare_messages(self._queued_messages)
-        return self._store(self._queued_messages, response)
+        rest = self._store(self._queued_messages, response)
+        # Looking at the messages of a finished page, as tests do, takes none of them.
+        self._is_taken = self._is_taken or not getattr(response, "streaming", False)
+        return rest
 
     def _get(self, *args: Any, **kwargs: Any) -> tuple[list[Message], bool]:
         return from_anywhere(self._peek), True
@@ -54,10 +59,12 @@ class SessionStorage(DjangosStorage):
     def _store(
         self, messages: Iterable[Message], response: HttpResponseBase, *args: Any, **kwargs: Any
     ) -> list[Message]:
-        for message in messages:
+        now = time.time_ns()
+        for place, message in enumerate(messages):
             # These names sort in the order in which the messages were added.
-            name = f"{_PREFIX}{time.time_ns():016x}{secrets.token_hex(4)}"
+            name = f"{_PREFIX}{now:016x}{place:04x}{secrets.token_hex(4)}"
             self.request.session[name] = self.serialize_messages([message])
+            self._added |= {name}
         return []
 
     def _peek(self) -> list[Message]:
@@ -73,7 +80,8 @@ class SessionStorage(DjangosStorage):
 
     def _names(self) -> list[str]:
         """Return the session keys of the messages, in the order in which they were added."""
-        names = [str(name) for name in self.request.session.keys()]  # noqa: SIM118 -- no mapping
+        keys = map(str, self.request.session.keys())
+        names = [name for name in keys if name not in self._added]
         old = [name for name in names if name == self.session_key]
         return old + sorted(name for name in names if name.startswith(_PREFIX))
 
