@@ -101,8 +101,11 @@ class Host(Protocol):
         """Return the store that writes ``values``, with a project's own columns if it has any."""
         ...
 
-    def _refuses(self, content: Content, size: int) -> int | None:
-        """Return the most bytes that a content may take if ``size`` is more, else None."""
+    def _refuses(self, content: Content, size: int, before: int) -> int | None:
+        """Return the most bytes that a content may take if ``size`` is more, else None.
+
+        ``before`` is how many it takes in the store.
+        """
         ...
 
     def _merged_deadline(
@@ -169,11 +172,6 @@ class Lifecycle:
         return getattr(state, "key", None) or ""
 
     @property
-    def is_provisional(self) -> bool:
-        """Whether a rollback may still undo what was written."""
-        return bool(self._history)
-
-    @property
     def owes(self) -> bool:
         """Whether there is something to give back if the request fails."""
         return bool(self._taken)
@@ -220,7 +218,7 @@ class Lifecycle:
     def encode(self, content: Content, key: str, original: bytes | None = None) -> bytes:
         """Return the bytes of a content. Raises EncodeError or SessionTooLarge."""
         data = self._codec.encode(content.deadline, content.values, original, key)
-        limit = self._host._refuses(content, len(data))
+        limit = self._host._refuses(content, len(data), len(original or b""))
         if limit is not None:
             raise SessionTooLarge(len(data), limit, self._largest(content, key))
         return data
@@ -283,8 +281,9 @@ class Lifecycle:
         while isinstance(state := self.state, Stored):
             if self._rename(state, key, content):
                 return content
-            # If the rename expected no data, the session is gone; else it may have changed.
-            if not self._binds_key:
+            # If the rename expected no data, the session is gone; else it may have changed. Others
+            # may have moved a deadline that has passed.
+            if not self._binds_key and not self._host._is_over(state.deadline):
                 self._lose(state)
                 return None
             rebased = self._rebase(state, content)
@@ -297,18 +296,21 @@ class Lifecycle:
 
     def take(
         self, names: Iterable[str], content: Content, *, give_back: bool
-    ) -> tuple[dict[str, Any], Content]:
+    ) -> tuple[dict[str, Any], Content, bool]:
         """Remove values from the store, then return them and the content without them.
 
         Does not return values that are absent or that another request took first. With
-        ``give_back``, the method of that name can put back what was removed.
+        ``give_back``, the method of that name can put back what was removed. The last item tells
+        whether a save is due: a value that this object has changed is not removed from the store
+        yet, and a rollback may undo a removal.
         """
         again = pauses()
         while found := {name: content.values[name] for name in names if name in content.values}:
             base = self.ancestor()
             known = {} if base is None else base.values
+            # Those that the store has: the application may change those that it gets.
             stored = {
-                name: found[name] for name in found if same(known.get(name, ABSENT), found[name])
+                name: known[name] for name in found if same(known.get(name, ABSENT), found[name])
             }
             done, rebased = (True, None) if not stored else self._remove(stored, base, content)
             if rebased is not None:
@@ -320,8 +322,9 @@ class Lifecycle:
                 del content.values[name]
             if done and give_back:
                 self._taken.update(stored)
-            return {name: found[name] for name in found if done or name not in stored}, content
-        return {}, content
+            taken = {name: found[name] for name in found if done or name not in stored}
+            return taken, content, bool(self._history) or len(stored) < len(found)
+        return {}, content, False
 
     def give_back(self) -> None:
         """Put back what ``take`` removed with ``give_back``; newer values of the same keys stay."""
@@ -415,10 +418,10 @@ class Lifecycle:
 
     def _rebase(self, state: Stored, content: Content) -> Content | None:
         """Return ``content`` merged with what others wrote over ``state``; None if it is gone."""
-        record = None if self._host._is_over(state.deadline) else self.store.find_latest(state.key)
+        record = self.store.find_latest(state.key)
         is_writable = record is not None and record.ttl > -GRACE
         theirs = self.read(record) if record and is_writable else None
-        if record is None or theirs is None:
+        if record is None or theirs is None or self._host._is_over(theirs.deadline):
             self._lose(state)
             return None
         base = self.ancestor()

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from django.http import HttpRequest
 
 from ..merge import same
-from .expiry import RENEWED_AT, Expiry
+from .expiry import CUSTOM_EXPIRY, RENEWED_AT, Expiry
 from .lifecycle import ABSENT, ABSENT_STATES, Destroyed, Origin, Stored
 from .twins import in_thread, once_loaded
 
@@ -93,9 +93,13 @@ class Ending(Expiry):
         values, base = self._get_session(), self._life.ancestor()
         found = {} if base is None else base.values
         return sorted(
-            key
-            for key in {*values, *found}
-            if not same(values.get(key, ABSENT), found.get(key, ABSENT))
+            (
+                key
+                for key in {*values, *found}
+                if not same(values.get(key, ABSENT), found.get(key, ABSENT))
+            ),
+            # A new key may be a number.
+            key=str,
         )
 
     acommit = in_thread(commit)
@@ -178,10 +182,12 @@ class Ending(Expiry):
             self._tell("dropped", keys=keys)
 
     def _is_changed(self) -> bool:
-        base = self._life.ancestor()
-        return (
-            base is None or self._content().deadline != base.deadline or self.changed_keys() != []
+        base, content = self._life.ancestor(), self._content()
+        # With ``set_expiry`` the deadline follows from a value; seconds count from each save.
+        is_moved = base is None or (
+            not content.values.get(CUSTOM_EXPIRY) and content.deadline != base.deadline
         )
+        return is_moved or self.changed_keys() != []
 
     def _ends_otherwise(self, state: Stored) -> bool:
         """Tell whether the end of the browser's cookie has changed since the session was loaded."""
