@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Iterable
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
@@ -106,6 +106,9 @@ def close(
             failure, outcome = failure or exc, _give_up(session)
         outcomes.append((manager, session, outcome))
     if failure is not None:
+        for _, session, _ in outcomes:
+            # The page that shows what was taken from this session is not sent.
+            _give_up(session)
         # An old token may be dead: the new one must reach the browser with the error page.
         if not any(outcome.token for _, _, outcome in outcomes):
             raise failure
@@ -118,7 +121,7 @@ def close(
 
 
 def _give_up(session: SessionStore) -> Outcome:
-    """Return what to tell the browser about a session whose commit failed."""
+    """Return what to tell the browser about a session whose commit, or page, has failed."""
     try:
         return session.commit(failed=True)
     except Exception:
@@ -151,7 +154,13 @@ def session_class(kind: str = conf.DEFAULT) -> type[SessionStore]:
         raise ImproperlyConfigured(_wrong_engine(kind, engine))
     if kind == conf.DEFAULT:
         return found  # type: ignore[no-any-return]
-    return type(found.__name__, (found,), {"_kind": kind, "__module__": found.__module__})
+    return _of_kind(found, kind)
+
+
+@cache
+def _of_kind(engine: type[SessionStore], kind: str) -> type[SessionStore]:
+    # There is one class for each kind, because signals compare senders.
+    return type(engine.__name__, (engine,), {"_kind": kind, "__module__": engine.__module__})
 
 
 def uses_our_engine(kind: str = conf.DEFAULT) -> bool:
@@ -178,6 +187,15 @@ def _wrong_engine(kind: str, engine: Any) -> str:
         f"{name} is {engine!r}, and must be 'django_scs.backends.db', or a module whose SessionStore"
         " derives from one of django_scs."
     )
+
+
+def may_wait() -> bool:
+    """Tell whether opening a session may have to wait, which in an event loop must be in a thread.
+
+    With SCS_MIGRATE_FROM the session is looked up. A receiver of ``malformed_token`` may look
+    something up, or be async.
+    """
+    return current() is not None or bool(signals.malformed_token.receivers)
 
 
 def is_served(session: Any) -> bool:
