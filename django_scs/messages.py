@@ -34,8 +34,8 @@ class SessionStorage(DjangosStorage):
         def _prepare_messages(self, messages: list[Message]) -> None: ...
 
     _is_taken = False
-    # The session keys of the messages that this request has added. They are for the next page.
-    _added: frozenset[str] = frozenset()
+    # The session keys of the messages that were there before this request's own were stored.
+    _found: list[str] | None = None
 
     def __iter__(self) -> Iterator[Message]:
         if is_unseen(self.request):
@@ -48,10 +48,11 @@ class SessionStorage(DjangosStorage):
     def update(self, response: HttpResponseBase) -> list[Message] | None:
         """Store what was added and not shown. Django: BaseStorage.update."""
         self._prepare_messages(self._queued_messages)
-        rest = self._store(self._queued_messages, response)
+        if self._queued_messages:
+            self._loaded_data, self._found = self._loaded_messages, self._names()
         # Looking at the messages of a finished page, as tests do, takes none of them.
         self._is_taken = self._is_taken or not getattr(response, "streaming", False)
-        return rest
+        return self._store(self._queued_messages, response)
 
     def _get(self, *args: Any, **kwargs: Any) -> tuple[list[Message], bool]:
         return from_anywhere(self._peek), True
@@ -64,7 +65,6 @@ class SessionStorage(DjangosStorage):
             # These names sort in the order in which the messages were added.
             name = f"{_PREFIX}{now:016x}{place:04x}{secrets.token_hex(4)}"
             self.request.session[name] = self.serialize_messages([message])
-            self._added |= {name}
         return []
 
     def _peek(self) -> list[Message]:
@@ -73,15 +73,14 @@ class SessionStorage(DjangosStorage):
 
     def _take(self) -> list[Message]:
         session: Any = self.request.session
-        names = self._names()
+        names = self._names() if self._found is None else self._found
         if is_ours(session):
             return self._decoded(session.take_all(names, give_back=True))
-        return self._decoded({name: session.pop(name) for name in names})
+        return self._decoded({name: session.pop(name) for name in names if name in session})
 
     def _names(self) -> list[str]:
         """Return the session keys of the messages, in the order in which they were added."""
-        keys = map(str, self.request.session.keys())
-        names = [name for name in keys if name not in self._added]
+        names = [str(name) for name in self.request.session.keys()]  # noqa: SIM118 -- no mapping
         old = [name for name in names if name == self.session_key]
         return old + sorted(name for name in names if name.startswith(_PREFIX))
 

@@ -96,7 +96,8 @@ class Expiry(TypedAccess, Keyed):
         """
         if isinstance(value, timedelta):
             self._get_session()
-            value = _later(self._store_now(), value.total_seconds())
+            now = _aware(timezone.now()) + timedelta(seconds=self._ahead)
+            value = _later(now, value.total_seconds())
         if not value and self.get(CUSTOM_EXPIRY):
             self._deadline = self._new_deadline()
         super().set_expiry(value)
@@ -205,10 +206,12 @@ class Expiry(TypedAccess, Keyed):
             return seen.end - _clock()
         return deadline.timestamp() - seen.ahead - _clock()
 
+    @property
+    def _ahead(self) -> float:
+        return 0 if self._sighting is None else self._sighting.ahead
+
     def _store_now(self) -> datetime:
-        seen = self._sighting
-        ahead = 0 if seen is None else seen.ahead
-        return datetime.fromtimestamp(_clock() + ahead, UTC)
+        return datetime.fromtimestamp(_clock() + self._ahead, UTC)
 
     def _adopt(self, record: "Record", content: Content) -> dict[str, Any]:
         """Take what was read from the store as this session's; return the values."""
