@@ -29,6 +29,7 @@ class SessionStorage(DjangosStorage):
 
     if TYPE_CHECKING:
         # Django has them, and django-stubs leaves them out.
+        _loaded_messages: list[Message]
         _queued_messages: list[Message]
 
         def _prepare_messages(self, messages: list[Message]) -> None: ...
