@@ -103,7 +103,7 @@ def test_async_code_that_is_called_from_anywhere_does_not_wait_for_the_blocked_l
     found = []
 
     async def visit():
-        found.append(from_anywhere(async_to_sync(running_loop)))
+        found.append(from_anywhere(lambda: async_to_sync(running_loop)()))
 
     # If it waits, it waits for ever.
     waiter = threading.Thread(target=asyncio.run, args=[visit()], daemon=True)
