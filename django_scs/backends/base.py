@@ -124,8 +124,11 @@ class SessionStore(AllSessions, Logins, TakeOver):
     # Changing
 
     def clear(self) -> None:
-        """Remove all values; token and deadline stay. Source: scs Clear."""
-        self._get_session()
+        """Remove all values; token and deadline stay, unless ``set_expiry`` has set it.
+
+        Source: scs Clear.
+        """
+        self.set_expiry(None)
         self._session_cache = {}
         self.modified = True
 
@@ -146,8 +149,8 @@ class SessionStore(AllSessions, Logins, TakeOver):
         SessionBusy if others saved first for ten seconds, and the store's own errors.
         """
         self._get_session(no_load=must_create)
-        if must_create:
-            self._life.begin()
+        if must_create and not self._life.begin(self.session_key and self._key()):
+            raise CreateError
         if isinstance(self._life.state, ABSENT_STATES):
             self._insert()
         elif not self._update():

@@ -371,12 +371,18 @@ class Lifecycle:
         if isinstance(state := self.state, Stored):
             self._lose(state)
 
-    def begin(self) -> None:
-        """Forget the current session: the next write inserts a new one."""
+    def begin(self, key: str | None = None) -> bool:
+        """Forget the current session: the next write inserts a new one.
+
+        Returns False, and nothing changes, if the session is stored under ``key``.
+        """
+        if key is not None and key == self.key:
+            return False
         self._taken = {}
         if not isinstance(self.state, Destroyed):
             self._state = _NEW
             self._history.clear()
+        return True
 
     # Steps of these operations
 

@@ -484,6 +484,23 @@ def test_create_of_a_taken_token_is_refused(
     assert engine(token).load() == {"a": 1}
 
 
+@pytest.mark.parametrize("make", [loaded, inserted, renewed])
+def test_save_must_create_of_the_own_token_is_refused_and_changes_nothing(
+    engine: type[SessionStore], make: Make
+) -> None:
+    session = make(engine)
+    session["b"] = 2
+    with pytest.raises(CreateError):
+        session.save(must_create=True)
+    session.save()
+    assert engine(session.session_key).load() == {"a": 1, "b": 2}
+    with pytest.raises(CreateError):
+        session.save(must_create=True)
+    assert session.delete()
+    with pytest.raises(UpdateError):
+        session.save()
+
+
 def test_renewal_of_a_new_session_takes_no_token_that_is_taken(
     engine: type[SessionStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
