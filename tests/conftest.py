@@ -29,6 +29,7 @@ DATABASE_FIXTURES = {"db", "transactional_db", "live_server", "vendor"}
 MARKERS = (
     "devices: with django_scs.devices, which other tests do without",
     "browser: drives a real browser; runs on one database only",
+    "once: is about something that is the same on every database; runs on one only",
     "slow: builds, installs or starts pytest; not in a run with --quick",
     "vendors(*names): is about these databases alone (mysql, postgresql, sqlite)",
 )
@@ -83,7 +84,10 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(
     session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
 ) -> None:
-    whole_suite = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    # The slow tests alone are no whole suite: a run without them has looked already.
+    whole_suite = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.getoption(
+        "--slow"
+    )
     if whole_suite and not session.testsfailed and (forgotten := sorted(find_forgotten(items))):
         raise pytest.UsageError("never collected, so never run:\n  " + "\n  ".join(forgotten))
     database_only = config.getoption("--database-only")
@@ -104,7 +108,8 @@ def belongs_here(item: pytest.Item, database_only: bool) -> bool:
     vendors = item.get_closest_marker("vendors")
     if vendors and connection.vendor not in vendors.args:
         return False
-    return not database_only or (uses_database(item) and not item.get_closest_marker("browser"))
+    once = item.get_closest_marker("browser") or item.get_closest_marker("once")
+    return not database_only or (uses_database(item) and not once)
 
 
 def takes_long(item: pytest.Item) -> bool:

@@ -1,6 +1,7 @@
 """Run the unit tests on the newest Python of this machine with the newest Django it can have.
 
     python -m tests.newest [pytest arguments]
+    python -m tests.newest --install    only makes the environment
 
 Uses the standard library only. The virtual environment is .venv-newest, and made anew when the
 package's metadata or the Python is newer.
@@ -13,7 +14,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -59,13 +60,15 @@ def environment() -> Path:
     return python
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Return pytest's status, or 1 without an environment."""
     try:
         python = environment()
     except subprocess.CalledProcessError as error:
         print(error, file=sys.stderr)
         return 1
+    if arguments == ["--install"]:
+        return 0
     pytest = ["-X", "dev", "-m", "pytest", "--quick", "--numprocesses=auto", "-q", *arguments]
     tell = f"import django; {TELL.removesuffix(')')}, 'with Django', django.get_version())"
     subprocess.run([python, "-c", tell], cwd=ROOT, check=True)

@@ -4,6 +4,7 @@ import ast
 import inspect
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -165,6 +166,7 @@ def async_methods() -> list[str]:
     )
 
 
+@cache
 def names_used(path: Path) -> set[str]:
     tree = ast.parse(path.read_bytes())
     return {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}

@@ -62,7 +62,7 @@ def count(engine: str) -> int:
     return sum(1 for _ in found.get_store().all())
 
 
-@pytest.mark.parametrize("hashed", [False, True])
+@pytest.mark.parametrize("hashed", [False, pytest.param(True, marks=pytest.mark.once)])
 def test_fifty_users_are_moved(
     steps: dict[str, dict[str, Any]], hashed: bool, start: Callable[..., Shop], users: list[str]
 ) -> None:

@@ -13,6 +13,8 @@ from .proxy import Proxy
 from .site import Shop, manage
 from .test_rolling import OURS, Rollout
 
+pytestmark = pytest.mark.once
+
 JSON = "django_scs.codecs.json.JSONCodec"
 GOB = "django_scs.codecs.gob.GobCodec"
 ENCRYPTED = "django_scs.codecs.encrypted.EncryptedCodec"
