@@ -157,7 +157,6 @@ class SessionStore(AllSessions, Logins, TakeOver):
             raise UpdateError
 
     def _insert(self) -> None:
-        self._life.repeat()
         if self.session_key is None:
             self._session_key = self._get_new_session_key()
         self._note_renewal()

@@ -227,6 +227,7 @@ class Lifecycle:
 
     def insert(self, key: str, content: Content) -> bool:
         """Put a new session into the store; False if ``key`` is taken by another."""
+        self.repeat()
         data = self.encode(content, key)
         store = self._host._store_for(content.values, True)
         if not store.insert(key, data, self._host._ttl(content)):
@@ -342,16 +343,11 @@ class Lifecycle:
 
     def destroy(self, key: str | None, reason: str = "flush") -> bool:
         """Remove the session. ``key`` is its store key if it is not in the state ``Stored``."""
+        repeated = self.repeat()
         key = self.key or key
         if key is None and isinstance(self.state, Destroyed):
-            return False
-        removed = key is not None and self.store.delete(key)
-        self._become(Destroyed(key))
-        # The next session may be another user's: put nothing back into it.
-        self._taken = {}
-        if key is not None and removed:
-            self._host._tell("destroyed", key, reason=reason)
-        return removed
+            return repeated
+        return self._end(key, reason) or repeated
 
     def remove(self, key: str, reason: str) -> bool:
         """Remove a row from the store. This session's state and values stay as they are."""
@@ -360,11 +356,10 @@ class Lifecycle:
             self._host._tell("destroyed", key, reason=reason)
         return removed
 
-    def repeat(self) -> None:
-        """Remove the session once more if a rollback has brought it back."""
+    def repeat(self) -> bool:
+        """Remove the session once more if a rollback has brought it back; tell whether it had."""
         state = self.state
-        if isinstance(state, Destroyed) and state.again:
-            self.destroy(state.key)
+        return isinstance(state, Destroyed) and state.again and self._end(state.key, "flush")
 
     def lose(self) -> None:
         """Note that the row was removed: this session is no longer written."""
@@ -385,6 +380,15 @@ class Lifecycle:
         return True
 
     # Steps of these operations
+
+    def _end(self, key: str | None, reason: str) -> bool:
+        removed = key is not None and self.store.delete(key)
+        self._become(Destroyed(key))
+        # The next session may be another user's: put nothing back into it.
+        self._taken = {}
+        if key is not None and removed:
+            self._host._tell("destroyed", key, reason=reason)
+        return removed
 
     def _tell_expired(self, record: Record) -> None:
         try:
@@ -499,7 +503,8 @@ def ended_by(deadline: datetime, now: float) -> str:
 
 def _after_rollback(before: State, now: State) -> State:
     """Return the state after the write that led from ``before`` to ``now`` was undone."""
-    # A destruction is never taken back: it has to be repeated.
+    # A destruction is never taken back: it has to be repeated, under the key that the row has again.
     if isinstance(now, Destroyed):
-        return now._replace(again=True)
+        key = before.key if isinstance(before, Stored | Destroyed) else None
+        return Destroyed(key or now.key, again=True)
     return before if isinstance(before, Lost) else before._replace(again=True)

@@ -1105,16 +1105,49 @@ def test_destruction_after_a_renewal_that_was_rolled_back_removes_the_row(
     assert store.rows == {}
 
 
-def test_destruction_that_was_rolled_back_is_repeated_by_a_save(
+@pytest.mark.parametrize("before", ["renew", "login", "flush and login"])
+@pytest.mark.parametrize("failed", [True, False])
+def test_destruction_that_was_rolled_back_with_what_came_before_it_ends_the_old_session(
+    engine: type[SessionStore], store: MemoryStore, before: str, failed: bool
+) -> None:
+    session = loaded(engine)
+    store.begin()
+    for name in before.split(" and "):
+        OPERATIONS[name](session)
+    session.flush()
+    store.roll_back()
+    assert len(store.rows) == 1
+    assert session.commit(failed=failed).forget
+    assert not store.rows
+
+
+@pytest.mark.parametrize("operation", ["save", "renew", "login", "create"])
+@pytest.mark.parametrize("before", ["flush", "flush and renew"])
+def test_destruction_that_was_rolled_back_is_repeated_by_a_new_session(
+    engine: type[SessionStore], store: MemoryStore, before: str, operation: str
+) -> None:
+    session = loaded(engine)
+    store.begin()
+    for name in before.split(" and "):
+        OPERATIONS[name](session)
+    store.roll_back()
+    session["b"] = 2
+    OPERATIONS[operation](session)
+    session.save()
+    assert list(store.rows) == [session.session_key]
+
+
+def test_destruction_that_was_rolled_back_is_repeated_by_another(
     engine: type[SessionStore], store: MemoryStore
 ) -> None:
     session = loaded(engine)
     store.begin()
     session.flush()
+    session.cycle_key()
     store.roll_back()
-    session["b"] = 2
-    session.save()
-    assert list(store.rows) == [session.session_key]
+    assert session.flush()
+    assert not store.rows
+    assert session.commit().forget
 
 
 def test_destruction_that_is_repeated_is_told_as_the_first_was(
