@@ -32,6 +32,12 @@ _LONGEST: Final = timedelta(days=36_525).total_seconds()
 _LEAST_BYTES: Final = 2048
 _JSON: Final = "django_scs.codecs.json.JSONCodec"
 
+#: What is wrong with a step of SCS_HASH_TOKENS: the name of the setting, and its value.
+NO_TABLE_TO_CONVERT: Final = (
+    "{} is {!r}, and must be True or False: only sessions in a table of the database can be"
+    " converted."
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class CookieOptions:
@@ -220,10 +226,7 @@ def _hash_tokens(read: _Reader) -> bool | str:
             f" from one to the other, one of {', '.join(map(repr, steps))}."
         )
     if isinstance(value, str) and _engine(read) in _HAVE_NO_TABLE:
-        raise ImproperlyConfigured(
-            f"{read.label('SCS_HASH_TOKENS')} is {value!r}, and must be True or False: only sessions"
-            " in a table of the database can be converted."
-        )
+        raise ImproperlyConfigured(NO_TABLE_TO_CONVERT.format(read.label("SCS_HASH_TOKENS"), value))
     return value
 
 
@@ -290,7 +293,7 @@ def _cookie(read: _Reader) -> CookieOptions:
 
 def _cookie_denylist(read: _Reader) -> str | None:
     alias = read("SCS_COOKIE_DENYLIST")
-    if alias is not None and alias not in settings.CACHES:
+    if alias is not None and not (isinstance(alias, str) and alias in settings.CACHES):
         raise ImproperlyConfigured(
             f"{read.label('SCS_COOKIE_DENYLIST')} is {alias!r}, and must be the alias of a cache,"
             f" one of {', '.join(map(repr, settings.CACHES))}, or None."

@@ -158,9 +158,19 @@ def session_class(kind: str = conf.DEFAULT) -> type[SessionStore]:
 
 
 @cache
-def _of_kind(engine: type[SessionStore], kind: str) -> type[SessionStore]:
-    # There is one class for each kind, because signals compare senders.
-    return type(engine.__name__, (engine,), {"_kind": kind, "__module__": engine.__module__})
+def _of_kind(found: type[SessionStore], kind: str) -> type[SessionStore]:
+    names = {"_kind": kind, "__module__": found.__module__, "__reduce_ex__": _reduce}
+    return type(found.__name__, (found,), names)
+
+
+def _reduce(session: SessionStore, protocol: int) -> tuple[Any, ...]:
+    # A pickle cannot find this class by its name.
+    return _unpickled, (session._kind,), session.__getstate__()
+
+
+def _unpickled(kind: str) -> SessionStore:
+    found = session_class(kind)
+    return found.__new__(found)
 
 
 def uses_our_engine(kind: str = conf.DEFAULT) -> bool:

@@ -110,7 +110,7 @@ EVENTS: Final = {
     "give_back_failed": Event(
         give_back_failed,
         logging.ERROR,
-        "What a page that failed had taken from session %(session)s could not be put back",
+        "A page took values from session %(session)s and failed, and they could not be put back",
         ("exc_info",),
     ),
     "unknown": Event(

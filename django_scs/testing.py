@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
+from itertools import product
 from typing import Any
 
 from django.conf import settings
@@ -27,8 +28,15 @@ def age(by: timedelta | float, *tokens: str, engine: type[SessionStore] | None =
     They end that much sooner, and their login, if there was one, was that much longer ago. Changes
     the sessions of the given tokens, or all live ones, of ``SESSION_ENGINE`` or of another
     ``engine``; returns how many. Sessions that end by this are gone for every later request.
-    Sessions whose data cannot be read are left out. Raises TypeError for sessions in cookies.
+    Sessions whose data cannot be read are left out. Raises TypeError for a token that is not a str,
+    such as a list of tokens, and for sessions in cookies.
     """
+    for token in tokens:
+        if not isinstance(token, str):
+            raise TypeError(
+                f"A token must be a str, not {type(token).__qualname__}. To age several sessions, give"
+                " each token as an argument: age(by, *tokens)."
+            )
     engine = engine or session_class()
     store = engine._store()
     if isinstance(store, Jar):
@@ -80,6 +88,8 @@ def apart_in_redis() -> Iterator[None]:
         finally:
             # Tests that use no session need no server, so its errors are ignored. Tombstones go too.
             with suppress(Exception):
-                for node in SessionStore.get_store().servers():
-                    for name in list(node.scan_iter(f"*{own}*", count=1000)):
+                nodes = SessionStore.get_store().servers()
+                starts = (own, f"dead:{own}", f"dead:{{{own}")
+                for node, start in product(nodes, starts):
+                    for name in list(node.scan_iter(f"{start}*", count=1000)):
                         node.delete(name)

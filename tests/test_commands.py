@@ -65,6 +65,12 @@ def test_clearsessions_dry_run_removes_nothing():
     assert Session.objects.count() == 5
 
 
+def test_clearsessions_of_one_session_says_so():
+    add(1, -timedelta(seconds=5))
+    assert clear("--dry-run") == "1 expired session would be removed.\n"
+    assert clear("--batch-size=5").startswith("Removed 1 expired session in ")
+
+
 @pytest.mark.parametrize("option", ["--batch-size=0", "--pause=-1", "--interval=soon"])
 def test_clearsessions_refuses_senseless_numbers(option):
     with pytest.raises(CommandError, match="invalid"):

@@ -119,6 +119,7 @@ def test_codec_is_the_class_at_a_dotted_path(settings):
         f"{__name__}.Mute",
         f"{__name__}.Needy",
         f"{__name__}.SECONDS",
+        ".JSONCodec",
         None,
         JSONCodec,
     ],

@@ -5,35 +5,48 @@ import configparser
 import doctest
 import importlib
 import inspect
+import itertools
 import json
 import logging
 import re
+import textwrap
 from pathlib import Path
 
 import pytest
 from django.apps import apps
 from django.contrib.sessions.backends.db import SessionStore as DjangosSessionStore
+from django.dispatch import Signal
+from django.http import HttpRequest
 from django.template import engines
 from django.test import override_settings
 
-from django_scs import conf, signals
+from django_scs import conf, signals, tokens
 from django_scs.backends.db import SessionStore
 from django_scs.codecs.json import JSONCodec
 from django_scs.exceptions import SessionError
+from tests.support import token_of
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# A block in a list is indented.
+BLOCK = re.compile(r"^ *```(\w+)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[\w-]+)?\)")
 
 
 def blocks(*languages):
     return [
-        pytest.param(text, id=f"{page.name}-{number}")
+        pytest.param(textwrap.dedent(text), id=f"{page.name}-{number}")
         for page in PAGES
         for number, (language, text) in enumerate(BLOCK.findall(page.read_text()), 1)
         if language in languages
     ]
+
+
+def python_with(word):
+    """Return the Python blocks that contain a word, at least one."""
+    found = [block for block in blocks("python") if word in block.values[0]]
+    assert found, word
+    return found
 
 
 def test_every_language_is_tested():
@@ -41,17 +54,70 @@ def test_every_language_is_tested():
     assert found <= {"bash", "diff", "django", "go", "json", "pycon", "python", "sql"}
 
 
+@pytest.fixture
+def run_block():
+    """Return a function that runs a block and returns its names; disconnect its receivers."""
+    ran = []
+
+    def run(text):
+        names = {"__name__": "docs"}
+        exec(compile(text, "docs", "exec"), names)
+        ran.append(names)
+        return names
+
+    yield run
+    for names in ran:
+        for signal, receiver in itertools.product(names.values(), names.values()):
+            if isinstance(signal, Signal) and callable(receiver):
+                signal.disconnect(receiver)
+
+
 @pytest.mark.parametrize("text", blocks("python"))
-def test_python_block_runs(text):
-    names = {"__name__": "docs"}
+def test_python_block_runs(run_block, text):
     known = dict(apps.all_models["accounts"])
-    exec(compile(text, "docs", "exec"), names)
+    names = run_block(text)
     found = {name: names[name] for name in names if name.startswith(("SCS_", "SESSION_"))}
     with override_settings(**found):
         # A page may name what a reader has, and the tests have not.
         assert [problem for problem in conf.problems() if "myproject" not in problem] == []
     apps.all_models["accounts"].clear()
     apps.all_models["accounts"].update(known)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("text", python_with("@receiver(user_logged_in)"))
+def test_receiver_of_a_page_lets_the_test_client_log_in(run_block, client, django_user_model, text):
+    """The test client logs in with a request that has no address."""
+    run_block(text)
+    client.force_login(django_user_model.objects.create_user("ada"))
+    assert client.session["_auth_user_id"]
+
+
+@pytest.mark.parametrize("text", python_with("def count_guesses"))
+def test_receiver_of_a_page_counts_requests_without_an_address(run_block, capsys, text):
+    names = run_block(text)
+    for _ in range(100):
+        names["unknown_token"].send(SessionStore, request=HttpRequest())
+    assert capsys.readouterr().out.count("100 unknown session tokens") == 1
+
+
+@pytest.mark.django_db
+def test_record_of_a_login_is_in_the_log_that_the_page_shows(
+    run_block, client, django_user_model, caplog
+):
+    """It has the fingerprint under which the other records of the session are found."""
+    (logs,), (login,) = python_with("LOGGING = {"), python_with("def log_sign_in")
+    config = run_block(*logs.values)["LOGGING"]
+    ((name, logger),) = config["loggers"].items()
+    formatter = logging.Formatter(config["formatters"]["events"]["format"], style="{")
+    run_block(*login.values)
+    ada = django_user_model.objects.create_user("ada")
+    with caplog.at_level(logger["level"], name):
+        client.force_login(ada)
+    records = [each for each in caplog.records if each.name.split(".")[0] == name]
+    fingerprint = tokens.fingerprint(token_of(client))
+    line = f" INFO User {ada.pk} signed in [sign_in session={fingerprint} user={ada.pk}]"
+    assert [text for text in map(formatter.format, records) if text.endswith(line)]
 
 
 @pytest.mark.django_db

@@ -1,5 +1,7 @@
 """Several kinds of session in one request: each with its own cookie, clocks, codec and store."""
 
+import copy
+import pickle
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -294,6 +296,22 @@ def test_class_of_a_kind_is_one_that_a_receiver_can_name(client):
     client.get("/?put=preferences.theme.dark&put=default.a.1")
     session_created.disconnect(note, sender=session_class("preferences"))
     assert told == [session_class("preferences")]
+
+
+@pytest.mark.parametrize("engine", ["db", "cookie"])
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))])
+def test_session_of_another_kind_can_be_copied_and_pickled(settings, engine, again):
+    settings.SCS_SESSIONS = {
+        "theme": {"ENGINE": f"django_scs.backends.{engine}", "COOKIE_NAME": "t"}
+    }
+    session = session_class("theme")()
+    session["a"] = 1
+    session.save()
+    copied = again(session)
+    assert type(copied) is type(session)
+    copied["b"] = 2
+    copied.save()
+    assert type(session)(copied.token()).load() == {"a": 1, "b": 2}
 
 
 def test_session_class_of_the_default_kind_is_the_engines_own():

@@ -1,5 +1,7 @@
 """What stays of a session when the transaction around a view is rolled back, or the view fails."""
 
+import copy
+import pickle
 from collections.abc import Callable
 
 import pytest
@@ -11,7 +13,7 @@ from django.test import Client
 from django.urls import path
 
 from django_scs import flash
-from django_scs.backends.db import SessionStore
+from django_scs.backends.db import SessionStore, UpdateError
 from django_scs.models import Session
 from tests.support import DJANGOS, OURS, statements, stored, token_of, verbs, with_middleware
 
@@ -279,3 +281,22 @@ def test_a_login_whose_view_is_rolled_back_and_answers_renews_all_the_same(
 
     assert not SessionStore().exists(token)
     assert stored(token_of(client))["_auth_user_id"] == str(alice.pk)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))])
+def test_a_copy_made_in_a_transaction_learns_what_became_of_it(again, kept):
+    original = SessionStore()
+    original["a"] = 1
+    with transaction.atomic():
+        original.save()
+        session = again(original)
+        transaction.set_rollback(not kept)
+    session["b"] = 2
+    if kept or again is copy.deepcopy:
+        session.save()
+        assert stored(session.token()) == {"a": 1, "b": 2}
+    else:
+        # A pickle may be in another process, which nobody tells.
+        with pytest.raises(UpdateError):
+            session.save()

@@ -1,5 +1,6 @@
 """What the tests of a project do to sessions: freeze clocks, let sessions age, swap the engine."""
 
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -113,6 +114,14 @@ def test_age_of_all_tells_how_many_there_were(client, alice):
 
     assert age(60) == 2
     assert age(60, "w" * 43) == 0
+
+
+@pytest.mark.parametrize("wrong", [["w" * 43], None, b"w" * 43])
+def test_age_refuses_what_is_no_token(client, alice, wrong):
+    client.force_login(alice)
+    with pytest.raises(TypeError, match=rf"not {type(wrong).__name__}\. .*age\(by, \*tokens\)"):
+        age(timedelta(days=15), token_of(client), wrong)
+    assert is_logged_in(client)
 
 
 def test_age_moves_what_set_expiry_has_set(client):
@@ -242,16 +251,24 @@ def keys_in(server):
         return set(client.keys("*"))
 
 
-def test_tests_on_redis_have_keys_of_their_own(settings, redis_server):
+@pytest.mark.parametrize("prefix", ["scs:session:", "{app}:session:"])
+def test_tests_on_redis_have_keys_of_their_own(settings, redis_server, prefix):
     settings.SCS_REDIS = {"LOCATION": redis_server.url}
+    settings.SCS_REDIS_PREFIX = prefix
     in_use = redis.SessionStore()
     in_use.save()
+    with client_of(redis_server) as client:
+        # Another program's.
+        client.set(f"latest:{os.getpid()}:news", b"")
     before = keys_in(redis_server)
     with apart_in_redis():
         assert list(redis.SessionStore.iterate()) == []
         redis.SessionStore().save()
         assert age(10**7, engine=redis.SessionStore) == 1
         redis.SessionStore().save()
-        assert keys_in(redis_server) != before
+        destroyed = redis.SessionStore()
+        destroyed.save()
+        destroyed.flush()
+        assert len(keys_in(redis_server) - before) == 2
     assert keys_in(redis_server) == before
     assert in_use.is_stored()

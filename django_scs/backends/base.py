@@ -59,8 +59,9 @@ class SessionStore(AllSessions, Logins, TakeOver):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        if "_life" in state:
-            self._life = state["_life"].copy_for(weakref.proxy(self))
+        life = vars(self).pop("_life", None)
+        if life is not None:
+            self._life.go_on_from(life)
 
     def _tell(self, event: str, key: str | None = None, **info: Any) -> None:
         # Most events have no listener: such an event must cost almost nothing.

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, Final, Self
 
+from asgiref.sync import sync_to_async
 from django.core.cache import caches
 from django.http import HttpRequest
 from django.utils.functional import cached_property
@@ -23,8 +24,9 @@ from ..stores.base import GRACE, Record
 from . import base, expiry
 from .base import CreateError, Outcome, UpdateError
 from .expiry import CUSTOM_EXPIRY
-from .lifecycle import Content, Lifecycle, Stored, ended_by
+from .lifecycle import Content, Destroyed, Lifecycle, Stored, ended_by
 from .takeover import MOST_CANDIDATES
+from .twins import from_anywhere
 
 __all__ = ["CreateError", "SessionStore", "UpdateError"]
 
@@ -50,18 +52,23 @@ class Jar:
         denied_in: str | None,
         lifetime: float = 0,
     ) -> None:
-        self._find_format = find_format
+        self.find_format = find_format
         self.name = name
         self._denied_in = denied_in
         self._lifetime = lifetime
         self._record: Record | None = None
         self._sealed: str | None = None
-        #: Whether the response must send what the jar holds.
+        self._deadline: datetime | None = None
+        #: Whether the response must send what the jar holds, or delete the cookie if it is empty.
         self.written = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The class that finds the format may have no name by which a pickle finds it.
+        return {name: value for name, value in vars(self).items() if name != "find_format"}
 
     @property
     def format(self) -> CookieFormat:
-        return self._find_format()
+        return self.find_format()
 
     @property
     def max_data(self) -> int | None:
@@ -71,21 +78,28 @@ class Jar:
         limit = self.max_data
         return limit if limit is not None and size > limit else None
 
-    def receive(self, record: Record, sealed: str) -> None:
-        """Take what a browser has sent."""
+    def receive(self, record: Record, sealed: str, deadline: datetime) -> None:
+        """Take what a browser has sent. Its data may lack the deadline."""
         self._record, self._sealed, self.written = record, sealed, False
+        self._deadline = deadline
 
     def sealed(self) -> str:
-        """Return the value of the cookie, "" while there is none."""
+        """Return the value of the cookie, "" while there is none, or if no browser would keep it."""
         if self._record is None:
             return ""
         if self._sealed is None:
+            # After a renewal, data that a Go application wrote has our entries too.
+            if self.refuses(len(self._record.data)) is not None:
+                return ""
             self._sealed = self.format.seal(self.name, self._record.key, self._record.data)
         return self._sealed
 
     def is_denied(self, key: str) -> bool:
         """Tell whether the session under ``key`` was ended, as far as that is remembered."""
-        return self._denied_in is not None and bool(caches[self._denied_in].get(_denied(key)))
+        if (alias := self._denied_in) is None:
+            return False
+        # An async view may ask for the key of a session, and the cache may be in a database.
+        return bool(from_anywhere(lambda: caches[alias].get(_denied(key))))
 
     def find(self, key: str) -> Record | None:
         record = self._held(key)
@@ -124,8 +138,12 @@ class Jar:
 
     def delete(self, key: str) -> bool:
         before = self._held(key)
+        if before is None:
+            return False
+        removed = self._deny(before)
         self._empty()
-        return before is not None and self._deny(before)
+        self.written = True
+        return removed
 
     def delete_expired(self, limit: int) -> int:
         return 0
@@ -153,7 +171,8 @@ class Jar:
 
     def _put(self, key: str, data: bytes, ttl: float) -> None:
         self._record = Record(key, data, ttl, expiry._clock())
-        self._sealed, self.written = None, True
+        self._deadline = self._sealed = None
+        self.written = True
 
     def _empty(self) -> None:
         self._record = self._sealed = None
@@ -163,7 +182,7 @@ class Jar:
         """Remember that a session has ended; False if that is known already."""
         if self._denied_in is None:
             return True
-        deadline, _ = self.format.codec.decode(record.data, record.key)
+        deadline = self._deadline or self.format.codec.decode(record.data, record.key)[0]
         left = (deadline - expiry._now()).total_seconds()
         timeout = math.ceil(min(max(left, record.ttl, self._lifetime, 1), _LONGEST))
         return bool(caches[self._denied_in].add(_denied(record.key), True, timeout))
@@ -192,6 +211,11 @@ class SessionStore(base.SessionStore):
     @cached_property
     def _jar(self) -> Jar:
         return self.get_store()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if "_jar" in state:
+            state["_jar"].find_format = self._format
+        super().__setstate__(state)
 
     @cached_property
     def _life(self) -> Lifecycle:
@@ -231,6 +255,10 @@ class SessionStore(base.SessionStore):
         key: str | None = self._session_key
         return key
 
+    def is_empty(self) -> bool:
+        """Tell whether the session has neither an id nor values. Django: is_empty."""
+        return self.session_key is None and super().is_empty()
+
     def token(self) -> str:
         """Return the value of the cookie, or "" while there is none."""
         self._open()
@@ -255,7 +283,17 @@ class SessionStore(base.SessionStore):
     @sensitive_variables()
     def _open(self) -> None:
         """Open the cookies that were sent, once. The first valid and live one is the session's."""
+        # A receiver of an event may look at the session, and must not open them again.
         sent, self._sent = self._sent, ()
+        try:
+            self._open_one_of(sent)
+        except BaseException:
+            # If the denylist gave no answer, the next look at the session asks again.
+            self._sent = sent
+            raise
+
+    @sensitive_variables()
+    def _open_one_of(self, sent: tuple[str, ...]) -> None:
         jar, is_old, is_told = self._jar, False, not any(sent)
         for place, value in enumerate(sent, start=1):
             try:
@@ -278,7 +316,7 @@ class SessionStore(base.SessionStore):
                 is_told = True
                 continue
             record = Record(key, found.data, left, now)
-            jar.receive(record, value)
+            jar.receive(record, value, content.deadline)
             self._found = record, content, found.rewrite or not known
             self._session_key = key
             self._candidates = sent[place:][:MOST_CANDIDATES]
@@ -293,15 +331,27 @@ class SessionStore(base.SessionStore):
         if self._sent:
             self._open()
         found, self._found = self._found, None
-        if found is None:
-            self._session_key = self._deadline = None
-            return {}
+        if found is None or isinstance(self._life.state, Destroyed):
+            return self._load_again()
         record, content, rewrite = found
         self._life.adopt(record, content)
         values = self._adopt(record, content)
         if rewrite:
             self.modified = True
         return values
+
+    def _load_again(self) -> dict[str, Any]:
+        record, content = self._jar.find(self._life.last_key), self._life.ancestor()
+        if record is None or content is None:
+            self._session_key = self._deadline = None
+            return {}
+        return self._adopt(record, content)
+
+    async def _aget_session(self, no_load: bool = False) -> dict[str, Any]:
+        # Django's own first asks for the key, which may read the denylist: not in the event loop.
+        if self._sent and not no_load and "_session_cache" not in vars(self):
+            return await sync_to_async(self._get_session)()
+        return await super()._aget_session(no_load)
 
     def _deadline_of(self, written_at: float) -> datetime:
         """Return the deadline of a session that a Go application has begun."""
@@ -331,8 +381,10 @@ class SessionStore(base.SessionStore):
 
     def save(self, must_create: bool = False) -> None:
         if must_create:
-            # A new session does not open the cookies that were sent.
-            self._sent = ()
+            # A new session does not open the cookies that were sent, and has an id of its own.
+            self._sent, self._found = (), None
+            if self._jar.find(self._session_key or ""):
+                self._session_key = None
         super().save(must_create)
 
     def _insert(self) -> None:
@@ -348,7 +400,10 @@ class SessionStore(base.SessionStore):
         if session_key is not None and session_key != self.session_key:
             return False
         self._get_session()
-        return self._jar.delete(self._key() or "")
+        key = self._key()
+        removed = key is not None and self._life.remove(key, "delete")
+        self._life.lose()
+        return removed
 
     def merge_session(self, token: str) -> None:
         """Raise NotImplementedError if ``token`` is of another live session: it would stay."""
@@ -358,7 +413,8 @@ class SessionStore(base.SessionStore):
             )
 
     def _outcome(self, failed: bool) -> Outcome:
-        state = self._life.state
-        if not (isinstance(state, Stored) and self._jar.written):
+        if not self._jar.written:
             return Outcome()
+        if not isinstance(self._life.state, Stored):
+            return Outcome(forget=not self.token())
         return Outcome(self.token(), self._cookie_age())

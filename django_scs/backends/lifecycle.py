@@ -139,15 +139,13 @@ class Lifecycle:
         # Values that were taken from the store and are put back if the request fails.
         self._taken: dict[str, Any] = {}
 
-    def copy_for(self, host: Host) -> "Lifecycle":
-        """Return a lifecycle in the same state for a copy of the session."""
-        copy = Lifecycle(self.store, self._codec, host)
-        copy._state, copy._history, copy._taken = self._state, [*self._history], {**self._taken}
-        return copy
+    def go_on_from(self, life: "Lifecycle") -> None:
+        """Take the state of the lifecycle of another session, of which this one is a copy."""
+        self._state, self._history, self._taken = life._state, [*life._history], {**life._taken}
 
     def __getstate__(self) -> dict[str, Any]:
-        # The session is on its way itself.
-        return {name: value for name, value in vars(self).items() if name != "_host"}
+        # A codec may have keys, and a store has connections: a copy finds its own.
+        return {name: vars(self)[name] for name in ("_state", "_history", "_taken")}
 
     @property
     def state(self) -> State:
@@ -213,7 +211,8 @@ class Lifecycle:
             state = state.was
         if not isinstance(state, Stored):
             return None
-        return Content(*self._codec.decode(state.data, state.key))
+        # Data that a Go application wrote may lack the deadline that the session has.
+        return Content(state.deadline, self._codec.decode(state.data, state.key)[1])
 
     def encode(self, content: Content, key: str, original: bytes | None = None) -> bytes:
         """Return the bytes of a content. Raises EncodeError or SessionTooLarge."""
@@ -458,7 +457,7 @@ class Lifecycle:
             done = store.rename(state.key, key, ttl)
         else:
             # The size is not checked: the data is as large as before, whatever the limit is now.
-            data = self._codec.encode(base.deadline, base.values, None, key)
+            data = self._codec.encode(base.deadline, base.values, state.data, key)
             done = store.rename(state.key, key, ttl, data, state.data)
         if done:
             inserted = state.origin is Origin.INSERTED

@@ -92,15 +92,13 @@ class Ending(Expiry):
         """Return the keys whose values differ from what this request found, sorted."""
         values, base = self._get_session(), self._life.ancestor()
         found = {} if base is None else base.values
-        return sorted(
-            (
-                key
-                for key in {*values, *found}
-                if not same(values.get(key, ABSENT), found.get(key, ABSENT))
-            ),
-            # A new key may be a number.
-            key=str,
-        )
+        changed = [
+            key
+            for key in {*values, *found}
+            if not same(values.get(key, ABSENT), found.get(key, ABSENT))
+        ]
+        # A session that gorilla/sessions shares may have keys that are no str.
+        return sorted(changed, key=str)
 
     acommit = in_thread(commit)
     achanged_keys = once_loaded(changed_keys)

@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from .. import conf
+from ..backends.old_engine import class_of
 
 _OUR_ENGINE: Final = "django_scs.backends.redis"
 _NEEDED_VERSION: Final = (7, 0)
@@ -32,14 +33,22 @@ def check_redis_settings(**kwargs: Any) -> list[checks.CheckMessage]:
         return []
     if not clients:
         return []
-    servers = {_place(client.connection_pool.connection_kwargs) for client in clients}
+    from redis.sentinel import SentinelConnectionPool
+
+    pools = [client.connection_pool for client in clients]
+    # Only Sentinel itself knows where its server is.
+    known = [pool for pool in pools if not isinstance(pool, SentinelConnectionPool)]
+    servers = {_place(pool.connection_kwargs) for pool in known}
     return [_shares_with_cache(alias) for alias, place in _cache_places() if place in servers]
 
 
 def check_redis_tokens(**kwargs: Any) -> list[checks.CheckMessage]:
     """Recommend to hash tokens, because Redis shows its keys in more places than a table does."""
-    clear = [kind for kind in _kinds() if not conf.options(kind).hash_tokens]
-    return [_TOKENS_IN_CLEAR] if clear else []
+    if conf.problems():
+        return []
+    # The tokens of other kinds of sessions are always hashed.
+    options = conf.options()
+    return [_TOKENS_IN_CLEAR] if _is_ours(options.engine) and not options.hash_tokens else []
 
 
 def check_redis_server(
@@ -67,27 +76,26 @@ def register() -> None:
     checks.register(check_redis_server, checks.Tags.database)
 
 
-def _kinds() -> list[str]:
-    """Return the kinds of sessions whose engine is ours in Redis; none if the settings are wrong."""
+def _engines() -> list[str]:
+    """Return the engines in use that are ours in Redis; none if the settings are wrong.
+
+    While sessions move, the engine that they come from is in use too.
+    """
     if conf.problems():
         return []
-    return [kind for kind in conf.kinds() if _is_ours(conf.options(kind).engine)]
+    named = {conf.options(kind).engine for kind in conf.kinds()}
+    named.add(str(getattr(settings, "SCS_MIGRATE_FROM", None)))
+    return sorted(filter(_is_ours, named))
 
 
 def _is_ours(engine: str) -> bool:
-    if engine == _OUR_ENGINE:
-        return True
-    try:
-        found = import_string(f"{engine}.SessionStore")
-    except ImportError:
-        return False
-    return any(base.__module__ == _OUR_ENGINE for base in getattr(found, "__mro__", ()))
+    classes = getattr(class_of(engine), "__mro__", ())
+    return engine == _OUR_ENGINE or any(each.__module__ == _OUR_ENGINE for each in classes)
 
 
 def _clients() -> list[Any]:
     """Return the client of each server that has sessions."""
-    engines = sorted({conf.options(kind).engine for kind in _kinds()})
-    classes = [import_string(f"{engine}.SessionStore") for engine in engines]
+    classes = [import_string(f"{engine}.SessionStore") for engine in _engines()]
     if not classes:
         return []
     # Imported here, because redis-py is installed if the lines above did not fail.

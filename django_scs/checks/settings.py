@@ -13,7 +13,7 @@ from .. import conf, go_login
 from ..backends.base import SessionStore
 from ..backends.cookie import SessionStore as CookieSessionStore
 from ..devices import settings as device_settings
-from ..manager import session_class
+from ..manager import find_model, session_class, uses_our_engine
 from ..middleware import SessionMiddleware
 from ..moving import current as moving
 
@@ -21,7 +21,7 @@ from ..moving import current as moving
 def check_settings(**kwargs: Any) -> list[checks.CheckMessage]:
     """Refuse SCS_* settings that do not exist or that have a wrong value."""
     messages = [_unknown_setting(name) for name in dir(settings) if _is_unknown(name)]
-    problems = conf.problems() or _wrong_engines()
+    problems = conf.problems() or [*_wrong_engines(), *_wrong_hashing()]
     readers: tuple[Callable[[], Any], ...] = (
         go_login.user_id_key,
         go_login.user_id_type,
@@ -32,7 +32,8 @@ def check_settings(**kwargs: Any) -> list[checks.CheckMessage]:
             read()
         except ImproperlyConfigured as exc:
             problems.append(str(exc))
-    return messages + [checks.Error(problem, id="django_scs.E002") for problem in problems]
+    # Several options may be read from one setting.
+    return messages + [checks.Error(each, id="django_scs.E002") for each in dict.fromkeys(problems)]
 
 
 def _wrong_engines() -> list[str]:
@@ -43,6 +44,14 @@ def _wrong_engines() -> list[str]:
         except ImproperlyConfigured as exc:
             found.append(str(exc))
     return found
+
+
+def _wrong_hashing() -> list[str]:
+    """Refuse a step of SCS_HASH_TOKENS where the project's own engine keeps sessions in no table."""
+    hashing = conf.options().hash_tokens
+    if isinstance(hashing, bool) or not uses_our_engine() or find_model() is not None:
+        return []
+    return [conf.NO_TABLE_TO_CONVERT.format("SCS_HASH_TOKENS", hashing)]
 
 
 def check_wiring(**kwargs: Any) -> list[checks.CheckMessage]:

@@ -33,7 +33,8 @@ class Codec(Protocol):
     ) -> bytes:
         """Return the bytes that stand for ``deadline`` (aware) and ``values``.
 
-        ``original`` is the blob from which the values were decoded, if any, under the same ``key``.
+        ``original`` is the blob from which the values were decoded, if any, under the same ``key``
+        or, at a renewal, under the key before: a codec that then cannot open it does without.
         Parts that the codec does not understand go into the result unchanged. If this codec wrote
         ``original`` and neither deadline nor values have changed, the result equals ``original``:
         so a comparison tells whether there is anything to write. ``key`` is the store key, for a
@@ -66,7 +67,7 @@ def load(path: str, read: ReadSetting) -> Codec:
         found = import_string(path)
         make = getattr(found, "from_settings", None)
         codec = found() if make is None else make(read)
-    except (ImportError, AttributeError, TypeError) as exc:
+    except (ImportError, AttributeError, TypeError, ValueError) as exc:
         raise ImproperlyConfigured(f"{problem}: {exc}") from exc
     if not (callable(getattr(codec, "encode", None)) and callable(getattr(codec, "decode", None))):
         raise ImproperlyConfigured(f"{problem}: it lacks encode() or decode().")

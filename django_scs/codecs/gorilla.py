@@ -15,13 +15,13 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple, Union
 
-from ..exceptions import DecodeError, EncodeError
+from ..exceptions import DecodeError, EncodeError, EncodeValueError
 from .base import Codec, ReadSetting
 from .cookie_format import LIMIT, Content, from_microseconds, to_microseconds
 from .gob import value as gob_value
 from .gob import wire
 from .gob.plain import PLAIN, PLAIN_READERS, PLAIN_STRING, PLAIN_WRITERS, begin
-from .gob.types import INTERFACE, STRING, GoType, go_type
+from .gob.types import INTERFACE, STRING, GoType, go_type, read_registered, settle
 from .gob.wire import Opaque, Reader, Writer, integer, sized, uint, utf8
 from .securecookie import MAX_AGE, Clock, SecureCookies, Serializer, natural, one_of_hashes
 
@@ -112,7 +112,11 @@ def _send_key(value: Any, name: str | None) -> Opaque | None:
             raise EncodeError(f"{value!r} is no {name}.")
         return Opaque(known.name, known.wire, known.dump(value, None, ()))
     sent = INTERFACE.dump(value, None, ("time.Time",))
-    return Opaque(name, sent.wire, sent.raw) if sent and name else sent
+    if not name:
+        return sent
+    if sent is None:
+        raise EncodeError(f"None is no {name}.")
+    return Opaque(name, sent.wire, sent.raw)
 
 
 class Session(NamedTuple):
@@ -197,7 +201,7 @@ class SessionSerializer:
                 return original
             return _write(session, held)
         except RecursionError:
-            raise EncodeError("The session's values are nested too deeply.") from None
+            raise EncodeValueError("The session's values are nested too deeply.") from None
 
     def _hold(self, values: dict[Key, Any], old: Session) -> Held:
         """Return what to send for the values that are not plain, or were not plain before."""
@@ -206,9 +210,9 @@ class SessionSerializer:
             try:
                 flashes = key in self._flash_keys or isinstance(value, Flashes)
                 if flashes and not _unchanged(key, value, old):
-                    held[key] = self._hold_flashes(value, old.held.get(key))
+                    held[key] = self._hold_flashes(settle(value), old.held.get(key))
                 elif type(value) not in PLAIN_WRITERS or key in old.held:
-                    held[key] = INTERFACE.dump(value, old.held.get(key), self._declared)
+                    held[key] = INTERFACE.dump(settle(value), old.held.get(key), self._declared)
             except EncodeError as exc:
                 raise _at(key, exc) from None
         return held
@@ -304,7 +308,7 @@ class GorillaCookie:
             pairs,
             max_age=natural("SCS_COOKIE_MAX_AGE", read("SCS_COOKIE_MAX_AGE", MAX_AGE)),
             hash_function=one_of_hashes("SCS_COOKIE_HASH", read("SCS_COOKIE_HASH", "sha256")),
-            registered=read("SCS_GOB_REGISTERED", ()),
+            registered=read_registered(read),
         )
 
     def max_data(self, name: str) -> int:
@@ -461,7 +465,7 @@ def _string_key(key: str) -> bytes:
 
 
 def _at(key: Any, exc: EncodeError) -> EncodeError:
-    return EncodeError(f"Session key {key!r}: {exc}.")
+    return type(exc)(f"Session key {key!r}: {exc}.")
 
 
 def _known(name: str) -> GoType:

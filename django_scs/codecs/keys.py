@@ -21,7 +21,8 @@ def read_secrets(read: ReadSetting, setting: str) -> list[str | bytes]:
         secrets = [read("SECRET_KEY", ""), *read("SECRET_KEY_FALLBACKS", ())]
         if not all(secrets):
             raise ImproperlyConfigured(
-                f"{setting} is not set, and SECRET_KEY, which stands in for it, is empty."
+                f"{setting} is not set, and SECRET_KEY or one of SECRET_KEY_FALLBACKS, which stand in"
+                " for it, is empty."
             )
     else:
         _check(secrets, setting)

@@ -100,13 +100,13 @@ class SealedCookie:
         raw = _unbase64(cookie)
         header, sealed = raw[:_HEADER_SIZE], raw[_HEADER_SIZE:]
         number, plain = self._decrypt(header, sealed, header + name.encode())
-        data = plain[_DATA:]
+        session_id, data = plain[:ID_LENGTH].decode("ascii"), plain[_DATA:]
         try:
-            deadline, values = self.codec.decode(data)
+            deadline, values = self.codec.decode(data, session_id)
         except DecodeError as exc:
             raise BadPayload(str(exc)) from exc
         return Content(
-            id=plain[:ID_LENGTH].decode("ascii"),
+            id=session_id,
             deadline=deadline,
             values=values,
             written_at=int.from_bytes(plain[ID_LENGTH:_DATA], "big") / 1_000_000,

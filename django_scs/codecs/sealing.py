@@ -66,11 +66,12 @@ class SealingCodec:
                 f"{cls.CODEC_SETTING} is {path!r}, and must be a codec that does not seal itself, such"
                 " as 'django_scs.codecs.json.JSONCodec'."
             )
-        secrets = read_secrets(read, cls.KEYS_SETTING)
         try:
-            return cls(load(path, read), secrets)
+            codec = load(path, read)
         except ImproperlyConfigured as exc:
             raise ImproperlyConfigured(f"{cls.CODEC_SETTING}: {exc}") from exc
+        # Last: an error report shows the variables of each frame.
+        return cls(codec, read_secrets(read, cls.KEYS_SETTING))
 
     def encode(
         self,
@@ -132,7 +133,7 @@ def derive(secret: str | bytes, label: bytes) -> bytes:
 def _seals(path: Any) -> bool:
     try:
         found = import_string(path)
-    except (ImportError, AttributeError):
+    except (ImportError, AttributeError, TypeError, ValueError):
         # ``load`` will raise a better error.
         return False
     return isinstance(found, type) and issubclass(found, SealingCodec)

@@ -36,7 +36,7 @@ class SerializerCodec:
             self._serializer = import_string(serializer)
             made = self._serializer()
             found = callable(made.dumps) and callable(made.loads)
-        except (ImportError, AttributeError, TypeError) as exc:
+        except (ImportError, AttributeError, TypeError, ValueError) as exc:
             raise ImproperlyConfigured(_no_serializer(serializer)) from exc
         if not found:
             raise ImproperlyConfigured(_no_serializer(serializer))

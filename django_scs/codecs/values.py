@@ -40,7 +40,8 @@ def _deeper(container: Any, levels: int) -> bool:
         parts: list[Any] = []
         for each in level:
             parts += each.values() if isinstance(each, dict) else each
-        level = [part for part in parts if isinstance(part, _CONTAINERS)]
+        # Each part once: a list that contains itself twice has twice as many parts at each level.
+        level = list({id(part): part for part in parts if isinstance(part, _CONTAINERS)}.values())
         if not level:
             return False
     return True

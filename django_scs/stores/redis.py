@@ -6,7 +6,7 @@ the scripts to the server. Source: scs redisstore, goredisstore.
 
 import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -122,7 +122,10 @@ class RedisStore:
         return 0
 
     def all(self) -> Iterator[Record]:
-        """Yield every live session, page by page. One may come twice while Redis resizes its tables."""
+        """Yield every live session, page by page. One may come twice while Redis resizes its tables.
+
+        One that goes to another server of a Cluster meanwhile may be left out.
+        """
         for node in self.servers():
             yield from self._pages(node)
 
@@ -143,11 +146,12 @@ class RedisStore:
         """
         old, new, nonce = self._names(key), self._names(new_key), _nonce()
         original = expected if data is not None else self._data(key)
+        if original is None:
+            return False
+        copy = original if data is None else data
+        if not self._write(scripts.COPY, new, copy, b"PX", _COPY_MILLISECONDS):
+            raise redis.ResponseError("the new key of a session is taken")
         for _ in chain([True], pauses()):
-            if original is None:
-                return False
-            copy = original if data is None else data
-            self._write(scripts.PUT, new, copy, b"PX", _COPY_MILLISECONDS)
             answer = self._wire.run(scripts.BURY, old, nonce, original)
             if answer == 1:
                 return self._write(scripts.PUT, new, copy, *_until(ttl))
@@ -155,7 +159,7 @@ class RedisStore:
                 self._wire.run(scripts.DROP, new)
                 return False
             # Another request has saved the session meanwhile. The answer is the new data.
-            original = answer
+            original = copy = answer
         self._wire.run(scripts.DROP, new)
         raise SessionBusy(fingerprint(key), LIMIT)
 
@@ -186,10 +190,7 @@ class RedisStore:
         cursor = b"0"
         while True:
             page = (scripts.PAGE.text, 0, cursor, pattern, _PAGE, head, tail)
-            (answer,) = self._wire.ask(node, [(b"EVAL", *page)])
-            if isinstance(answer, Exception):
-                raise answer
-            cursor, found = answer
+            cursor, found = self._wire.ask(node, (b"EVAL", *page))
             for name, *record in found:
                 yield _existing(self._key(name), record)
             if cursor == b"0":
@@ -217,16 +218,21 @@ def from_settings(read: Callable[[str, Any], Any]) -> RedisStore:
 
 def locations(given: Any) -> list[Any]:
     """Return the servers of a LOCATION as in Django's CACHES: a list, or text with separators."""
-    return re.split("[;,]", given) if isinstance(given, str) else list(given or ())
+    if isinstance(given, str):
+        return re.split("[;,]", given)
+    return list(given) if isinstance(given, Iterable) else []
 
 
-def _is_misread(location: Any) -> bool:
+def _is_misread(servers: list[Any]) -> bool:
     """Tell whether a part of a password would be taken for something else, and be shown in errors."""
     try:
-        parts = urlsplit(str(location))
+        parts = urlsplit(str(servers[0]))
         # Looking at the port raises the error.
         _ = parts.port
     except ValueError:
+        return True
+    if any("@" in str(each) and "://" not in str(each) for each in servers):
+        # A separator in the password has cut the location.
         return True
     return parts.scheme != "unix" and "@" in f"{parts.path}{parts.query}{parts.fragment}"
 
@@ -258,20 +264,21 @@ def _connected(given: Any) -> Client:
         )
     # In CACHES the servers after the first are replicas. A replica may lag, so none is read.
     servers = locations(given.get("LOCATION"))
-    if servers and _is_misread(servers[0]):
+    if servers and _is_misread(servers):
         raise ImproperlyConfigured(
             "SCS_REDIS['LOCATION'] is no URL: in a password write %2F for '/', %23 for '#', %3F for"
-            " '?' and %40 for '@', or use OPTIONS['password']."
+            " '?', %40 for '@', %2C for ',' and %3B for ';', or use OPTIONS['password']."
         )
-    options = dict(given.get("OPTIONS") or {})
     try:
+        options = dict(given.get("OPTIONS") or {})
         for name in ("pool_class", "parser_class"):
             if isinstance(options.get(name), str):
                 options[name] = import_string(options[name])
         make = options.pop("pool_class", Pool)
         pool = make.from_url(servers[0], **options)
-        # Only here redis-py refuses an option that does not exist.
+        # Only here redis-py refuses an option that does not exist. It takes any database.
         pool.connection_class(**pool.connection_kwargs)
+        int(pool.connection_kwargs.get("db") or 0)
     except (IndexError, AttributeError, ImportError, TypeError, ValueError) as exc:
         raise ImproperlyConfigured(
             "SCS_REDIS must have a LOCATION such as 'redis://127.0.0.1:6379/1' and OPTIONS that"

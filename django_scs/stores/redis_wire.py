@@ -20,6 +20,7 @@ except ImportError as exc:
 from redis import exceptions as errors
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+from redis.sentinel import SentinelConnectionPool
 
 from ..backoff import pauses
 from .scripts import LOOK, Script
@@ -28,7 +29,7 @@ Client = redis.Redis | redis.RedisCluster
 
 #: What redis-py raises for servers that do not answer, or answer with an error.
 ERRORS: Final = (errors.RedisError, errors.RedisClusterException, OSError)
-# How many milliseconds replicas may take to confirm a write.
+# How many milliseconds replicas may take to confirm a write, at most.
 _WAIT_MILLISECONDS: Final = 1000
 # The server did not execute the script, but may do so soon: it loads its data, was or becomes a
 # replica, lost its primary, or the slot moves to another server.
@@ -114,9 +115,14 @@ class Wire:
         if isinstance(client, redis.RedisCluster):
             client.set_retry(never)
         else:
+            pool: Any = client.connection_pool
             # Redis.set_retry fails for a BlockingConnectionPool in redis-py 8.1.
-            client.connection_pool.connection_kwargs["retry"] = never
-        self._wait = (b"WAIT", replicas, _WAIT_MILLISECONDS) if replicas else None
+            pool.connection_kwargs["retry"] = never
+            if isinstance(pool, SentinelConnectionPool):
+                # Before each connection, they are asked where the server is.
+                for sentinel in pool.sentinel_manager.sentinels:
+                    sentinel.set_retry(never)
+        self._wait = (b"WAIT", replicas, _wait_milliseconds(client)) if replicas else None
 
     def run(self, script: Script, names: Sequence[Name], *arguments: bytes | int) -> Any:
         """Run ``script`` on the server of ``names`` and return its answer, bytes undecoded.
@@ -151,26 +157,33 @@ class Wire:
             return None
         return None if any(isinstance(answer, Exception) for answer in answers) else answers
 
-    def ask(self, node: redis.Redis, commands: list[Sequence[Any]]) -> list[Any]:
-        """Send commands that read to one server, all in one trip.
+    def ask(self, node: redis.Redis, command: Sequence[Any]) -> Any:
+        """Send a command that reads to one server and return its answer, bytes undecoded.
 
-        Returns the answers, undecoded, with the server's errors among them. Raises as ``run`` does.
+        Raises as ``run`` does.
         """
+        # A server of a Cluster shows what it has of a slot that moves to it only after ASKING.
+        commands = [command] if self.cluster is None else [(b"ASKING",), command]
         again = pauses()
         while True:
             try:
                 with _Lent(node.connection_pool) as connection:
-                    return _exchange(connection, commands)
+                    answer = _exchange(connection, commands)[-1]
+                    if isinstance(answer, Exception):
+                        raise answer
+                    return answer
             except ERRORS as exc:
                 error = exc
-            transient = isinstance(error, _NO_CONNECTION) and not isinstance(error, _NEVER)
-            if not transient or not next(again, False):
+            transient = _was_not_run(error) or isinstance(error, _NO_CONNECTION)
+            if not transient or isinstance(error, _NEVER) or not next(again, False):
                 raise _bare(error)
 
     def nodes(self) -> list[redis.Redis]:
         """Return the client of each server that has sessions: on a Cluster, of each primary."""
         if self.cluster is None:
             return [cast(redis.Redis, self._client)]
+        # A process that has sent nothing since then does not know a server that was added.
+        self.cluster.nodes_manager.initialize()
         return [self.cluster.get_redis_connection(node) for node in self.cluster.get_primaries()]
 
     def are_in_one_slot(self, names: Sequence[Name]) -> bool:
@@ -194,7 +207,7 @@ class Wire:
         if self._wait and len(answers) > 1 and answers[1] < self._wait[1]:
             raise NotReplicated(
                 f"A session was written, but only {answers[1]} of {self._wait[1]} replicas have"
-                f" confirmed it within {_WAIT_MILLISECONDS} ms: a failover may undo it."
+                f" confirmed it within {self._wait[2]} ms: a failover may undo it."
             )
 
 
@@ -234,7 +247,10 @@ class _Trip:
     def may_be_repeated_after(self, error: Exception) -> bool:
         if isinstance(error, (*_NEVER, NotReplicated)):
             return False
-        if isinstance(error, _NOT_NOW) or str(error).startswith(_NOT_NOW_TEXTS):
+        if isinstance(error, errors.AskError) and self._wire.cluster is None:
+            # This client of one server has reached one of a Cluster, and will again.
+            return False
+        if _was_not_run(error):
             return True
         if not isinstance(error, _NO_CONNECTION):
             return False
@@ -277,6 +293,15 @@ class _Lent:
             self._pool.release(self._connection)
 
 
+def _wait_milliseconds(client: Client) -> int:
+    """Return how long replicas may take. The server's answer must come before the client gives up."""
+    seconds = client.get_connection_kwargs().get("socket_timeout")
+    if not isinstance(seconds, int | float):
+        return _WAIT_MILLISECONDS
+    # 0 would mean for ever.
+    return max(1, min(_WAIT_MILLISECONDS, int(seconds * 500)))
+
+
 def _exchange(connection: Any, commands: list[Sequence[Any]]) -> list[Any]:
     """Send commands in one go and return their answers, errors of the server among them."""
     if len(commands) == 1:
@@ -293,10 +318,19 @@ def _answer(connection: Any) -> Any:
         return exc
 
 
+def _was_not_run(error: Exception) -> bool:
+    """Tell whether the server did not execute a command, but may do so soon."""
+    return isinstance(error, _NOT_NOW) or str(error).startswith(_NOT_NOW_TEXTS)
+
+
 def _bare(error: Exception) -> Exception:
     """Return the error without links to frames of redis-py and to arguments of commands."""
     if isinstance(error, errors.RedisClusterException):
         # Its text may quote the whole command.
         error = errors.ClusterError("The Redis Cluster has no server for a session just now.")
+    text, arguments, _ = str(error).partition(", with args beginning with")
+    if arguments:
+        # The server does not have the command.
+        error = errors.ResponseError(text)
     error.__cause__ = error.__context__ = None
     return error.with_traceback(None)

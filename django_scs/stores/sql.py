@@ -425,6 +425,14 @@ class Fate:
     def undone(self) -> bool:
         return not self.kept and self._pending() is None
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Fate":
+        # Django tells only this object of the commit.
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Nothing can be told to a pickle. If the write is undone, the next one finds no session.
+        return {"kept": True}
+
 
 def _execute(
     connection: BaseDatabaseWrapper, sql: str, params: Sequence[Any], answer: Callable[[Any], T]

@@ -13,6 +13,8 @@ from django.test import RequestFactory
 from django_scs import tokens
 from django_scs.backends import db
 from django_scs.backends.base import SessionStore
+from django_scs.codecs.encrypted import EncryptedCodec
+from django_scs.codecs.sealing import derive
 from django_scs.exceptions import SessionTooLarge
 from django_scs.signals import session_renewed
 from django_scs.stores.base import Record
@@ -223,6 +225,15 @@ def test_shallow_copy_of_a_session_has_a_state_of_its_own(stored_token: str) -> 
     session.flush()
     with pytest.raises(db.UpdateError):
         original.save()
+
+
+@pytest.mark.django_db
+def test_pickle_of_a_session_has_no_key_of_the_codec(stored_token: str, settings: Any) -> None:
+    settings.SCS_CODEC = "django_scs.codecs.encrypted.EncryptedCodec"
+    settings.SCS_CODEC_FALLBACKS = ["django_scs.codecs.json.JSONCodec"]
+    session = db.SessionStore(stored_token)
+    assert session["color"] == "red"
+    assert derive(settings.SECRET_KEY, EncryptedCodec.LABEL) not in pickle.dumps(session)
 
 
 def test_copy_of_a_session_takes_the_options_of_where_it_is_made(settings: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import pickle
 from collections.abc import Callable, Iterator
@@ -11,16 +12,24 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.core.cache import caches
+from django.core.cache.backends.locmem import LocMemCache
 from django.core.exceptions import ImproperlyConfigured
 from django.test import Client, override_settings
 
 from django_scs import conf, signals
 from django_scs.backends import expiry
-from django_scs.backends.base import Outcome
+from django_scs.backends.base import Outcome, UpdateError
 from django_scs.backends.cookie import SessionStore
 from django_scs.backends.expiry import RENEWED_AT
 from django_scs.codecs.cookie_format import CookieFormat, is_id, new_id
-from django_scs.codecs.gorilla import NO_DEADLINE, GoKey, GorillaCookie
+from django_scs.codecs.gob import Int64
+from django_scs.codecs.gorilla import (
+    NO_DEADLINE,
+    Flashes,
+    GoKey,
+    GorillaCookie,
+    SessionSerializer,
+)
 from django_scs.codecs.json import JSONCodec
 from django_scs.codecs.sealed_cookie import SealedCookie
 from django_scs.codecs.securecookie import SecureCookie
@@ -82,6 +91,12 @@ def use_format(monkeypatch: pytest.MonkeyPatch) -> Callable[[CookieFormat], None
 
 def opened(client: Client) -> SessionStore:
     return SessionStore(token_of(client))
+
+
+def begun_by_go(clock: Clock, values: dict[Any, Any]) -> str:
+    """Return the cookie of a session that has neither an id nor a deadline yet."""
+    payload = GorillaCookie([(KEY, KEY)]).codec.encode(NO_DEADLINE, values)
+    return SecureCookie(KEY, KEY, clock=clock.seconds).encode(NAME, payload)
 
 
 # Values
@@ -161,6 +176,38 @@ def test_an_id_alone_opens_nothing() -> None:
     assert again.session_key is None
 
 
+def test_a_session_can_be_loaded_again(client: Client) -> None:
+    client.get("/put/")
+    session = opened(client)
+    session["color"] = "blue"
+    for color in ("red", "blue"):
+        assert session.load() == {"color": color}
+        assert is_id(session.session_key)
+        session.save()
+
+
+def test_a_session_that_was_ended_before_it_was_read_is_not_loaded(client: Client) -> None:
+    client.get("/put/")
+    session = opened(client)
+    assert session.session_key
+    assert session.flush()
+    assert session.load() == {}
+    assert session.commit() == Outcome(forget=True)
+
+
+def test_must_create_gives_another_id(client: Client) -> None:
+    client.get("/put/")
+    before = opened(client).session_key
+    for values in ({}, {"color": "red"}):
+        session = opened(client)
+        assert session.session_key == before
+        if values:
+            assert session["color"] == "red"
+        session.save(must_create=True)
+        assert session.session_key != before
+        assert SessionStore(session.token()).load() == values
+
+
 def test_create_gives_another_id(client: Client) -> None:
     client.get("/put/")
     session = opened(client)
@@ -222,7 +269,14 @@ def test_flashes_are_those_of_gorilla(key: str, go_key: str, client: Client, clo
     if key == "flash":
         for left in (b"one", b"two", b""):
             assert client.get("/pop_flash/").content == left
-        assert opened(client).is_empty()
+        assert opened(client).load() == {}
+
+
+@pytest.mark.parametrize("name", ["gorilla"], indirect=True)
+def test_changed_keys_may_be_no_text() -> None:
+    session = SessionStore()
+    session.update({GoKey(1): "one", "a": 1, GoKey(True): "yes"})
+    assert session.changed_keys() == [GoKey(1), GoKey(True), "a"]
 
 
 def test_merge_is_refused() -> None:
@@ -352,6 +406,29 @@ def test_logout_sends_an_empty_cookie(client: Client) -> None:
     assert client.get("/read/").json() == {"color": "red"}
 
 
+def test_delete_deletes_the_cookie(client: Client) -> None:
+    client.get("/put/")
+    told: list[str] = []
+
+    def note(reason: str, **kwargs: Any) -> None:
+        told.append(reason)
+
+    signals.session_destroyed.connect(note)
+    session = SessionStore.for_request([token_of(client)])
+    assert session.delete()
+    signals.session_destroyed.disconnect(note)
+    assert told == ["delete"]
+    assert not session.delete()
+    assert not session.is_stored()
+    for failed in (True, False):
+        assert session.commit(failed=failed) == Outcome(forget=True)
+    with pytest.raises(UpdateError):
+        session.save()
+    # Somebody may log in on the same page.
+    session["_auth_user_id"] = "1"
+    assert session.commit().token
+
+
 @pytest.fixture
 def denylist() -> Iterator[Any]:
     memory = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "denied"}
@@ -443,6 +520,59 @@ def test_a_session_that_was_ended_gets_no_new_id(client: Client) -> None:
     assert slow.token() == ""
 
 
+def fail_once(patch: pytest.MonkeyPatch, operation: str) -> None:
+    """Let the cache give no answer at its next call."""
+
+    def fail(*args: Any) -> None:
+        patch.undo()
+        raise OSError("down")
+
+    patch.setattr(LocMemCache, operation, fail)
+
+
+@pytest.mark.usefixtures("denylist")
+def test_a_denylist_that_gives_no_answer_makes_no_empty_session(client: Client) -> None:
+    client.get("/put/")
+    session = opened(client)
+    with pytest.MonkeyPatch.context() as patch:
+        fail_once(patch, "get")
+        with pytest.raises(OSError, match="down"):
+            session.get("color")
+        assert session.get("color") == "red"
+
+
+@pytest.mark.usefixtures("denylist")
+@pytest.mark.parametrize("end", ["flush", "delete"])
+def test_a_logout_that_the_denylist_missed_can_be_repeated(client: Client, end: str) -> None:
+    client.get("/put/")
+    before = token_of(client)
+    session = opened(client)
+    with pytest.MonkeyPatch.context() as patch:
+        fail_once(patch, "add")
+        with pytest.raises(OSError, match="down"):
+            getattr(session, end)()
+        assert getattr(session, end)()
+    assert SessionStore(before).load() == {}
+
+
+@pytest.mark.usefixtures("denylist")
+def test_the_event_loop_does_not_read_the_denylist(client: Client) -> None:
+    client.get("/put/")
+    loops: list[Any] = []
+
+    def get(*args: Any) -> None:
+        loops.append(asyncio._get_running_loop())
+
+    async def color() -> Any:
+        assert opened(client).session_key
+        return await opened(client).aget("color")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LocMemCache, "get", get)
+        assert asyncio.run(color()) == "red"
+    assert loops == [None, None]
+
+
 @pytest.mark.usefixtures("denylist")
 def test_of_two_renewals_one_succeeds(client: Client) -> None:
     client.get("/put/")
@@ -482,9 +612,7 @@ def test_a_cookie_of_an_old_key_is_rewritten(
 @pytest.mark.usefixtures("denylist")
 @pytest.mark.parametrize("name", ["gorilla"], indirect=True)
 def test_logout_holds_for_the_cookie_that_go_began_with(client: Client, clock: Clock) -> None:
-    fmt = GorillaCookie([(KEY, KEY)], clock=clock.seconds)
-    payload = fmt.codec.encode(NO_DEADLINE, {"color": "red"})
-    by_go = SecureCookie(KEY, KEY, clock=clock.seconds).encode(NAME, payload)
+    by_go = begun_by_go(clock, {"color": "red"})
     client.cookies[NAME] = by_go
     assert client.get("/read/").json() == {"color": "red"}
     assert token_of(client) != by_go
@@ -494,11 +622,58 @@ def test_logout_holds_for_the_cookie_that_go_began_with(client: Client, clock: C
 
 
 @pytest.mark.parametrize("name", ["gorilla"], indirect=True)
+def test_a_renewal_keeps_the_types_of_go(client: Client, clock: Clock) -> None:
+    values = {"notes": Flashes(["a"]), "count": Int64(5), "color": "red"}
+    client.cookies[NAME] = begun_by_go(clock, values)
+    assert client.get("/renew/").cookies
+    payload = SecureCookie(KEY, KEY, clock=clock.seconds).decode(NAME, token_of(client))
+    session, _ = SessionSerializer().loads(payload)
+    assert session.values == {"notes": ["a"], "count": 5, "color": "renewed"}
+    types = {key: sent.go_type for key, sent in session.held.items() if sent}
+    assert types == {"notes": "[]interface {}", "count": "int64"}
+
+
+@pytest.mark.parametrize("name", ["gorilla"], indirect=True)
+def test_a_session_that_go_began_is_denied_for_its_lifetime(
+    denylist: Any, monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    found = []
+    monkeypatch.setattr(type(denylist), "add", lambda self, *args: found.append(args))
+    by_go = begun_by_go(clock, {"color": "red"})
+    clock.now += HOUR
+    with override_settings(SCS_LIFETIME=10 * HOUR):
+        SessionStore(by_go).flush()
+    assert [timeout for _, _, timeout in found] == [36_000]
+
+
+@pytest.mark.parametrize("name", ["gorilla"], indirect=True)
+def test_a_page_shows_a_session_of_go_that_has_no_room_for_our_entries(
+    client: Client, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    color = "red" * 650
+    client.cookies[NAME] = begun_by_go(clock, {"color": color})
+    response = client.get("/read/")
+    assert response.json() == {"color": color}
+    assert not response.cookies
+    assert [vars(record).get("event") for record in caplog.records] == ["touch_failed"]
+    with pytest.raises(SessionTooLarge, match="'color'"):
+        client.get("/put_flash/")
+
+
+@pytest.mark.parametrize("name", ["gorilla"], indirect=True)
+@pytest.mark.parametrize("size", [2105, 2130])
+def test_a_renewal_that_has_no_room_for_our_entries_sends_nothing(clock: Clock, size: int) -> None:
+    session = SessionStore.for_request([begun_by_go(clock, {"color": "x" * size})])
+    session.cycle_key()
+    session["_auth_user_id"] = "1"
+    with pytest.raises(SessionTooLarge, match="'color'"):
+        session.commit()
+    assert not session.commit(failed=True).token
+
+
+@pytest.mark.parametrize("name", ["gorilla"], indirect=True)
 def test_a_session_that_go_began(client: Client, clock: Clock) -> None:
-    fmt = GorillaCookie([(KEY, KEY)], clock=clock.seconds)
-    payload = fmt.codec.encode(NO_DEADLINE, {"color": "red", GoKey(1): "one"})
-    by_go = SecureCookie(KEY, KEY, clock=clock.seconds).encode(NAME, payload)
-    client.cookies[NAME] = by_go
+    client.cookies[NAME] = begun_by_go(clock, {"color": "red", GoKey(1): "one"})
     with override_settings(SCS_LIFETIME=HOUR):
         session = opened(client)
         assert session.deadline() == clock.now + HOUR
@@ -527,6 +702,7 @@ def test_another_kind_of_session() -> None:
     ("wrong", "message"),
     [
         ({"SCS_COOKIE_DENYLIST": "none"}, "alias of a cache"),
+        ({"SCS_COOKIE_DENYLIST": ["default"]}, "alias of a cache"),
         ({"SCS_COOKIE_FORMAT": "json"}, "'scs', 'gorilla'"),
         ({"SCS_COOKIE_FORMAT": "gorilla"}, "list of pairs"),
         ({"SCS_COOKIE_KEYS": ["short"]}, "5 characters"),
@@ -558,6 +734,17 @@ def test_settings_in_the_whole(client: Client) -> None:
     assert conf.problems() == []
     client.get("/put/")
     assert client.get("/read/").json() == {"color": "red"}
+
+
+@pytest.mark.usefixtures("with_settings")
+@pytest.mark.parametrize("codec", ["encrypted.EncryptedCodec", "signed.SignedCodec"])
+def test_the_codec_may_seal_too(client: Client, codec: str) -> None:
+    with override_settings(SCS_CODEC=f"django_scs.codecs.{codec}"):
+        client.get("/put/")
+        before = opened(client).session_key
+        client.get("/renew/")
+        assert client.get("/read/").json() == {"color": "renewed"}
+        assert opened(client).session_key != before
 
 
 @pytest.mark.usefixtures("with_settings")

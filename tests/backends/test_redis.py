@@ -1,5 +1,7 @@
 """The engine on Redis: the contract, on one server and on a Cluster."""
 
+import copy
+import pickle
 from collections.abc import Iterator
 from io import StringIO
 from typing import Any
@@ -36,6 +38,17 @@ class TestRedisSession(SessionContract):
 
 class TestAsyncRedisSession(TestRedisSession):
     face = Asynchronous
+
+
+def test_a_session_can_be_copied_and_pickled_without_its_connections(settings: Any) -> None:
+    settings.SESSION_ENGINE = "django_scs.backends.redis"
+    settings.SCS_REDIS = {"LOCATION": "redis://:hunter2@127.0.0.1:1/0"}
+    session = SessionStore()
+    session["a"] = 1
+    pickled = pickle.dumps(session)
+    assert b"hunter2" not in pickled
+    for again in (pickle.loads(pickled), copy.deepcopy(session), copy.copy(session)):
+        assert again["a"] == 1
 
 
 class TestRedisSessionOnRedisCluster(SessionContract):

@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 import redis
 from django.core.checks import CheckMessage, Tags, registry
+from redis.sentinel import Sentinel
 
+from django_scs.backends import redis as redis_engine
 from django_scs.checks.redis import check_redis_server, check_redis_settings, check_redis_tokens
+from django_scs.checks.settings import check_settings
 from tests.redis_servers import client_of, cluster_client, redis_cluster, redis_server
 from tests.servers import Redis, RedisCluster
 
@@ -60,6 +63,27 @@ def test_other_engine_is_not_checked(settings: Any) -> None:
     assert server_ids() == []
 
 
+@pytest.mark.parametrize("mode", ["move", "keep"])
+def test_engine_that_sessions_come_from_is_checked_too(settings: Any, mode: str) -> None:
+    settings.SCS_MIGRATE_FROM = settings.SESSION_ENGINE
+    settings.SCS_MIGRATE_MODE = mode
+    settings.SESSION_ENGINE = "django_scs.backends.db"
+    assert server_ids() == ["W023"]
+    settings.SCS_REDIS = {"LOCATION": []}
+    assert ids(check_redis_settings()) == ["E002"]
+
+
+@pytest.mark.parametrize(
+    "path", [".relative", "no.such", "django.contrib.sessions.backends.db", ["x"]]
+)
+def test_wrong_engine_that_sessions_come_from_is_reported_elsewhere(
+    settings: Any, path: Any
+) -> None:
+    settings.SCS_MIGRATE_FROM = path
+    settings.SESSION_ENGINE = "django_scs.backends.db"
+    assert check_redis_settings() == []
+
+
 @pytest.mark.parametrize("name", ["SCS_REDIS", "SCS_REDIS_PREFIX", "SCS_REDIS_WAIT"])
 def test_wrong_value_is_refused_by_name(settings: Any, name: str) -> None:
     setattr(settings, name, object())
@@ -82,6 +106,7 @@ def test_engine_that_cannot_be_imported(settings: Any, monkeypatch: pytest.Monke
         ("{server}", {}, True),
         ("{url},redis://127.0.0.1:1", {}, True),
         (["{url}"], {}, True),
+        (6379, {}, False),
         ("{server}/1", {}, False),
         ("{server}", {"db": 1}, False),
         ("redis://127.0.0.1:1/0", {}, False),
@@ -98,7 +123,8 @@ def test_cache_in_the_same_database(
     def fill(text: str) -> str:
         return text.format(url=redis_server.url, server=redis_server.url.removesuffix("/0"))
 
-    where = fill(location) if isinstance(location, str) else [*map(fill, location or ())]
+    where = [*map(fill, location)] if isinstance(location, list) else location
+    where = fill(where) if isinstance(where, str) else where
     settings.CACHES = {
         "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
         "fast": {"BACKEND": CACHE, "LOCATION": where, "OPTIONS": options},
@@ -111,6 +137,25 @@ def test_cache_in_the_same_database(
 def test_tokens_in_clear(settings: Any) -> None:
     assert ids(check_redis_tokens()) == ["W021"]
     settings.SCS_HASH_TOKENS = True
+    assert check_redis_tokens() == []
+
+
+class SessionStore(redis_engine.SessionStore):
+    """What a project derives from ours."""
+
+
+@pytest.mark.parametrize("engine", [__name__, redis_engine.__name__])
+def test_tokens_are_not_hashed_in_steps(settings: Any, engine: str) -> None:
+    settings.SESSION_ENGINE = engine
+    settings.SCS_HASH_TOKENS = "convert"
+    (message,) = check_settings()
+    assert message.id == "django_scs.E002"
+    assert "only sessions in a table of the database can be converted" in message.msg
+
+
+def test_tokens_of_another_kind_are_always_hashed(settings: Any) -> None:
+    settings.SCS_SESSIONS = {"prefs": {"ENGINE": settings.SESSION_ENGINE, "COOKIE_NAME": "prefs"}}
+    settings.SESSION_ENGINE = "django_scs.backends.db"
     assert check_redis_tokens() == []
 
 
@@ -172,6 +217,16 @@ _client: Any = None
 
 def make_client() -> Any:
     return _client
+
+
+def test_server_behind_sentinel_is_not_taken_for_one_on_this_machine(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(Sentinel([("127.0.0.1", 1)]).master_for("sessions")) as client:
+        monkeypatch.setattr("tests.checks.test_redis._client", client)
+        settings.SCS_REDIS = "tests.checks.test_redis.make_client"
+        settings.CACHES = {"default": {"BACKEND": CACHE, "LOCATION": "redis://127.0.0.1:6379/0"}}
+        assert check_redis_settings() == []
 
 
 def test_cluster_is_told_once(

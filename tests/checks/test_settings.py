@@ -69,6 +69,12 @@ def test_wrong_value_is_refused_by_name(settings, name):
     assert any(name in message.msg for message in found)
 
 
+def test_wrong_value_that_two_options_are_read_from_is_told_once(settings):
+    settings.SCS_IDLE_TIMEOUT = "30m"
+    (message,) = checks.check_settings()
+    assert "SCS_IDLE_TIMEOUT is '30m'" in message.msg
+
+
 def test_check_command_fails(settings):
     settings.SCS_HASH_TOKENS = "yes"
     with pytest.raises(CommandError, match=r"django_scs.E002.*\n?.*SCS_HASH_TOKENS is 'yes'"):

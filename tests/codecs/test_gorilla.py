@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import copy
 import json
+import pickle
 import re
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.http import QueryDict
+from django.utils.translation import gettext_lazy
 
-from django_scs.codecs import cookie_format, gob
+from django_scs.codecs import base, cookie_format, gob
 from django_scs.codecs import gorilla as gorilla_module
+from django_scs.codecs.gob import value as gob_value
 from django_scs.codecs.gob import wire
 from django_scs.codecs.gob.types import go_type
-from django_scs.codecs.gorilla import NO_DEADLINE, GoKey, GorillaCookie, Session, SessionSerializer
+from django_scs.codecs.gorilla import (
+    NO_DEADLINE,
+    GoKey,
+    GorillaCodec,
+    GorillaCookie,
+    Session,
+    SessionSerializer,
+)
 from django_scs.codecs.json import JSONCodec
 from django_scs.codecs.securecookie import (
     HASH_FUNCTIONS,
@@ -26,7 +38,8 @@ from django_scs.codecs.securecookie import (
     SecureCookie,
     TooLong,
 )
-from django_scs.exceptions import DecodeError, EncodeError
+from django_scs.exceptions import DecodeError, EncodeError, EncodeValueError
+from tests.contracts.codec import CodecContract
 
 from .cookies import DEADLINE, ID, Whole
 
@@ -67,6 +80,24 @@ def sent(payload: bytes, key: str) -> str:
 
 def gorilla(pairs: Any = ((HASH_KEY, BLOCK_KEY),), **options: Any) -> Whole:
     return Whole(GorillaCookie(pairs, clock=lambda: NOW, **options))
+
+
+class TestGorillaCodec(CodecContract):
+    @pytest.fixture
+    def codec(self) -> base.Codec:
+        return GorillaCodec(SessionSerializer(["time.Time", "map[string]interface {}"]))
+
+    def test_decode_of_a_moved_row_is_refused_if_the_key_is_bound(self, codec: base.Codec) -> None:
+        """The key is the id in the data, and only the cookie's MAC binds the data to anything."""
+        data = codec.encode(self.DEADLINE, self.VALUES, None, self.KEY)
+        for key in (self.KEY, self.OTHER):
+            assert codec.decode(data, key) == (self.DEADLINE, self.VALUES)
+        assert SERIALIZER.loads(data)[0].id == self.KEY
+
+    # Without the contract's 1j: Go has complex numbers.
+    @pytest.mark.parametrize("value", [object(), {1, 2}, datetime(2024, 1, 1), iter([])])
+    def test_encode_refuses_by_key_and_type(self, codec: base.Codec, value: Any) -> None:
+        super().test_encode_refuses_by_key_and_type(codec, value)
 
 
 # Reading and writing again.
@@ -154,12 +185,21 @@ def test_opaque_values_survive() -> None:
     assert repr(again["user"]) == "<Opaque main.User>"
 
 
-def test_nested_too_deeply() -> None:
+def test_a_full_stack_is_no_other_error() -> None:
     value: Any = []
-    for _ in range(5000):
+    for _ in range(99):
         value = [value]
-    with pytest.raises(EncodeError, match="deep"):
-        write({"a": value})
+    nested = {"a": {"a": value}}
+
+    def recurse(levels: int) -> None:
+        if levels:
+            recurse(levels - 1)
+        else:
+            for encode in (write, lambda values: gob_value.dumps(values["a"], [ANY_MAP])):
+                with pytest.raises(EncodeValueError, match="nested too deeply"):
+                    encode(nested)
+
+    recurse(sys.getrecursionlimit() - 100)
 
 
 # Keys.
@@ -216,7 +256,7 @@ def test_what_is_no_key(value: Any) -> None:
 
 
 def test_a_key_in_the_range_of_its_type() -> None:
-    for value, name in ((300, "uint8"), ("x", "int"), (-1, "uint")):
+    for value, name in ((300, "uint8"), ("x", "int"), (-1, "uint"), (None, "main.key")):
         with pytest.raises(EncodeError):
             GoKey(value, name)
 
@@ -316,6 +356,30 @@ def test_flashes_under_another_key() -> None:
     assert sent(write({"notes": ["a"]}), "notes") == "[]string"
     payload = write({"notes": ["a"]}, serializer=SessionSerializer(flash_keys=["notes"]))
     assert sent(payload, "notes") == "[]interface {}"
+
+
+def test_flashes_may_be_a_tuple_of_lazy_texts() -> None:
+    assert read(write({"_flash": (gettext_lazy("Yes"), "b")})) == {"_flash": ["Yes", "b"]}
+
+
+@pytest.mark.parametrize("key", ["search", "_flash"])
+def test_a_query_dict_is_refused(key: str) -> None:
+    either = SessionSerializer([ANY_MAP])
+    with pytest.raises(EncodeError, match=f"'{key}': a QueryDict: store dict"):
+        write({key: [QueryDict("tag=tea&tag=cups")]}, serializer=either)
+
+
+def test_refusals_of_numbers_are_value_errors_too() -> None:
+    with pytest.raises(EncodeValueError, match=r"'k'.*range"):
+        write({"k": 1 << 63})
+
+
+@pytest.mark.parametrize("name", ["struct_registered", "key_of_named_type"])
+def test_keys_and_values_of_gos_own_types_can_be_pickled(name: str) -> None:
+    values = read(PLAIN[name])
+    again = pickle.loads(pickle.dumps(values))
+    assert again == values
+    assert read(write(again)) == values
 
 
 @pytest.mark.parametrize("value", ["a", None, 1, {"a": 1}, b"a"])
@@ -491,6 +555,10 @@ def test_settings() -> None:
         (
             {"SCS_COOKIE_KEYS": [("Secret", None)], "SCS_COOKIE_HASH": "md5"},
             "SCS_COOKIE_HASH is 'md5', and must be one",
+        ),
+        (
+            {"SCS_COOKIE_KEYS": [("Secret", None)], "SCS_GOB_REGISTERED": "time.Time"},
+            "SCS_GOB_REGISTERED is 'time.Time', and must be a list",
         ),
     ],
 )

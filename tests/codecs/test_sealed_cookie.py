@@ -20,6 +20,7 @@ from django_scs.codecs.gob import GobCodec
 from django_scs.codecs.json import JSONCodec
 from django_scs.codecs.sealed_cookie import SealedCookie
 from django_scs.codecs.securecookie import BadBase64, BadMac, BadPayload, CookieError, TooLong
+from django_scs.codecs.signed import SignedCodec
 from django_scs.exceptions import EncodeError
 
 from .cookies import DEADLINE, ID, Whole
@@ -50,7 +51,7 @@ def test_seal_and_open() -> None:
     assert opened.data == JSONCodec().encode(DEADLINE, VALUES)
 
 
-@pytest.mark.parametrize("codec", [JSONCodec(), GobCodec()])
+@pytest.mark.parametrize("codec", [JSONCodec(), GobCodec(), SignedCodec(JSONCodec(), [KEY])])
 def test_the_codec_writes_the_values(codec: Any) -> None:
     both = sealed(codec=codec)
     opened = both.open("session", both.seal("session", VALUES))

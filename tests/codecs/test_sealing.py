@@ -184,6 +184,15 @@ def test_damaged_data_does_not_open(kind):
     assert opened < DAMAGED / 20
 
 
+def shown_by_frames(error):
+    return [
+        repr(value)
+        for frame, _ in traceback.walk_tb(error.__traceback__)
+        if frame.f_code.co_filename != __file__
+        for value in frame.f_locals.values()
+    ]
+
+
 def settings(**values):
     return {"SECRET_KEY": "django" * 8, "SECRET_KEY_FALLBACKS": [], **values}.get
 
@@ -250,6 +259,8 @@ def test_empty_secret_key_is_refused(kind):
     path, _, keys_name = names(kind)
     with pytest.raises(ImproperlyConfigured, match=f"{keys_name}.*SECRET_KEY"):
         load(path, settings(SECRET_KEY=""))
+    with pytest.raises(ImproperlyConfigured, match=f"{keys_name}.*SECRET_KEY_FALLBACKS"):
+        load(path, settings(SECRET_KEY="a" * 50, SECRET_KEY_FALLBACKS=[""]))
 
 
 @both
@@ -261,11 +272,13 @@ def test_codec_that_seals_is_refused_within(kind, inner):
 
 
 @both
-@pytest.mark.parametrize("inner", ["no.such.Codec", "json.dumps", 5])
+@pytest.mark.parametrize("inner", ["no.such.Codec", "json.dumps", 5, ".Codec", "..codecs.Codec"])
 def test_wrong_codec_within_is_refused(kind, inner):
-    path, codec_name, _ = names(kind)
-    with pytest.raises(ImproperlyConfigured, match=f"^{codec_name}: .*{inner}"):
-        load(path, settings(**{codec_name: inner}))
+    path, codec_name, keys_name = names(kind)
+    read = settings(**{codec_name: inner, keys_name: ["hunter2" * 9]})
+    with pytest.raises(ImproperlyConfigured, match=f"^{codec_name}: .*{inner}") as refusal:
+        load(path, read)
+    assert not any("hunter2" in each for each in shown_by_frames(refusal.value))
 
 
 @both
@@ -277,12 +290,7 @@ def test_keys_do_not_show_in_frames(kind):
         try:
             codec.decode(wrong, KEY)
         except DecodeError as exc:
-            shown = [
-                repr(value)
-                for frame, _ in traceback.walk_tb(exc.__traceback__)
-                if frame.f_code.co_filename != __file__
-                for value in frame.f_locals.values()
-            ]
+            shown = shown_by_frames(exc)
             assert shown
             assert not any(repr(secret)[2:-1] in each or "new" in each for each in shown)
 

@@ -95,7 +95,16 @@ def test_without_setting_it_is_djangos():
 
 @pytest.mark.parametrize(
     "path",
-    ["no.such", "json", "json.dumps", "collections.OrderedDict", f"{__name__}.Text", 5, None],
+    [
+        "no.such",
+        "json",
+        "json.dumps",
+        "collections.OrderedDict",
+        f"{__name__}.Text",
+        ".Text",
+        5,
+        None,
+    ],
 )
 def test_what_is_no_serializer_is_refused(path):
     with pytest.raises(ImproperlyConfigured, match="SESSION_SERIALIZER") as refusal:

@@ -99,6 +99,12 @@ class CodecContract:
         with pytest.raises(EncodeValueError, match=r"'cart'.*more than 100 levels"):
             codec.encode(self.DEADLINE, {"fine": 1, "cart": value})
 
+    def test_encode_refuses_what_contains_itself_by_key(self, codec: Codec) -> None:
+        endless: list[Any] = []
+        endless += [endless, {"a": endless}]
+        with pytest.raises(EncodeValueError, match=r"'cart'.*more than 100 levels"):
+            codec.encode(self.DEADLINE, {"fine": 1, "cart": endless})
+
     def test_encode_takes_100_levels(self, codec: Codec) -> None:
         value: Any = {}
         for _ in range(99):

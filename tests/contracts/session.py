@@ -104,6 +104,15 @@ class SessionContract:
         assert new.is_empty()
         assert not new.modified
 
+    def test_stored_session_is_not_empty_before_it_is_read(self, session: Any, saved: Any) -> None:
+        assert not session(saved(a=1)).is_empty()
+
+    def test_session_can_be_loaded_again(self, session: Any, saved: Any) -> None:
+        again = session(saved(a=1))
+        for _ in range(2):
+            assert again.load() == {"a": 1}
+            assert again.get("a") == 1
+
     def test_values_are_there_in_the_next_request(self, session: Any) -> None:
         new = session()
         new.put("name", "Ada")

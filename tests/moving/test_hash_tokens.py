@@ -12,6 +12,7 @@ from django.test import Client
 
 from django_scs import devices, signals, tokens
 from django_scs.backends.db import SessionStore
+from django_scs.codecs.gob import Int64
 from django_scs.management.commands.scs_hash_tokens import Command
 from django_scs.models import Session
 from django_scs.moving.current import current
@@ -135,6 +136,17 @@ def test_what_is_stolen_from_the_table_is_worth_nothing(new_session, settings, s
         assert visit(stolen)[0].json() == {}
 
 
+@pytest.mark.parametrize(
+    ("count", "text"), [(1, "1 session has a new key.\n"), (2, "2 sessions have a new key.\n")]
+)
+def test_the_command_says_how_many_it_has_changed(new_session, settings, capsys, count, text):
+    for _ in range(count):
+        new_session(False)
+    settings.SCS_HASH_TOKENS = "convert"
+    call_command(Command())
+    assert capsys.readouterr().out.startswith(text)
+
+
 def test_the_expiry_stays(new_session, settings):
     token = new_session(False)
     before = Session.objects.get().expiry
@@ -233,6 +245,18 @@ def test_data_that_is_bound_to_its_row_is_bound_anew(new_session, settings):
     session["size"] = 1
     session.save()
     assert dict(SessionStore(token).items()) == {"color": "red", "size": 1}
+
+
+def test_the_types_of_go_stay_although_another_codec_binds_data(new_session, settings):
+    settings.SCS_CODEC = "django_scs.codecs.gob.GobCodec"
+    settings.SCS_CODEC_FALLBACKS = ["django_scs.codecs.encrypted.EncryptedCodec"]
+    new_session(False, count=Int64(5))
+    before = Session.objects.get().data
+    settings.SCS_HASH_TOKENS = "convert"
+    call_command(Command())
+    after = Session.objects.get()
+    assert tokens.is_marked(after.token)
+    assert bytes(after.data) == bytes(before)
 
 
 def test_iteration_goes_on_through_both_kinds(new_session, settings):

@@ -253,9 +253,12 @@ def test_the_command_moves_nothing_that_is_kept(log_in, under_way, capsys):
     log_in()
     under_way("keep")
     call_command(Command())
-    assert capsys.readouterr().out == "1 old sessions are alive.\n"
+    assert capsys.readouterr().out == "1 old session is alive.\n"
     with pytest.raises(CommandError, match="'keep'"):
         call_command(Command(), move=True)
+    under_way("move")
+    call_command(Command(), move=True)
+    assert "\n1 old session was moved.\n" in capsys.readouterr().out
 
 
 def test_the_command_leaves_a_store_with_other_kinds_alone(engines, log_in, under_way, settings):

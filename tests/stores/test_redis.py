@@ -24,6 +24,7 @@ from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode
 from redis.credentials import UsernamePasswordCredentialProvider
 from redis.retry import Retry
+from redis.sentinel import Sentinel
 
 from django_scs import backoff, tokens
 from django_scs.exceptions import SessionBusy
@@ -123,6 +124,7 @@ def test_writes_leave_alone_what_go_brought_back(
     store.insert(key, b"data", HOUR)
     store.delete(key)
     client.set(name_of(key), b"data", px=60_000)
+    assert list(store.all()) == []
     assert store.replace(key, b"new", HOUR, b"data") is False
     assert store.touch(key, HOUR, b"data") is False
     assert store.rename(key, tokens.new(), HOUR) is False
@@ -404,6 +406,15 @@ def test_server_that_is_gone_is_an_error_and_no_missing_session(key: str, name: 
         assert store.find(key) is None
 
 
+@pytest.mark.usefixtures("impatient")
+def test_sentinels_that_are_gone_are_an_error_in_time(key: str) -> None:
+    with closing(Sentinel([("127.0.0.1", 1), ("127.0.0.1", 2)]).master_for("sessions")) as own:
+        started = time.monotonic()
+        with pytest.raises(errors.ConnectionError):
+            RedisStore(own).find(key)
+        assert time.monotonic() - started < 2
+
+
 @pytest.mark.parametrize("name", ["find", "replace", "rename", "delete"])
 def test_server_that_comes_back_is_waited_for(key: str, name: str) -> None:
     with Redis("--appendonly", "yes") as server, client_of(server) as own:
@@ -418,7 +429,7 @@ def test_server_that_comes_back_is_waited_for(key: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", WRITES)
-def test_full_memory_is_an_error_and_login_and_logout_work(
+def test_full_memory_is_an_error_and_renewal_and_logout_work(
     store: RedisStore, client: redis.Redis, key: str, name: str
 ) -> None:
     store.insert(key, b"data", HOUR)
@@ -432,6 +443,23 @@ def test_full_memory_is_an_error_and_login_and_logout_work(
     finally:
         client.config_set("maxmemory", 0)
     assert store.find(key) is not None or name in ("rename", "rename data", "delete")
+
+
+def test_snapshots_that_fail_are_an_error_and_no_missing_session(key: str) -> None:
+    with Redis() as server, client_of(server) as own, client_of(server) as client:
+        store = RedisStore(own)
+        store.insert(key, b"data", HOUR)
+        client.config_set("save", "3600 1")
+        server.folder.chmod(0o500)
+        client.bgsave()
+        while client.info("persistence")["rdb_last_bgsave_status"] == "ok":
+            time.sleep(0.05)
+        for name in WRITES:
+            with pytest.raises(errors.ResponseError, match="MISCONF"):
+                WRITES[name](store, key)
+        client.config_set("stop-writes-on-bgsave-error", "no")
+        assert store.find(key) is not None
+        server.folder.chmod(0o700)
 
 
 # What docs/redis.md says that a user of Redis needs.
@@ -474,6 +502,16 @@ def test_find_needs_no_right_that_its_script_does_without(
     record = with_rights("~scs:session:*", "~dead:{scs:session:*", *rights).find(key)
     assert record is not None
     assert record.data == b"data"
+
+
+def test_all_needs_the_right_to_look_for_tombstones(
+    with_rights: Any, store: RedisStore, key: str
+) -> None:
+    store.insert(key, b"data", HOUR)
+    rights = [right for right in RIGHTS.split() if right != "+exists"]
+    own = with_rights("~scs:session:*", "~dead:{scs:session:*", *rights)
+    with pytest.raises(errors.ResponseError):
+        list(own.all())
 
 
 def test_rights_of_the_documentation_are_enough_on_a_cluster(redis_cluster: RedisCluster) -> None:
@@ -543,12 +581,15 @@ def test_replica_is_an_error_and_no_missing_session(redis_server: Redis, key: st
         own.config_set("masterauth", redis_server.password)
         own.replicaof("127.0.0.1", redis_server.port)
         store = RedisStore(own)
-        for name in set(WRITES) - {"all"}:
+        for name in WRITES:
             with pytest.raises(errors.ReadOnlyError):
                 WRITES[name](store, key)
 
 
-def test_busy_server_is_waited_for(store: RedisStore, redis_server: Redis, key: str) -> None:
+@pytest.mark.parametrize("name", ["replace", "all"])
+def test_busy_server_is_waited_for(
+    store: RedisStore, redis_server: Redis, key: str, name: str
+) -> None:
     store.insert(key, b"data", HOUR)
     with client_of(redis_server, retry=None) as other, client_of(redis_server) as killer:
         before = killer.config_get("busy-reply-threshold")
@@ -562,7 +603,7 @@ def test_busy_server_is_waited_for(store: RedisStore, redis_server: Redis, key: 
         thread.start()
         time.sleep(0.2)
         threading.Timer(0.3, killer.script_kill).start()
-        assert store.replace(key, b"new", HOUR, b"data") is True
+        assert WRITES[name](store, key)
         thread.join()
         killer.config_set("busy-reply-threshold", before["busy-reply-threshold"])
 
@@ -579,6 +620,16 @@ def test_wait_for_replicas_that_do_not_exist_is_an_error_after_the_write(
             store.insert(key, b"data", HOUR)
         assert client.get(name_of(key)) == b"data"
         assert store.find(key) is not None
+
+
+def test_wait_for_replicas_ends_before_the_client_gives_up(
+    redis_server: Redis, key: str, impatient: None
+) -> None:
+    with (
+        client_of(redis_server, socket_timeout=0.4) as own,
+        pytest.raises(NotReplicated, match="within 200 ms"),
+    ):
+        RedisStore(own, replicas=1).insert(key, b"data", HOUR)
 
 
 def test_wait_for_replicas_asks_on_the_same_connection(redis_server: Redis, key: str) -> None:
@@ -615,6 +666,15 @@ def test_error_shows_no_token(
             assert key not in str(caught.value)
             assert caught.value.__context__ is caught.value.__cause__ is None
     assert key not in caplog.text
+
+
+def test_error_of_a_command_that_the_server_lacks_shows_no_token(key: str) -> None:
+    with (
+        Redis("--rename-command", "EVALSHA", "") as server,
+        client_of(server) as own,
+        pytest.raises(errors.ResponseError, match=r"unknown command 'EVALSHA'$"),
+    ):
+        RedisStore(own).insert(key, b"data", HOUR)
 
 
 # Processes and threads
@@ -724,6 +784,61 @@ def test_pool_leaves_those_with_new_passwords_to_redis_py(redis_server: Redis) -
         connection = pool.get_connection()
         pool.release(connection)
         assert pool._get_free_connections() == [connection]
+
+
+# A Cluster
+
+
+def test_client_of_one_server_of_a_cluster_is_an_error_at_once(redis_cluster: RedisCluster) -> None:
+    started = time.monotonic()
+    with client_of(redis_cluster.nodes[0]) as own, pytest.raises(errors.MovedError):
+        # Some of them are on that server.
+        any(RedisStore(own).find(tokens.new()) for _ in range(40))
+    assert time.monotonic() - started < 2
+
+
+@pytest.mark.parametrize("change", [(), (b"new", b"data")])
+def test_rename_on_a_cluster_to_a_key_that_is_taken_is_an_error(
+    redis_cluster: RedisCluster, key: str, change: tuple[bytes, ...]
+) -> None:
+    with cluster_store(redis_cluster) as (store, _):
+        store.insert(key, b"data", HOUR)
+        store.insert(other := tokens.new(), b"other", HOUR)
+        with pytest.raises(errors.ResponseError, match="taken"):
+            store.rename(key, other, HOUR, *change)
+        assert {record.data for record in store.all()} == {b"data", b"other"}
+
+
+def test_all_asks_a_server_that_is_new_in_the_cluster(redis_cluster: RedisCluster) -> None:
+    with cluster_store(redis_cluster) as (store, client):
+        keys = {tokens.new() for _ in range(30)}
+        for each in keys:
+            store.insert(each, b"data", HOUR)
+        client.nodes_manager.nodes_cache.popitem()
+        assert {record.key for record in store.all()} == keys
+
+
+def test_all_yields_the_sessions_of_a_slot_that_moves(redis_cluster: RedisCluster) -> None:
+    with cluster_store(redis_cluster, "{app}:") as (store, client):
+        keys = [tokens.new() for _ in range(4)]
+        for each in keys:
+            store.insert(each, b"data", HOUR)
+        slot = client.keyslot("{app}:")
+        source = client.get_node_from_key("{app}:")
+        target = next(node for node in client.get_primaries() if node != source)
+        ends = [client.get_redis_connection(node) for node in (source, target)]
+        ids = [end.execute_command("CLUSTER", "MYID") for end in ends]
+        ends[1].execute_command("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[0])
+        ends[0].execute_command("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[1])
+        ends[0].execute_command(
+            *("MIGRATE", "127.0.0.1", target.port, f"{{app}}:{keys[0]}", 0, 5000),
+            *("AUTH", redis_cluster.password),
+        )
+        found = sorted(record.key for record in store.all())
+        for end in ends:
+            end.flushall()
+            end.execute_command("CLUSTER", "SETSLOT", slot, "STABLE")
+        assert found == sorted(keys)
 
 
 # Renewal on a Cluster
@@ -882,13 +997,19 @@ def test_settings_take_the_path_of_a_callable(
         ({"SCS_REDIS": {"URL": "redis://:hidden@host"}}, r"has \['URL'\]"),
         ({"SCS_REDIS": {"LOCATION": "hidden"}}, "must have a LOCATION such as"),
         ({"SCS_REDIS": {"LOCATION": []}}, "must have a LOCATION such as"),
+        ({"SCS_REDIS": {"LOCATION": 6379}}, "must have a LOCATION such as"),
+        ({"SCS_REDIS": {"LOCATION": "redis://x", "OPTIONS": "db"}}, "must have a LOCATION such as"),
+        ({"SCS_REDIS": {"LOCATION": "redis://x", "OPTIONS": {"db": "one"}}}, "'one'"),
         ({"SCS_REDIS": {"LOCATION": "redis://x", "OPTIONS": {"no_such": 1}}}, "no_such"),
         ({"SCS_REDIS": {"LOCATION": "redis://x", "OPTIONS": {"pool_class": "no.Such"}}}, "'no'"),
         ({"SCS_REDIS": "redis://:hidden@host"}, "write {'LOCATION': ...}"),
         *(
             ({"SCS_REDIS": {"LOCATION": f"{scheme}://:{password}@host/1"}}, "is no URL")
             for scheme in ("redis", "rediss")
-            for password in ("hidden/x", "x/hidden", "hidden#x", "x?hidden", "1/hidden")
+            for password in (
+                *("hidden/x", "x/hidden", "hidden#x", "x?hidden", "1/hidden"),
+                *("1,hidden", "1;x,hidden"),
+            )
         ),
         ({"SCS_REDIS": "no.such.callable"}, "No module named 'no'"),
         ({"SCS_REDIS": "tests.stores.test_redis.make_client"}, "gave a NoneType"),

@@ -8,13 +8,11 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from django.core.exceptions import ImproperlyConfigured
-
 from ...exceptions import DecodeError, EncodeError
 from ..base import ReadSetting
 from . import wire
 from .plain import PLAIN, PLAIN_READERS, PLAIN_WRITERS, begin
-from .types import INTERFACE, TIME, VALUES, Unloadable, fits, settle
+from .types import INTERFACE, TIME, VALUES, Unloadable, fits, read_registered, settle
 from .wire import Opaque, Reader, Type, Writer, integer, sized, text, uint, utf8
 
 
@@ -39,13 +37,7 @@ class GobCodec:
 
         Raises ImproperlyConfigured if the setting is anything else.
         """
-        names = read("SCS_GOB_REGISTERED", ())
-        if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
-            raise ImproperlyConfigured(
-                f"SCS_GOB_REGISTERED is {names!r}, and must be a list or tuple of names of Go types,"
-                " such as 'time.Time' or 'map[string]interface {}'."
-            )
-        return cls(names)
+        return cls(read_registered(read))
 
     def encode(
         self,

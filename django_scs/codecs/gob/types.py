@@ -15,9 +15,11 @@ from functools import lru_cache
 from itertools import takewhile
 from typing import Any, Protocol
 
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.datastructures import MultiValueDict
 
 from ...exceptions import DecodeError, EncodeError, EncodeValueError
+from ..base import ReadSetting
 from ..values import MAX_DEPTH, TOO_DEEP, describe, resolve
 from . import wire
 from .wire import Opaque, Raw, Type
@@ -241,7 +243,7 @@ class Time:
     def dump(self, value: datetime, old: bytes | None, declared: Sequence[str]) -> bytes:
         offset = value.utcoffset()
         if offset is None:
-            raise EncodeError(describe(value))
+            raise EncodeError(describe(value).removesuffix("."))
         if old is not None:
             with suppress(Unloadable):
                 before = self.load(old)
@@ -503,6 +505,17 @@ def _explain_keys(value: Any) -> str:
     keys = value if isinstance(value, dict) else ()
     kinds = {type(key).__qualname__ for key in keys} - {"str"}
     return f". It has keys of type {', '.join(sorted(kinds))}; str(key) may do" if kinds else ""
+
+
+def read_registered(read: ReadSetting) -> Sequence[str]:
+    """Return the names in ``SCS_GOB_REGISTERED``. Raise ImproperlyConfigured if it has none."""
+    names: Sequence[str] = read("SCS_GOB_REGISTERED", ())
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise ImproperlyConfigured(
+            f"SCS_GOB_REGISTERED is {names!r}, and must be a list or tuple of names of Go types,"
+            " such as 'time.Time' or 'map[string]interface {}'."
+        )
+    return names
 
 
 def settle(value: Any, levels: int = MAX_DEPTH) -> Any:

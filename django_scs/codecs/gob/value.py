@@ -7,9 +7,9 @@ the same. Source: Go encoding/gob encoder.go Encode, decoder.go Decode.
 from collections.abc import Sequence
 from typing import Any
 
-from ...exceptions import DecodeError, EncodeError
+from ...exceptions import DecodeError, EncodeError, EncodeValueError
 from . import wire
-from .types import INTERFACE, TIME, Unloadable, fits, go_type
+from .types import INTERFACE, TIME, Unloadable, fits, go_type, settle
 from .wire import Opaque, Reader, Type, Writer, sized
 
 _STANDARD_NUMBERS = {type_: number for number, type_ in wire.BUILTINS.items()}
@@ -47,7 +47,7 @@ def dumps(value: Any, declared: Sequence[str] = ()) -> bytes:
     such as ``"map[string]interface {}"``. Raises EncodeError for a value without a Go type, as None.
     """
     try:
-        sent = INTERFACE.dump(value, None, declared)
+        sent = INTERFACE.dump(settle(value), None, declared)
         if sent is None:
             raise EncodeError("Go cannot encode nil")
         writer = Writer(_STANDARD_NUMBERS)
@@ -58,7 +58,7 @@ def dumps(value: Any, declared: Sequence[str] = ()) -> bytes:
         message = out + writer.out
         return writer.definitions() + sized(message)
     except RecursionError:
-        raise EncodeError("The value is nested too deeply.") from None
+        raise EncodeValueError("The value is nested too deeply.") from None
 
 
 def read_start(reader: Reader, type_: Type) -> None:

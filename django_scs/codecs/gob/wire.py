@@ -49,6 +49,8 @@ class Type:
     fields: tuple[bytes, ...] = ()
     length: int = 0
     name: bytes = b""
+    # True once it is known that no part of the type is a slice or a map.
+    comparable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +72,35 @@ class Opaque:
         try:
             return hash((self.go_type, self.raw))
         except TypeError:
-            return hash(self.go_type)
+            return hash((self.go_type, _frozen(self.raw)))
 
     def __copy__(self) -> Opaque:
         return self
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Opaque:
         return self
+
+    def __reduce__(self) -> tuple[Callable[[bytes], Opaque], tuple[bytes]]:
+        # A type has functions, which cannot be pickled: the pickle has a gob.
+        writer = Writer({type_: number for number, type_ in BUILTINS.items()})
+        INTERFACE.kind.write(writer, INTERFACE, self)
+        message = integer(writer.numbers[INTERFACE]) + writer.out
+        return _from_gob, (writer.definitions() + sized(message),)
+
+
+def _from_gob(data: bytes) -> Opaque:
+    reader = Reader(data, 0, dict(BUILTINS))
+    opaque: Opaque = INTERFACE.kind.read(reader, reader.next_type(in_interface=False))
+    return opaque
+
+
+def _frozen(raw: Raw) -> Raw:
+    """Return a raw form in which tuples and sets stand for the lists and dicts."""
+    if isinstance(raw, list | tuple):
+        return tuple(map(_frozen, raw))
+    if isinstance(raw, dict):
+        return frozenset((key, _frozen(value)) for key, value in raw.items())
+    return raw
 
 
 def text(data: bytes) -> str:
@@ -445,15 +469,18 @@ def hashable(type_: Type, raw: Raw) -> bool:
 
 
 def _comparable(type_: Type) -> bool:
-    """Tell whether no part of a type is a slice or a map."""
-    seen = {type_: None}
-    found = [type_]
+    """Tell whether every part of a type is defined, and none is a slice or a map."""
+    # A struct may contain itself. The parts are noted, because many keys may have wide types.
+    parts = {} if type_.comparable else {type_: None}
+    found = list(parts)
     for part in found:
-        if part is BYTES or part.kind in (SLICE, MAP):
+        if part is BYTES or part.kind in (SLICE, MAP, UNDEFINED):
             return False
-        # A struct may contain itself.
-        found += [each for each in part.elems if each not in seen]
-        seen.update(dict.fromkeys(part.elems))
+        new = {each: None for each in part.elems if not (each.comparable or each in parts)}
+        parts.update(new)
+        found += new
+    for part in parts:
+        part.comparable = True
     return True
 
 

@@ -12,3 +12,8 @@ def model_of_sessions() -> type[AbstractSession]:
     if model is None:
         raise CommandError("SESSION_ENGINE keeps its sessions in no table of django_scs.")
     return model
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """Return a number and the words for one thing or for many."""
+    return f"{number} {one if number == 1 else many}"

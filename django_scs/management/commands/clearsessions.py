@@ -14,7 +14,7 @@ from django.core.management.base import CommandError
 
 from ... import overview, signals
 from ...manager import session_class, uses_our_engine
-from ._sessions import model_of_sessions
+from ._sessions import counted, model_of_sessions
 
 _BATCH: Final = 10_000
 _BAR: Final = 30
@@ -56,7 +56,8 @@ class Command(clearsessions.Command):
             return None
         if options.get("dry_run"):
             count = overview.count_expired(model_of_sessions())
-            self.stdout.write(f"{count} expired sessions would be removed.")
+            found = counted(count, "expired session", "expired sessions")
+            self.stdout.write(f"{found} would be removed.")
             return None
         with _stopped_by_signals() as stop:
             self._run(stop, chosen, options)
@@ -70,7 +71,8 @@ class Command(clearsessions.Command):
             # Without options it prints nothing, like Django's, because cron would mail the output.
             if chosen or self.stdout.isatty() or options.get("verbosity", 1) > 1:
                 seconds = time.monotonic() - started
-                self.stdout.write(f"Removed {count} expired sessions in {seconds:.1f} s.")
+                removed = counted(count, "expired session", "expired sessions")
+                self.stdout.write(f"Removed {removed} in {seconds:.1f} s.")
                 self.stdout.flush()
             if interval is None or stop.wait(interval):
                 break

@@ -11,6 +11,7 @@ from ...backends.db import SessionStore
 from ...exceptions import DecodeError
 from ...manager import session_class
 from ...stores.base import Record
+from ._sessions import counted
 
 # After each batch the command pauses for as long as the batch took, so that others get the table.
 _BATCH: Final = 100
@@ -43,7 +44,9 @@ class Command(BaseCommand):
         hashing = conf.options(engine._kind).hash_tokens
         changed, left = self._convert(engine, hashing)
         if hashing in _AT_WORK:
-            self.stdout.write(f"{changed} sessions have a new key.")
+            self.stdout.write(
+                counted(changed, "session has a new key.", "sessions have a new key.")
+            )
         unchanged = left[_AT_WORK.get(hashing, "")]
         if unchanged:
             raise CommandError(f"{unchanged} could not be changed: run this once more.")
@@ -94,7 +97,7 @@ def _rekey(engine: type[SessionStore], record: Record, key: str) -> bool:
     data = record.data
     if codec.binds_key:
         try:
-            data = codec.encode(*codec.decode(data, record.key), None, key)
+            data = codec.encode(*codec.decode(data, record.key), data, key)
         except DecodeError:
             return False
     store = engine.get_store()

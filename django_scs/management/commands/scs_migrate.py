@@ -12,6 +12,7 @@ from ... import conf
 from ...backoff import paced
 from ...manager import session_class
 from ...moving.current import Move, current
+from ._sessions import counted
 
 
 class Command(BaseCommand):
@@ -32,7 +33,7 @@ class Command(BaseCommand):
         if count is None:
             self._cannot_tell(found)
         elif count:
-            self.stdout.write(f"{count} old sessions are alive.")
+            self.stdout.write(counted(count, "old session is alive.", "old sessions are alive."))
         else:
             self.stdout.write("No old session is alive.")
             self._may_go(found)
@@ -57,7 +58,7 @@ class Command(BaseCommand):
             for batch in paced(list(found.keys()))
             for key in batch
         )
-        self.stdout.write(f"{moved} old sessions were moved.")
+        self.stdout.write(counted(moved, "old session was moved.", "old sessions were moved."))
 
     def _may_go(self, found: Move) -> None:
         if found.keeps:

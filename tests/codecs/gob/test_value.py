@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from django.http import QueryDict
+from django.utils.translation import gettext_lazy
 
 from django_scs.codecs.gob import Float32, GobCodec, Int8, Opaque, Uint, value, wire
-from django_scs.exceptions import DecodeError, EncodeError
+from django_scs.exceptions import DecodeError, EncodeError, EncodeValueError
 
 from .cases import BLOBS, strict
 
@@ -49,10 +51,24 @@ def test_widths_do_not_show(given: Any, plain: Any) -> None:
     assert value.loads(value.dumps(given)) == plain
 
 
+def test_tuples_and_lazy_texts_are_lists_and_texts() -> None:
+    given = {gettext_lazy("Yes"): (1, gettext_lazy("No"))}
+    assert strict(value.loads(value.dumps(given, DECLARED))) == strict({"Yes": [1, "No"]})
+
+
 @pytest.mark.parametrize("given", [None, object(), {"a": 1}, DEADLINE, {1, 2}])
 def test_what_has_no_type(given: Any) -> None:
     with pytest.raises(EncodeError):
         value.dumps(given)
+
+
+def test_what_is_lost_in_writing_is_refused() -> None:
+    with pytest.raises(EncodeError, match="QueryDict: store dict"):
+        value.dumps([QueryDict("tag=tea&tag=cups")], DECLARED)
+    endless: list[Any] = []
+    endless.append(endless)
+    with pytest.raises(EncodeValueError, match="100 levels"):
+        value.dumps(endless, DECLARED)
 
 
 def test_a_struct_is_opaque_and_goes_back() -> None:

@@ -398,6 +398,39 @@ def test_wide_types_take_linear_time() -> None:
     assert time.perf_counter() - started < 2
 
 
+def test_keys_of_wide_types_take_linear_time() -> None:
+    fields = {f"F{n}": INT for n in range(5000)}
+    types = struct_of(70, **fields), map_of(71, 70, INT), slice_of(72, 71)
+    maps = uint(10_000) + b"\x01\x00\x02" * 10_000
+    blob = session(
+        sized(b"k") + sized(b"s") + integer(72) + sized(b"\x00" + maps),
+        definitions=with_types(*types),
+    )
+    started = time.perf_counter()
+    deadline, values = CODEC.decode(blob)
+    CODEC.encode(deadline, {**values, "new": 1}, blob)
+    assert time.perf_counter() - started < 2
+
+
+def test_keys_that_are_pointers_to_slices_take_linear_time() -> None:
+    keys = b"".join(item("*s", 70, b"\x01" + integer(number)) + b"\x02" for number in range(5000))
+    blob = session(
+        sized(b"k") + sized(b"s") + integer(71) + sized(b"\x00" + uint(5000) + keys),
+        definitions=with_types(slice_of(70, INT), map_of(71, INTERFACE, INT)),
+    )
+    started = time.perf_counter()
+    _, values = CODEC.decode(blob)
+    assert len(values["k"].raw) == 5000
+    assert time.perf_counter() - started < 1
+
+
+def test_a_key_whose_type_is_not_defined_is_refused() -> None:
+    types = with_types(struct_of(70, X=INT, Y=99), map_of(71, 70, INT))
+    blob = session(entry("k", "s", 71, b"\x01\x01\x02\x00\x02"), definitions=types)
+    with pytest.raises(DecodeError, match="as a map's key"):
+        CODEC.decode(blob)
+
+
 def test_a_type_may_mention_what_is_never_defined() -> None:
     types = with_types(struct_of(70, X=INT, Y=99))
     blob = session(b"\x01k\x01s" + integer(70) + sized(b"\x01\x02\x00"), definitions=types)
