@@ -227,6 +227,7 @@ class SessionStore(AllSessions, Logins, TakeOver):
         if renewed is None:
             self._session_key, self._deadline = None, before
         else:
+            self._replaced = (*self._replaced, self.token())
             self._session_key = token
             self._hold(renewed)
 

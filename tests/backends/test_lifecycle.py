@@ -1216,6 +1216,20 @@ def test_session_whose_renewal_was_rolled_back_is_where_it_was(
     assert isinstance(session._life.state, Lost)
 
 
+@pytest.mark.parametrize("failed", [True, False])
+def test_browser_gets_the_token_of_the_renewal_that_was_not_rolled_back(
+    engine: type[SessionStore], store: MemoryStore, failed: bool
+) -> None:
+    session = renewed(engine)
+    store.begin()
+    session.cycle_key()
+    session.cycle_key()
+    store.roll_back()
+    outcome = session.commit(failed=failed)
+    assert list(store.rows) == [outcome.token]
+    assert outcome.token == session.session_key
+
+
 def test_session_that_was_lost_in_a_transaction_stays_lost_after_the_rollback(
     engine: type[SessionStore], store: MemoryStore
 ) -> None:
