@@ -9,8 +9,8 @@ from django.contrib import admin, messages
 from django.contrib.admin.models import DELETION, LogEntry
 from django.contrib.auth import get_user_model
 from django.contrib.contenttypes.models import ContentType
-from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db.models import Q, QuerySet, Subquery
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
@@ -81,7 +81,7 @@ class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             "row": _with_devices([session])[0],
             "size": len(session.data),
             "sees_values": sees_values,
-            "values": sorted(session.get_decoded().items()) if sees_values else [],
+            "values": _values(session) if sees_values else [],
             "now": timezone.now(),
         }
         return self._render(request, "session", context)
@@ -111,8 +111,22 @@ class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         found = list(sessions[shown : shown + PAGE + 1])
         if len(found) <= PAGE:
             return found, ""
-        page = found[:PAGE]
-        return page, _after(page, last, shown)
+        return found[:PAGE], self._after(found[PAGE - 1])
+
+    def _after(self, end: AbstractSession) -> str:
+        """Return the position after ``end``. ``_position`` reads it.
+
+        The rows that the next page has to skip are counted by the database, which compares expiries
+        more exactly than Python can if SQLite has rounded them.
+        """
+        rows = self.model._base_manager.all()
+        expiry = Subquery(rows.filter(pk=end.pk).values("expiry")[:1])
+        near = rows.filter(expiry__gte=end.expiry - _STEP, expiry__lt=end.expiry + _STEP)
+        shown = near.filter(Q(expiry__gt=expiry) | Q(expiry=expiry, pk__gte=end.pk)).count()
+        last = end.expiry
+        if timezone.is_naive(last):
+            last = timezone.make_aware(last, timezone.get_default_timezone())
+        return f"{last.isoformat()},{shown}"
 
     def _end(self, request: HttpRequest, fingerprints: list[str]) -> None:
         self._check(self.has_delete_permission(request))
@@ -172,19 +186,22 @@ def _position(text: str) -> tuple[datetime | None, int]:
     return (last, count) if known else (None, 0)
 
 
-def _after(page: Sequence[AbstractSession], last: datetime | None, shown: int) -> str:
-    end = page[-1].expiry
-    again = sum(session.expiry < end + _STEP for session in page)
-    if again == len(page) and last is not None:
-        again += shown
-    return f"{end.isoformat()},{again}"
+def _values(session: AbstractSession) -> list[tuple[Any, Any]]:
+    # A project's own serializer may allow names of several types, which cannot be compared.
+    return sorted(session.get_decoded().items(), key=lambda item: str(item[0]))
 
 
 def _keys_of_user(name: str) -> "QuerySet[Any] | list[str]":
     if not apps.is_installed("django_scs.devices"):
         return []
     model: Any = get_user_model()
-    users = model._base_manager.filter(**{model.USERNAME_FIELD: name})
+    field = model._meta.get_field(model.USERNAME_FIELD)
+    try:
+        # PostgreSQL refuses a NUL.
+        username = field.to_python(name.replace("\0", ""))
+    except ValidationError:
+        return []
+    users = model._base_manager.filter(**{field.name: username})
     device: Any = apps.get_model("scs_devices", "Device")
     rows = device._default_manager.filter(user__in=list(users), revoked_at=None)
     return list(rows.values_list("key", flat=True))
@@ -202,7 +219,8 @@ def _with_devices(sessions: Sequence[AbstractSession]) -> list[tuple[AbstractSes
 
 def _register() -> None:
     model = find_model()
-    if model is not None:
+    # A project may have registered its own model already.
+    if model is not None and not admin.site.is_registered(model):
         admin.site.register(model, SessionAdmin)
 
 

@@ -106,6 +106,16 @@ class ExpiryField(models.DateTimeField):  # type: ignore[type-arg]
             moment = timezone.make_aware(moment, timezone.get_default_timezone())
         return adapt_expiry(moment, connection.vendor)
 
+    def select_format(self, compiler: Any, sql: str, params: Any) -> tuple[str, Any]:
+        # The driver cannot return 'infinity', which another application may have written. A column
+        # in a function or a subquery is formatted there, if it is selected.
+        if compiler.connection.vendor == "postgresql" and "(" not in sql:
+            sql = (
+                f"CASE {sql} WHEN 'infinity' THEN '{LAST_EXPIRY}' WHEN '-infinity'"
+                f" THEN '{_UNIX_EPOCH}' ELSE {sql} END"
+            )
+        return sql, params
+
     def from_db_value(
         self, value: Any, expression: Any, connection: BaseDatabaseWrapper
     ) -> datetime | None:

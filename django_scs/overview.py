@@ -1,5 +1,6 @@
 """Queries about all sessions in a table, for the admin and the commands. Pages of a site use none."""
 
+import re
 from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from typing import Any, Final
@@ -12,6 +13,7 @@ from . import tokens
 from .expressions import StoreNow
 from .models import AbstractSession
 
+_FORM: Final = re.compile(r"[0-9a-f]{12}")
 _FINGERPRINT: Final = {
     "mysql": "LEFT(SHA2(CONCAT('django_scs fingerprint ', {token}), 256), 12)",
     "postgresql": (
@@ -47,8 +49,9 @@ def keys_of(model: type[AbstractSession], fingerprints: Collection[str]) -> dict
     Devices are looked at first. A fingerprint that no device has is searched for in the whole table,
     which takes half a second for a million sessions.
     """
-    found = _of_devices(fingerprints)
-    rest = sorted(set(fingerprints) - set(found))
+    wanted = set(filter(_FORM.fullmatch, fingerprints))
+    found = _of_devices(wanted)
+    rest = sorted(wanted - set(found))
     return found | (_scan(model, rest) if rest else {})
 
 
@@ -79,13 +82,18 @@ def _prepare(connection: BaseDatabaseWrapper) -> None:
 
 
 def destroy(keys: Iterable[str], destroy_keys: Callable[..., int]) -> int:
-    """Destroy sessions by their store keys, with their devices; return how many there were."""
-    found = list(keys)
-    removed = destroy_keys(found)
+    """Destroy sessions by their store keys, with their devices; return how many there were.
+
+    A session with a device is found by the device, so it ends even if it gets a new token meanwhile.
+    """
+    found, ended = set(keys), 0
     if apps.is_installed("django_scs.devices"):
         device: Any = apps.get_model("scs_devices", "Device")
-        device._default_manager.filter(key__in=found, revoked_at=None).delete()
-    return removed
+        rows = device._default_manager.filter(key__in=found, revoked_at=None)
+        known = dict(rows.values_list("pk", "key"))
+        ended = device._default_manager.revoke(known)
+        found -= set(known.values())
+    return ended + destroy_keys(found)
 
 
 def count_expired(model: type[AbstractSession]) -> int:

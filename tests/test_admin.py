@@ -7,13 +7,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.contrib.admin import site
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
-from django_scs import tokens
+from django_scs import admin as scs_admin
+from django_scs import devices, tokens
 from django_scs.backends.db import SessionStore
-from django_scs.devices.models import Device
+from django_scs.devices import follow
 from django_scs.models import Session
 
 from .devices.conftest import login_of
@@ -104,6 +106,30 @@ def test_list_is_by_expiry_in_pages(admin: Client) -> None:
     assert seen == [tokens.fingerprint(key) for key in expected]
 
 
+@pytest.mark.parametrize("use_tz", [True, False])
+@pytest.mark.parametrize("microseconds", [3, 300, 12_000])
+def test_pages_leave_nothing_out_and_come_to_an_end(
+    admin: Client, settings: Any, use_tz: bool, microseconds: int
+) -> None:
+    """SQLite rounds to milliseconds what it returns, and compares what it keeps."""
+    now = datetime.now(UTC) + timedelta(days=15)
+    expiries = [now + timedelta(microseconds=number * microseconds) for number in range(420)]
+    Session.objects.bulk_create(
+        Session(token=tokens.new(), data=b"", expiry=expiry) for expiry in expiries
+    )
+    settings.USE_TZ = use_tz
+    seen: list[str] = []
+    query = ""
+    for _ in range(5):
+        text = admin.get(LIST + query).content.decode()
+        seen += re.findall(r"<code>(\w{12})</code>", text)
+        following = re.search(r'href="(\?after=[^"]+)"', text)
+        query = "" if following is None else following[1].replace("&amp;", "&")
+    assert query == ""
+    expected = Session.objects.order_by("-expiry", "-token").values_list("token", flat=True)
+    assert seen == [tokens.fingerprint(key) for key in expected]
+
+
 @pytest.mark.parametrize(
     "query",
     [
@@ -131,6 +157,7 @@ def test_search_by_fingerprint(admin: Client, root: User) -> None:
     assert listed(admin, f"?q={session.fingerprint()}") == [session.fingerprint()]
     assert listed(admin, f"?q={other.fingerprint()}") == [other.fingerprint()]
     assert listed(admin, "?q=000000000000") == []
+    assert listed(admin, "?q=%00") == []
 
 
 def test_sessions_of_a_user(admin: Client) -> None:
@@ -138,6 +165,7 @@ def test_sessions_of_a_user(admin: Client) -> None:
     stored()
     assert listed(admin, "?user=bob") == [session.fingerprint()]
     assert listed(admin, "?user=nobody") == []
+    assert listed(admin, "?user=%00nobody") == []
 
 
 def test_values_are_for_superusers(admin: Client, staff: Client) -> None:
@@ -156,8 +184,37 @@ def test_end_these_sessions(admin: Client) -> None:
     text = admin.post(LIST, {"fingerprint": chosen}, follow=True).content.decode()
     assert "2 sessions were ended." in text
     assert [each.is_stored() for each in (session, theirs, other)] == [False, False, True]
-    assert not Device.objects.filter(user__username="bob").exists()
+    assert devices.of(User.objects.get(username="bob")) == []
     assert sorted(LogEntry.objects.values_list("object_id", flat=True)) == sorted(chosen)
+
+
+def test_a_session_that_gets_a_new_token_meanwhile_ends(
+    admin: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The session has its new key, and its device not yet."""
+    session, move = signed_in("bob"), follow._move
+    session.get("color")
+    fingerprint = session.fingerprint()
+
+    def move_late(*args: Any) -> bool:
+        admin.post(f"{LIST}{fingerprint}/end/")
+        return move(*args)
+
+    monkeypatch.setattr(follow, "_move", move_late)
+    session.cycle_key()
+    assert not session.is_stored()
+    assert devices.of(User.objects.get(username="bob")) == []
+
+
+def test_a_project_may_have_registered_its_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = site._registry[Session]
+    scs_admin._register()
+    assert site._registry[Session] is ours
+
+
+def test_values_by_names_of_several_types(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Session, "get_decoded", lambda self: {"b": 1, 1: 2})
+    assert scs_admin._values(Session()) == [(1, 2), ("b", 1)]
 
 
 def test_nothing_chosen_ends_nothing(admin: Client) -> None:

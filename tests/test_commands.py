@@ -10,10 +10,12 @@ import pytest
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.core.management import CommandError, call_command, get_commands
+from django.db import connection
 
 from django_scs import tokens
 from django_scs.backends.db import SessionStore
-from django_scs.management.commands import scs_sessions
+from django_scs.management.commands import clearsessions, scs_sessions
+from django_scs.manager import session_class
 from django_scs.models import Session
 
 pytestmark = pytest.mark.django_db
@@ -58,6 +60,22 @@ def test_clearsessions_in_small_batches_says_how_many():
     assert not Session.objects.exists()
 
 
+@pytest.mark.django_db(transaction=True)
+def test_clearsessions_removes_all_tombstones_of_the_past():
+    call_command("scs_tombstones", "install", verbosity=0)
+    try:
+        add(20, timedelta(minutes=5))
+        SessionStore.get_store().delete_many(Session.objects.values_list("token", flat=True))
+        past = Session._meta.get_field("expiry").get_db_prep_value(datetime.now(UTC), connection)
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE sessions_tombstones SET expiry = %s", [past])
+            clear("--batch-size=3")
+            cursor.execute("SELECT COUNT(*) FROM sessions_tombstones")
+            assert cursor.fetchone() == (0,)
+    finally:
+        call_command("scs_tombstones", "remove", verbosity=0)
+
+
 def test_clearsessions_dry_run_removes_nothing():
     add(3, -timedelta(seconds=5))
     add(2, timedelta(minutes=5))
@@ -71,7 +89,9 @@ def test_clearsessions_of_one_session_says_so():
     assert clear("--batch-size=5").startswith("Removed 1 expired session in ")
 
 
-@pytest.mark.parametrize("option", ["--batch-size=0", "--pause=-1", "--interval=soon"])
+@pytest.mark.parametrize(
+    "option", ["--batch-size=0", "--pause=-1", "--interval=soon", "--interval=1e12"]
+)
 def test_clearsessions_refuses_senseless_numbers(option):
     with pytest.raises(CommandError, match="invalid"):
         clear(option)
@@ -89,6 +109,23 @@ def test_clearsessions_shows_its_progress_on_a_terminal():
     assert "[###############               ]  50% 2" in output.getvalue()
     assert "100% 4" in output.getvalue()
     assert "Removed 4 expired sessions" in output.getvalue()
+
+
+@pytest.mark.parametrize("arguments", [[], ["--dry-run"], ["--batch-size=3"]])
+@pytest.mark.parametrize("output", [StringIO, Terminal])
+def test_clearsessions_has_nothing_to_do_for_sessions_in_cookies(settings, arguments, output):
+    settings.SESSION_ENGINE = "django_scs.backends.cookie"
+    found = output()
+    call_command("clearsessions", *arguments, stdout=found)
+    assert found.getvalue().startswith("Nothing to do")
+
+
+def test_clearsessions_of_a_store_without_a_table_shows_no_bar(monkeypatch):
+    monkeypatch.setattr(clearsessions, "find_model", lambda: None)
+    add(2, -timedelta(seconds=5))
+    output = Terminal()
+    call_command("clearsessions", stdout=output)
+    assert output.getvalue().startswith("Removed 2 expired sessions")
 
 
 def test_clearsessions_does_what_djangos_does_for_djangos_engines(settings):
@@ -117,6 +154,24 @@ def test_clearsessions_goes_on_as_a_service_until_sigterm(monkeypatch):
     assert "Removed 10 expired sessions" in output
     assert sizes == [5, 5, 5]
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.django_db(transaction=True)
+def test_clearsessions_as_a_service_outlives_its_connection(monkeypatch):
+    """A server ends a connection that is idle for long: each run begins as a request does."""
+    store = SessionStore.get_store()
+    used = []
+
+    def delete_expired(self, limit):
+        connection.ensure_connection()
+        used.append(connection.connection)
+        if len(used) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return 0
+
+    monkeypatch.setattr(type(store), "delete_expired", delete_expired)
+    clear("--interval=0.01")
+    assert used[0] is not used[1]
 
 
 def sessions(*arguments):
@@ -167,6 +222,16 @@ def test_scs_sessions_reads_what_is_sealed(users, settings, codec, fallbacks):
     assert found["by_user"] == {"ada": 1}
 
 
+def test_scs_sessions_reads_other_kinds_in_the_same_table(settings):
+    settings.SCS_SESSIONS = {
+        "preferences": {"COOKIE_NAME": "prefs", "CODEC": "django_scs.codecs.gob.GobCodec"}
+    }
+    session = session_class("preferences")()
+    session["theme"] = "dark"
+    session.save()
+    assert json.loads(sessions("--json"))["by_codec"] == {"GobCodec": 1}
+
+
 def test_scs_sessions_prints_for_people(users):
     signed_in(users[0])
     text = sessions()
@@ -186,6 +251,14 @@ def test_scs_sessions_of_an_empty_table():
     assert json.loads(sessions("--json"))["bytes"] == {"median": 0, "largest": 0}
 
 
+def test_scs_sessions_counts_users_of_an_older_user_model(users):
+    signed_in(users[0])
+    session = SessionStore()
+    session[SESSION_KEY] = "f3b9"
+    session.save()
+    assert json.loads(sessions("--json"))["by_user"] == {"ada": 1, "#f3b9": 1}
+
+
 def test_scs_sessions_ends_those_of_a_user(users):
     ada, bob = users
     theirs, other = [signed_in(ada), signed_in(ada)], signed_in(bob)
@@ -203,11 +276,13 @@ def test_scs_sessions_knows_whom_a_go_application_has_signed_in(users, settings)
     assert sessions("--revoke-user=ada") == "ended: 1\n"
 
 
-def test_scs_sessions_cannot_end_sessions_in_cookies(users, settings):
+@pytest.mark.parametrize("devices", [True, False])
+def test_scs_sessions_cannot_end_sessions_in_cookies(users, settings, devices):
     settings.SESSION_ENGINE = "django_scs.backends.cookie"
-    settings.INSTALLED_APPS = [
-        name for name in settings.INSTALLED_APPS if name != "django_scs.devices"
-    ]
+    if not devices:
+        settings.INSTALLED_APPS = [
+            name for name in settings.INSTALLED_APPS if name != "django_scs.devices"
+        ]
     with pytest.raises(CommandError, match="cookies cannot be ended"):
         sessions("--revoke-user=ada")
 

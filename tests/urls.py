@@ -48,6 +48,7 @@ VIEWS = [
     views.renew,
     views.renew_and_put_unstorable,
     views.reopen_session,
+    views.reset_password,
     views.replace_session,
     views.replace_session_by_dict,
     views.show_messages,

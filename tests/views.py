@@ -4,9 +4,11 @@ Each answers with the values as JSON, or as the query string tells it: ``status=
 """
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import nullcontext
 
 from django.contrib import messages
 from django.contrib.auth import alogin, get_user_model, login, logout, update_session_auth_hash
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.middleware.csrf import get_token
 from django.template import engines
@@ -181,8 +183,20 @@ def log_out_with_flash(request: HttpRequest) -> HttpResponse:
 
 def change_password(request: HttpRequest) -> HttpResponse:
     request.user.set_password("another")
+    if "look_at" in request.GET:
+        request.other = SessionStore(request.GET["look_at"])
+        request.other.get("color")
     request.user.save()
     update_session_auth_hash(request, request.user)
+    return answer(request)
+
+
+def reset_password(request: HttpRequest) -> HttpResponse:
+    user = user_of(request)
+    with transaction.atomic() if request.GET["atomic"] == "1" else nullcontext():
+        user.set_password("another")
+        user.save()
+        login(request, user)
     return answer(request)
 
 

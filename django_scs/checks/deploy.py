@@ -11,7 +11,7 @@ from django.conf import settings
 from django.core import checks
 
 from .. import conf, go_login
-from ..manager import find_model
+from ..manager import find_model, uses_our_engine
 
 # Source: NIST SP 800-63B-4, 2.1.3: at the lowest level, reauthentication at least every 30 days.
 _LONGEST: Final = 30 * 24 * 3600
@@ -31,7 +31,7 @@ def check_deployment(**kwargs: Any) -> list[checks.CheckMessage]:
     """Warn of each option of each kind of session that is less safe than it could be."""
     if conf.problems():
         return []
-    kinds = [conf.options(kind) for kind in conf.kinds()]
+    kinds = [conf.options(kind) for kind in conf.kinds() if uses_our_engine(kind)]
     return [
         checks.Warning(
             advice.message.format(_of(options)),

@@ -49,9 +49,12 @@ def check_key_columns(**kwargs: Any) -> list[checks.CheckMessage]:
 
 
 def check_devices(**kwargs: Any) -> list[checks.CheckMessage]:
-    """Warn of a list of devices beside sessions in cookies, because it cannot end those."""
-    kept_in_cookies = uses_our_engine() and issubclass(session_class(), cookie.SessionStore)
-    return [_DEVICES_OF_COOKIES] if kept_in_cookies and apps.is_installed(_DEVICES) else []
+    """Warn of a list of devices beside sessions that it cannot end: in cookies, or not of ours."""
+    if not apps.is_installed(_DEVICES):
+        return []
+    if not uses_our_engine():
+        return [_DEVICES_OF_ANOTHER_ENGINE]
+    return [_DEVICES_OF_COOKIES] if issubclass(session_class(), cookie.SessionStore) else []
 
 
 def register() -> None:
@@ -66,6 +69,12 @@ _DEVICES_OF_COOKIES: Final = checks.Warning(
     "'django_scs.devices' is installed, and SESSION_ENGINE keeps sessions in cookies: the devices are"
     " listed, and ending one does not sign it out.",
     hint="Keep logins in a database or in Redis, or take 'django_scs.devices' out of INSTALLED_APPS.",
+    id="django_scs.W013",
+)
+_DEVICES_OF_ANOTHER_ENGINE: Final = checks.Warning(
+    "'django_scs.devices' is installed, and SESSION_ENGINE is no engine of django_scs: no device is"
+    " listed, and none can be signed out.",
+    hint="Set SESSION_ENGINE, or take 'django_scs.devices' out of INSTALLED_APPS.",
     id="django_scs.W013",
 )
 _DJANGOS_TABLE_IS_EMPTY: Final = checks.Warning(

@@ -23,9 +23,12 @@ def address_of(request: HttpRequest | None) -> str | None:
     if request is None or find is None:
         return None
     try:
-        found = ipaddress.ip_address(str(find(request)).strip())
+        # The zone of an IPv6 address, as in fe80::1%eth0, means nothing to other machines.
+        found = ipaddress.ip_address(str(find(request)).strip().partition("%")[0])
     except ValueError:
         return None
+    # A socket that also takes IPv4 gives such an address as ::ffff:192.0.2.1.
+    found = getattr(found, "ipv4_mapped", None) or found
     if settings.shorten_address():
         found = ipaddress.ip_network((found, _NETWORKS[found.version]), strict=False)[0]
     return str(found)

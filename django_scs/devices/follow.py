@@ -8,14 +8,18 @@ it does not match, or there is no mark, another application has renewed or opene
 import hashlib
 import time
 import uuid
+from collections.abc import Callable
 from contextvars import ContextVar
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 from weakref import WeakKeyDictionary, ref
 
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.signals import user_logged_in
+from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import request_finished
-from django.db import router, transaction
+from django.db import connections, router, transaction
 from django.db.models import Q
 from django.dispatch import Signal
 from django.http import HttpRequest
@@ -43,9 +47,11 @@ class _Owner(NamedTuple):
 class _SignIn:
     """A row to be written when the session is stored."""
 
-    def __init__(self, device: Device, request: HttpRequest | None) -> None:
+    def __init__(self, device: Device, request: HttpRequest | None, begun: float) -> None:
         self.device = device
         self.request = request
+        #: Since when a revocation ends this sign-in, by ``time.monotonic``.
+        self.begun = begun
         self.written = False
         self.fate: Any = None
 
@@ -57,6 +63,8 @@ class _SignIn:
 _owners: WeakKeyDictionary[Any, _Owner] = WeakKeyDictionary()
 _sign_ins: WeakKeyDictionary[Any, _SignIn] = WeakKeyDictionary()
 _of_this_request: ContextVar[Any] = ContextVar("django_scs.devices", default=None)
+# The user whose sessions were last ended in this context, and when.
+_ended_here: ContextVar[tuple[str, float]] = ContextVar("django_scs.devices.ended", default=("", 0))
 
 
 def connect() -> None:
@@ -86,13 +94,29 @@ def session_of_this_request() -> Any:
     return None if found is None else found()
 
 
+def outlive_revocation(user_id: str, kept: Any) -> None:
+    """Let two sign-ins of a user outlive the revocation that this request has just made.
+
+    They are that of the session ``kept``, if its row is not written yet, and any that follows in the
+    same request. Both began before the revocation, with their request.
+    """
+    now = time.monotonic()
+    _ended_here.set((user_id, now))
+    if kept is not None and kept in _sign_ins and kept.user_id() == user_id:
+        _sign_ins[kept].begun = now
+
+
 def _mark(device_id: uuid.UUID, key: str, user: str) -> str:
     digest = hashlib.sha256(f"{key} {user}".encode()).hexdigest()
     return f"{device_id.hex}.{digest[:8]}"
 
 
 def _is_ours(sender: Any) -> bool:
-    return sender is session_class()
+    try:
+        return sender is session_class()
+    except ImproperlyConfigured:
+        # The engine is not ours, and ``check_devices`` has warned of it: logins go on.
+        return False
 
 
 # At a sign-in
@@ -109,7 +133,9 @@ def _on_login(request: HttpRequest | None, user: Any, **kwargs: Any) -> None:
         # The same user has signed in again. The row already has the key of the new token.
         return
     device = _new_device(session, user.pk, request)
-    _sign_ins[session] = _SignIn(device, request)
+    ended, when = _ended_here.get()
+    begun = max(session._opened, when) if ended == user_id else session._opened
+    _sign_ins[session] = _SignIn(device, request, begun)
     # If the session has no token yet, the mark does not match. The next request corrects it.
     session[MARKER] = _mark(device.pk, session.store_key(session.token()), user_id)
 
@@ -125,7 +151,7 @@ def _on_saved(
         del _owners[session]
     if sign_in is not None and sign_in.is_due and user is not None:
         try:
-            if _insert(session, sign_in.device, key, user, time.monotonic() - session._opened):
+            if _insert(session, sign_in.device, key, user, time.monotonic() - sign_in.begun):
                 _sign_in(session, sign_in, user)
         except Exception:
             # A session without a row could not be revoked, so it ends.
@@ -139,11 +165,19 @@ def _insert(session: Any, device: Device, key: str, user: str, seconds: float) -
     If all sessions of its user were ended since, destroy the session and return False.
     """
     device.key, device.fingerprint = key, tokens.fingerprint(key)
-    device.ends = session.deadline()
+    device.ends = _end_of(session)
     if not insertion.insert(device, seconds):
         session_class().destroy_keys([key], user=user)
         return False
     return True
+
+
+def _end_of(session: Any) -> datetime:
+    """Return a session's deadline in the form that a DateTimeField takes."""
+    deadline: datetime = session.deadline()
+    if settings.USE_TZ:
+        return deadline
+    return timezone.make_naive(deadline, timezone.get_default_timezone())
 
 
 def _sign_in(session: Any, sign_in: _SignIn, user: str) -> None:
@@ -172,7 +206,9 @@ def _on_loaded(
 ) -> None:
     if not _is_ours(sender):
         return
-    _of_this_request.set(ref(session))
+    # A view may also load other sessions, which have no request.
+    if request is not None or session_of_this_request() is None:
+        _of_this_request.set(ref(session))
     named = device_id(session)
     if user is None:
         if named is not None:
@@ -181,6 +217,8 @@ def _on_loaded(
     if named is None or session[MARKER] != _mark(named, key, user):
         with transaction.atomic(using=router.db_for_write(Device)):
             named = _find(session, named, key, user, request)
+        if named is not None:
+            _note(session, named, key, user)
     if named is not None:
         _owners[session] = _Owner(named, user)
 
@@ -188,7 +226,12 @@ def _on_loaded(
 def _sign_out(session: Any, named: uuid.UUID, key: str) -> None:
     """Remove the row of a session that another application has signed out."""
     _drop(_candidates(named, key), key)
-    session.pop(MARKER, None)
+
+    def forget() -> None:
+        if device_id(session) == named:
+            del session[MARKER]
+
+    _when_committed(forget)
 
 
 def _drop(found: list[Device], key: str) -> None:
@@ -217,8 +260,29 @@ def _find(
     if not _move(session, mine[0].pk, key):
         session.flush()
         return None
-    session[MARKER] = _mark(mine[0].pk, key, user)
     return mine[0].pk
+
+
+def _note(session: Any, named: uuid.UUID, key: str, user: str) -> None:
+    """Put the mark of a row into a session, once the row is committed."""
+
+    def note() -> None:
+        # By then the session may have a new token, and the mark for it.
+        if session._life.key == key:
+            session[MARKER] = _mark(named, key, user)
+
+    _when_committed(note)
+
+
+def _when_committed(work: Callable[[], None]) -> None:
+    # A session may be saved although its view was rolled back. If it had the mark of a row that is
+    # not there, no request would look for the row again, and a revocation would not find the session.
+    # The transactions of a TestCase end after the test.
+    connection = connections[router.db_for_write(Device)]
+    if any(not getattr(block, "_from_testcase", False) for block in connection.atomic_blocks):
+        connection.on_commit(work)
+    else:
+        work()
 
 
 def _make(session: Any, key: str, user: str, request: HttpRequest | None) -> uuid.UUID | None:
@@ -238,10 +302,8 @@ def _make(session: Any, key: str, user: str, request: HttpRequest | None) -> uui
     # Another request of the same page may have written the row first.
     found = Device.objects.select_for_update().filter(key=key, user=user_id, revoked_at=None)
     device_id = found.values_list("pk", flat=True).first()
-    if device_id is not None:
-        session[MARKER] = _mark(device_id, key, user)
     if device_id == device.pk:
-        _sign_in(session, _SignIn(device, request), user)
+        _sign_in(session, _SignIn(device, request, session._opened), user)
     return device_id
 
 
@@ -258,14 +320,10 @@ def _candidates(named: uuid.UUID | None, key: str) -> list[Device]:
 
 def _move(session: Any, found: uuid.UUID, key: str) -> bool:
     """Give a row the key of its session; False if it was revoked or removed."""
-    return bool(
-        Device.objects.filter(pk=found, revoked_at=None).update(
-            key=key,
-            fingerprint=tokens.fingerprint(key),
-            last_seen=timezone.now(),
-            ends=session.deadline(),
-        )
-    )
+    moved = {"key": key, "fingerprint": tokens.fingerprint(key)}
+    times = {"last_seen": timezone.now(), "ends": _end_of(session)}
+    row = Device.objects.filter(pk=found, revoked_at=None)
+    return bool(rows.write(lambda: row.update(**moved, **times)))
 
 
 # At a new token, and at the end
@@ -280,7 +338,7 @@ def _on_renewed(sender: Any, session: Any, key: str, user: Any, **kwargs: Any) -
             # The row was revoked while the token was renewed. No client has the new token yet.
             session._store().delete(key)
             return
-        session[MARKER] = _mark(owner.device_id, key, user)
+        _note(session, owner.device_id, key, user)
     elif sign_in is not None:
         session[MARKER] = _mark(sign_in.device.pk, key, user)
 
@@ -288,8 +346,8 @@ def _on_renewed(sender: Any, session: Any, key: str, user: Any, **kwargs: Any) -
 def _on_rekeyed(sender: Any, key: str, old_key: str, **kwargs: Any) -> None:
     """Give a row the new store key of a token that stays: a revocation uses the row's key."""
     if _is_ours(sender):
-        fingerprint = tokens.fingerprint(key)
-        Device.objects.filter(key=old_key).update(key=key, fingerprint=fingerprint)
+        moved = {"key": key, "fingerprint": tokens.fingerprint(key)}
+        rows.write(lambda: Device.objects.filter(key=old_key).update(**moved))
 
 
 def _is_revoked(device_id: uuid.UUID) -> bool:
@@ -320,6 +378,7 @@ def _on_swept(sender: Any, count: int, **kwargs: Any) -> None:
 
 def _on_request_finished(**kwargs: Any) -> None:
     _of_this_request.set(None)
+    _ended_here.set(("", 0))
 
 
 _RECEIVERS: Final[tuple[tuple[Signal, Any], ...]] = (

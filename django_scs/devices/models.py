@@ -1,16 +1,30 @@
 """The table of devices: a row for each signed-in session."""
 
 import uuid
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import models
+from django.db import models, router
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from .. import conf
 from ..fields import ExpiryField, TokenField
 from .clients import describe
+
+
+class DeviceManager(models.Manager["Device"]):
+    """Reads from the database that is written to, because a replica may not know a revocation."""
+
+    def get_queryset(self) -> "models.QuerySet[Device]":
+        return super().get_queryset().using(router.db_for_write(self.model))
+
+    def revoke(self, ids: Iterable[uuid.UUID]) -> int:
+        """End the sessions of some devices; return how many have ended. See ``devices.revoke``."""
+        from . import revocation
+
+        return revocation.revoke_rows(ids)
 
 
 class Device(models.Model):
@@ -39,6 +53,8 @@ class Device(models.Model):
 
     #: The session's expiry, if the row was read together with its session.
     expiry: datetime | None = None
+
+    objects = DeviceManager()
 
     class Meta:
         db_table = "scs_devices"

@@ -4,16 +4,17 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
+from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.auth.signals import user_logged_in
 from django.core.exceptions import PermissionDenied
 from django.core.mail import send_mail
 from django.db import router, transaction
-from django.db.models import Model
 from django.db.models.signals import post_delete, post_save, pre_delete, pre_save
 from django.http import HttpRequest
 from django.template.loader import render_to_string
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from ..manager import session_class
@@ -30,9 +31,13 @@ _KEYS: Final = "_scs_keys"
 
 def connect() -> None:
     """Connect the receivers."""
-    model = get_user_model()
-    for signal, receiver in _OF_USERS:
-        signal.connect(receiver, sender=model, dispatch_uid=_uid(receiver))
+    user = get_user_model()
+    for model in (each for each in apps.get_models() if issubclass(each, user)):
+        # The user model, its proxies, and models that extend it. To delete one of these deletes its
+        # user too, with signals of its own.
+        is_user = model._meta.concrete_model is user._meta.concrete_model
+        for signal, receiver in (*_OF_SAVES, *(_OF_DELETIONS if is_user else ())):
+            signal.connect(receiver, sender=model, dispatch_uid=_uid(receiver))
     for signal, receiver in _OF_SIGN_INS:
         signal.connect(receiver, dispatch_uid=_uid(receiver))
 
@@ -44,34 +49,53 @@ def _uid(receiver: Callable[..., None]) -> str:
 # Changes of a user
 
 
-def _before_save(instance: Any, raw: bool = False, update_fields: Any = None, **kw: Any) -> None:
+def _before_save(
+    instance: Any, using: str, raw: bool = False, update_fields: Any = None, **kwargs: Any
+) -> None:
+    # It is still there if the save before this one failed.
+    instance.__dict__.pop(_CHANGED, None)
     watched = [
         name for name in _watched(instance) if update_fields is None or name in update_fields
     ]
     if raw or instance._state.adding or not watched:
         return
-    manager = type(instance)._base_manager.using(router.db_for_write(type(instance)))
+    manager = type(instance)._base_manager.using(using)
     before = manager.filter(pk=instance.pk).values(*watched).first() or {}
     changed = {name for name in before if before[name] != getattr(instance, name)}
     setattr(instance, _CHANGED, changed)
 
 
-def _after_save(instance: Any, **kwargs: Any) -> None:
+def _after_save(instance: Any, using: str, **kwargs: Any) -> None:
     changed = instance.__dict__.pop(_CHANGED, set())
     if "is_active" in changed and not instance.is_active:
-        _when_committed(instance, partial(revocation.revoke_user, instance))
+        _when_committed(using, partial(_end_sessions, instance, keep=False))
     elif changed - {"is_active"}:
-        kept = follow.session_of_this_request()
-        user_id = instance._meta.pk.value_to_string(instance)
-        if kept is not None and kept.user_id() != user_id:
-            kept = None
-        _when_committed(instance, partial(revocation.revoke_others, instance, kept))
+        _when_committed(using, partial(_end_sessions, instance, keep=True))
+
+
+def _end_sessions(user: Any, *, keep: bool) -> None:
+    if user.pk is None:
+        # Deleted before the commit: nobody can be signed in.
+        return
+    # Its user may have signed in after the change, and before the commit.
+    kept = follow.session_of_this_request() if keep else None
+    if kept is not None and kept.user_id() != user._meta.pk.value_to_string(user):
+        kept = None
+    revocation.revoke_others(user, kept)
 
 
 def _watched(user: Any) -> list[str]:
-    fields = {"password": "password", "email": user.get_email_field_name()}
+    fields = {"password": "password", "email": _email_field(user)}
     names = [fields[name] for name in settings.end_others_on()]
-    return [*names, "is_active"] if settings.end_with_user() else names
+    names += ["is_active"] if settings.end_with_user() else []
+    # A user model need not have each of them in its table.
+    columns = {field.name for field in user._meta.concrete_fields}
+    return [name for name in names if name in columns]
+
+
+def _email_field(user: Any) -> str:
+    find = getattr(user, "get_email_field_name", None)
+    return "email" if find is None else str(find())
 
 
 def _before_delete(instance: Any, **kwargs: Any) -> None:
@@ -81,15 +105,15 @@ def _before_delete(instance: Any, **kwargs: Any) -> None:
         setattr(instance, _KEYS, keys)
 
 
-def _after_delete(instance: Any, **kwargs: Any) -> None:
+def _after_delete(instance: Any, using: str, **kwargs: Any) -> None:
     keys = instance.__dict__.pop(_KEYS, [])
     if keys:
-        _when_committed(instance, partial(session_class().destroy_keys, keys))
+        _when_committed(using, partial(session_class().destroy_keys, keys))
 
 
-def _when_committed(user: Model, work: Callable[[], object]) -> None:
+def _when_committed(using: str, work: Callable[[], object]) -> None:
     # Until the change is committed, others can still log in with the old password.
-    transaction.on_commit(work, using=router.db_for_write(type(user)))
+    transaction.on_commit(work, using=using)
 
 
 # Sign-ins
@@ -114,8 +138,14 @@ def _end_oldest(device: Device, **kwargs: Any) -> None:
     limit = settings.limit()
     if limit is None or settings.refuse_over_limit():
         return
-    rows = Device.objects.filter(user=device.user_id, revoked_at=None).order_by("-signed_in", "pk")
-    for row in alive(rows)[limit:]:
+    now = timezone.now()
+
+    def age(row: Device) -> Any:
+        # A sign-in of the future is an older one, at a server whose clock is ahead.
+        return row.signed_in <= now, row.signed_in, row.pk
+
+    rows = alive(Device.objects.filter(user=device.user_id, revoked_at=None))
+    for row in sorted(rows, key=age, reverse=True)[limit:]:
         revocation.revoke(row)
 
 
@@ -129,7 +159,8 @@ def _look_for_new(device: Device, request: HttpRequest | None, **kwargs: Any) ->
         return
     new_device.send_robust(Device, device=device, request=request)
     if mail:
-        transaction.on_commit(partial(_send_mail, device), robust=True)
+        using = router.db_for_write(Device)
+        transaction.on_commit(partial(_send_mail, device), using=using, robust=True)
 
 
 def _kind(agent: str) -> Any:
@@ -138,7 +169,7 @@ def _kind(agent: str) -> Any:
 
 def _send_mail(device: Device) -> None:
     user: Any = device.user
-    address = getattr(user, user.get_email_field_name(), "")
+    address = getattr(user, _email_field(user), "")
     if not address:
         return
     context = {"device": device, "user": user}
@@ -147,9 +178,11 @@ def _send_mail(device: Device) -> None:
     send_mail(" ".join(subject.split()), body, None, [address])
 
 
-_OF_USERS: Final[tuple[tuple[Any, Callable[..., None]], ...]] = (
+_OF_SAVES: Final[tuple[tuple[Any, Callable[..., None]], ...]] = (
     (pre_save, _before_save),
     (post_save, _after_save),
+)
+_OF_DELETIONS: Final[tuple[tuple[Any, Callable[..., None]], ...]] = (
     (pre_delete, _before_delete),
     (post_delete, _after_delete),
 )

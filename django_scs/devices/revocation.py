@@ -1,7 +1,7 @@
 """Ends sessions, also those that get a new token meanwhile."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from functools import partial
 from typing import Any, Final
@@ -14,10 +14,10 @@ from django.utils import timezone
 from .. import conf
 from ..backoff import LIMIT
 from ..exceptions import SessionBusy
-from ..manager import session_class
+from ..manager import is_ours, session_class
 from . import follow, insertion
 from .models import Device
-from .rows import with_expiry
+from .rows import with_expiry, write
 
 #: How many rows are ended at once.
 _BATCH: Final = 500
@@ -25,13 +25,19 @@ _BATCH: Final = 500
 
 def revoke(device: Device) -> bool:
     """See ``devices.revoke``."""
-    return _revoke(Device.objects.filter(pk=device.pk)) > 0
+    return revoke_rows([device.pk]) > 0
+
+
+def revoke_rows(ids: Iterable[Any]) -> int:
+    """End the sessions of some devices, given the ids of the rows; return how many have ended."""
+    return _revoke(Device.objects.filter(pk__in=list(ids)))
 
 
 def revoke_user(user: Any, *, keep: HttpRequest | None = None, scan: bool = False) -> int:
     """See ``devices.revoke_user``."""
     kept = None if keep is None else keep.session
-    return revoke_others(user, kept, scan=scan)
+    # A session of another engine has no device.
+    return revoke_others(user, kept if is_ours(kept) else None, scan=scan)
 
 
 def revoke_others(user: Any, kept: Any, *, scan: bool = False) -> int:
@@ -41,7 +47,10 @@ def revoke_others(user: Any, kept: Any, *, scan: bool = False) -> int:
         rows = rows.exclude(key=_key_of(kept))
         if (device_id := follow.device_id(kept)) is not None:
             rows = rows.exclude(pk=device_id)
-    ended = _revoke(rows, partial(insertion.note_revocation, user.pk))
+    try:
+        ended = _revoke(rows, partial(insertion.note_revocation, user.pk))
+    finally:
+        follow.outlive_revocation(user._meta.pk.value_to_string(user), kept)
     return ended + _scan(user, kept) if scan else ended
 
 
@@ -74,11 +83,10 @@ def _end(batch: list[Device]) -> int:
     user = Device._meta.get_field("user").value_to_string(batch[0])
     ended = session_class().destroy_keys(keys, dead=dead, user=user)
     now = timezone.now()
-    Device.objects.filter(key__in=keys, revoked_at=None).update(
-        # Until ``ends`` a session that another application has renewed can name the row.
-        revoked_at=now,
-        ends=now + timedelta(seconds=conf.options().lifetime),
-    )
+    # Until ``ends`` a session that another application has renewed can name the row.
+    ends = now + timedelta(seconds=conf.options().lifetime)
+    marked = Device.objects.filter(key__in=keys, revoked_at=None)
+    write(lambda: marked.update(revoked_at=now, ends=ends))
     return ended
 
 
@@ -89,7 +97,7 @@ def _unmarked(rows: "QuerySet[Device]") -> list[Device]:
     if connections[router.db_for_write(Device)].in_atomic_block:
         # A transaction's snapshot would always show the same rows; a locking read sees new ones.
         rows = rows.select_for_update()
-    return list(rows.using(router.db_for_write(Device))[:_BATCH])
+    return list(rows[:_BATCH])
 
 
 def _scan(user: Any, kept: Any) -> int:

@@ -1,20 +1,29 @@
 """Queries for the rows of devices together with their sessions."""
 
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Final
+from typing import Final, TypeVar
 
-from django.db import router
+from django.db import connections, router
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
 from .. import conf
 from ..backends import old_engine
 from ..expressions import StoreNow
-from ..manager import find_model, session_class
+from ..manager import find_model, session_class, uses_our_engine
+from ..stores.sql import again_if_undone
 from .models import Device
+
+T = TypeVar("T")
 
 #: How many rows a statement removes at most.
 _SWEEP: Final = 200
+
+
+def write(work: Callable[[], T]) -> T:
+    """Write to the table of devices, and do it again if the server has undone it (deadlock, busy)."""
+    return again_if_undone(connections[router.db_for_write(Device)], work)
 
 
 def with_expiry(rows: "QuerySet[Device]") -> "QuerySet[Device] | None":
@@ -26,7 +35,7 @@ def with_expiry(rows: "QuerySet[Device]") -> "QuerySet[Device] | None":
     if (
         model is None
         or old_engine.find()
-        or router.db_for_read(model) != router.db_for_read(Device)
+        or router.db_for_write(model) != router.db_for_write(Device)
     ):
         return None
     live = model._base_manager.filter(token=OuterRef("key"), expiry__gt=StoreNow())
@@ -41,6 +50,8 @@ def alive(rows: "QuerySet[Device]") -> list[Device]:
     joined = with_expiry(rows)
     if joined is not None:
         return [row for row in joined if row.expiry is not None]
+    if not uses_our_engine():
+        return []
     store = session_class()._store()
     return [row for row in rows if (found := store.find(row.key)) is not None and found.is_live]
 

@@ -131,7 +131,7 @@ class SqlStore:
             with transaction.atomic(connection.alias):
                 return work()
 
-        return _again_if_undone(connection, run)
+        return again_if_undone(connection, run)
 
     def find(self, key: str) -> Record | None:
         key = key if type(key) is Key else Key(key)
@@ -298,7 +298,7 @@ class SqlStore:
                     row.delete(using=connection.alias)
                 return row is not None
 
-        return _again_if_undone(connection, delete)
+        return again_if_undone(connection, delete)
 
     def _sweep(
         self, connection: BaseDatabaseWrapper, sql: dict[str, str], keys: Sequence[Key]
@@ -316,7 +316,7 @@ class SqlStore:
                 _rows(self._model, connection).filter(pk__in=claimed).delete()
                 return len(claimed)
 
-        return _again_if_undone(connection, sweep)
+        return again_if_undone(connection, sweep)
 
     def _rename_with_references(
         self, connection: BaseDatabaseWrapper, key: str, new_key: str, rename: Callable[[], bool]
@@ -332,7 +332,7 @@ class SqlStore:
                     _rows(model, connection).filter(**{name: key}).update(**{name: new_key})
                 return True
 
-        return _again_if_undone(connection, move)
+        return again_if_undone(connection, move)
 
     def _rename_after(
         self,
@@ -449,7 +449,7 @@ def _execute(
                 raise
 
 
-def _again_if_undone(connection: BaseDatabaseWrapper, work: Callable[[], T]) -> T:
+def again_if_undone(connection: BaseDatabaseWrapper, work: Callable[[], T]) -> T:
     """Do ``work``, and do it again if the server has undone it."""
     start, undone = time.monotonic(), None
     while True:

@@ -4,6 +4,7 @@ import time
 from contextlib import suppress
 from typing import Any, cast
 
+from django.conf import settings
 from django.contrib.auth import views as auth_views
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.contrib.sessions.backends.base import UpdateError
@@ -182,7 +183,11 @@ class Basket(generic.View):
         with suppress(UpdateError):
             sessions[1].save()
         response.set_cookie(
-            DJANGOS_COOKIE, sessions[1].session_key or "", httponly=True, samesite="Lax"
+            DJANGOS_COOKIE,
+            sessions[1].session_key or "",
+            secure=settings.SESSION_COOKIE_SECURE,
+            httponly=True,
+            samesite="Lax",
         )
         return response
 

@@ -89,6 +89,15 @@ def test_advice_for_another_kind_names_it(settings):
     assert all("SCS_SESSIONS['basket']" in message.msg for message in messages)
 
 
+def test_sessions_of_another_engine_get_no_advice(settings):
+    """None of our settings would change them."""
+    settings.SCS_IDLE_TIMEOUT = None
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.db"
+    assert ids() == []
+    settings.SCS_SESSIONS = {"basket": {"COOKIE_NAME": "__Host-basket", "LIFETIME": 90}}
+    assert {message.id[-4:] for message in checks.check_deployment()} == {"W044", "W045"}
+
+
 def test_wrong_settings_are_anothers_affair(settings):
     settings.SCS_LIFETIME = "long"
     assert ids() == []
@@ -110,6 +119,7 @@ def test_check_command_gives_advice_only_for_deployment(settings, capsys):
 def test_cookie_that_can_be_read_is_warned_of(settings, name, identifier):
     settings.SESSION_COOKIE_SECURE = settings.SESSION_COOKIE_HTTPONLY = True
     assert checks.check_cookie() == []
+    settings.SCS_SESSIONS = {"basket": {"COOKIE_NAME": "basket"}}
     setattr(settings, name, False)
     assert [message.id for message in checks.check_cookie()] == [identifier]
 

@@ -23,11 +23,15 @@ def test_a_project_without_neighbours_is_fine(settings):
     assert project.check_devices() == []
 
 
-def test_devices_of_sessions_in_cookies_are_warned_of(settings):
+def test_devices_of_sessions_that_they_cannot_end_are_warned_of(settings):
     settings.SESSION_ENGINE = "django_scs.backends.cookie"
     ((identifier, message, _),) = found_by(project.check_devices)
     assert identifier == "django_scs.W013"
     assert "does not sign it out" in message
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+    ((identifier, message, _),) = found_by(project.check_devices)
+    assert identifier == "django_scs.W013"
+    assert "none can be signed out" in message
     settings.INSTALLED_APPS = [
         name for name in settings.INSTALLED_APPS if name != "django_scs.devices"
     ]

@@ -26,7 +26,14 @@ def find(forwarded: str | None = None, remote: str = "10.0.0.9") -> str | None:
 
 @pytest.mark.parametrize(
     ("remote", "expected"),
-    [("192.0.2.7", "192.0.2.7"), ("2001:db8::1", "2001:db8::1"), ("", None), ("unix", None)],
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("2001:db8::1", "2001:db8::1"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("fe80::1%eth0", "fe80::1"),
+        ("", None),
+        ("unix", None),
+    ],
 )
 def test_address_is_the_peers_by_default(remote: str, expected: str | None) -> None:
     assert find("203.0.113.5", remote) == expected
@@ -67,7 +74,11 @@ def test_no_address(settings: Any) -> None:
 
 @pytest.mark.parametrize(
     ("remote", "expected"),
-    [("192.0.2.77", "192.0.2.0"), ("2001:db8:1:2:3::4", "2001:db8:1::")],
+    [
+        ("192.0.2.77", "192.0.2.0"),
+        ("::ffff:192.0.2.77", "192.0.2.0"),
+        ("2001:db8:1:2:3::4", "2001:db8:1::"),
+    ],
 )
 def test_shortened_address(settings: Any, remote: str, expected: str) -> None:
     settings.SCS_DEVICES_SHORTEN_ADDRESS = True

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import transaction
 
 from django_scs import devices, signals
 from django_scs.backends.redis import SessionStore
@@ -53,6 +54,21 @@ def test_sessions_are_revoked(sign_in: Any, ada: User) -> None:
     signals.session_destroyed.disconnect(note)
     assert [is_alive(client) for client in clients] == [True, False, False]
     assert len(told) == 2
+
+
+def test_a_new_token_outlives_the_rollback_of_its_row(sign_in: Any, ada: User) -> None:
+    client = sign_in()
+    session = SessionStore(token_of(client))
+    with transaction.atomic():
+        session["color"] = "red"
+        session.cycle_key()
+        transaction.set_rollback(True)
+    session.commit()
+    client.cookies["sessionid"] = session.token()
+    assert is_alive(client)
+    assert len(devices.of(ada)) == 1
+    assert devices.revoke_user(ada) == 1
+    assert not is_alive(client)
 
 
 def test_page(sign_in: Any) -> None:

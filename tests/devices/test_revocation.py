@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from contextvars import Context
 from typing import Any
 
 import pytest
 from django.contrib.auth import login
 from django.contrib.auth.models import User
-from django.db import transaction
+from django.contrib.sessions.backends import signed_cookies
+from django.db import OperationalError, connection, transaction
 from django.test import RequestFactory
 
 from django_scs import devices, signals
@@ -15,7 +18,9 @@ from django_scs.backends.db import SessionStore
 from django_scs.devices import follow, revocation
 from django_scs.devices.models import Device
 from django_scs.exceptions import SessionBusy
+from django_scs.models import Session
 
+from ..stores.test_sql import driver_error
 from .conftest import is_alive, row_of, statements_of, token_of
 
 pytestmark = [
@@ -77,6 +82,30 @@ def test_revoked_sessions_are_told_as_destroyed(sign_in: Any, ada: User) -> None
     devices.revoke_user(ada)
     signals.session_destroyed.disconnect(note)
     assert told == [(SessionStore.store_key(token_of(clients[1])), str(ada.pk), "revoked")]
+
+
+def test_a_session_whose_key_is_being_converted_ends(
+    sign_in: Any, ada: User, settings: Any
+) -> None:
+    """Another process has changed the key of the session, and not yet that of the device."""
+    client = sign_in()
+    settings.SCS_HASH_TOKENS = "convert"
+    token = token_of(client)
+    Session.objects.filter(token=token).update(token=SessionStore.store_key(token))
+    assert SessionStore(token).is_stored()
+    assert devices.revoke_user(ada) == 1
+    assert not SessionStore(token).is_stored()
+
+
+@pytest.mark.vendors("postgresql")
+@pytest.mark.parametrize("expiry", ["infinity", "-infinity"])
+def test_a_session_whose_expiry_is_no_time_ends(sign_in: Any, ada: User, expiry: str) -> None:
+    client = sign_in()
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE sessions SET expiry = %s", [expiry])
+    assert len(devices.of(ada)) == (expiry == "infinity")
+    assert devices.revoke_user(ada) == 1
+    assert not is_alive(client)
 
 
 def test_a_request_that_is_under_way_loses_its_session(sign_in: Any, ada: User) -> None:
@@ -155,6 +184,27 @@ def test_a_slow_first_look_that_finds_nothing_is_noted_all_the_same(
     assert noted == [ada.pk]
 
 
+def test_statements_that_the_server_undid_are_sent_again(
+    sign_in: Any, ada: User, vendor: str
+) -> None:
+    """On a table with much traffic a deadlock is nothing unusual."""
+
+    def undo_once(execute: Any, sql: str, *args: Any) -> Any:
+        if "scs_" in sql and not sql.startswith("SELECT") and sql not in undone:
+            undone.append(sql)
+            raise OperationalError("deadlock") from driver_error(vendor)
+        return execute(sql, *args)
+
+    undone: list[str] = []
+    with connection.execute_wrapper(undo_once):
+        client = sign_in()
+        assert client.get("/renew/").status_code == 200
+        assert row_of(client).user == ada
+        assert devices.revoke_user(ada) == 1
+    assert not is_alive(client)
+    assert len(undone) == 4
+
+
 def test_revocation_inside_a_transaction(sign_in: Any, ada: User) -> None:
     client = sign_in()
     with transaction.atomic():
@@ -175,9 +225,30 @@ def test_a_login_that_is_under_way_ends_too(sign_in: Any, ada: User) -> None:
     """Its session is stored, and its row is not, when the revocation looks for the last time."""
     request: Any = RequestFactory().get("/")
     request.session = SessionStore()
+    time.sleep(0.05)
     login(request, ada)
     devices.revoke_user(ada)
     request.session.save()
+    assert devices.of(ada) == []
+    assert list(SessionStore.iterate()) == []
+
+
+def test_a_login_that_is_under_way_ends_too_where_the_server_is_slow(
+    sign_in: Any, ada: User
+) -> None:
+    """The server counts from the moment when it has the statement."""
+    request: Any = RequestFactory().get("/")
+    request.session = SessionStore()
+    login(request, ada)
+    devices.revoke_user(ada)
+
+    def slow(execute: Any, sql: str, *args: Any) -> Any:
+        if sql.startswith("INSERT INTO") and "scs_devices" in sql:
+            time.sleep(0.3)
+        return execute(sql, *args)
+
+    with connection.execute_wrapper(slow):
+        request.session.save()
     assert devices.of(ada) == []
     assert list(SessionStore.iterate()) == []
 
@@ -190,13 +261,56 @@ def test_a_login_after_the_revocation_stays(sign_in: Any, ada: User) -> None:
     assert len(devices.of(ada)) == 1
 
 
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_login_beside_the_revocation_in_one_request_stays(
+    sign_in: Any, ada: User, kept: bool
+) -> None:
+    """It comes after the revocation, or it is the one to be kept, and its row is not written yet."""
+    other = sign_in()
+    request: Any = RequestFactory().get("/")
+    request.session = SessionStore()
+    if kept:
+        login(request, ada)
+        assert devices.revoke_user(ada, keep=request) == 1
+    else:
+        assert devices.revoke_user(ada) == 1
+        login(request, ada)
+    request.session.save()
+    assert request.session.is_stored()
+    assert [device.key for device in devices.of(ada)] == [request.session._key()]
+    assert not is_alive(other)
+    follow._on_request_finished()
+    devices.revoke_user(ada)
+    assert not request.session.is_stored()
+
+
+def test_a_login_of_another_user_is_not_spared(sign_in: Any, ada: User) -> None:
+    bob = User.objects.create_user("bob")
+    request: Any = RequestFactory().get("/")
+    request.session = SessionStore()
+    login(request, bob)
+    devices.revoke_user(bob)
+    devices.revoke_user(ada, keep=request)
+    request.session.save()
+    assert not request.session.is_stored()
+
+
+def test_a_session_of_another_engine_is_no_hindrance(sign_in: Any, ada: User) -> None:
+    """SCS_MIGRATE_FROM may keep the session of the request in the old engine."""
+    client, request = sign_in(), RequestFactory().get("/")
+    request.session = signed_cookies.SessionStore()
+    assert devices.revoke_user(ada, keep=request) == 1
+    assert not is_alive(client)
+
+
 def test_the_same_user_again_in_a_session_that_was_revoked_meanwhile(
     sign_in: Any, ada: User
 ) -> None:
     request: Any = RequestFactory().get("/")
     request.session = SessionStore(token_of(sign_in()))
     request.session.get("color")
-    devices.revoke_user(ada)
+    # By another request: what a request does itself does not end its later login.
+    Context().run(devices.revoke_user, ada)
     login(request, ada)
     request.session.save()
     assert list(SessionStore.iterate()) == []

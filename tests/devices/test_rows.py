@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from django.contrib.auth import login
 from django.contrib.auth.models import User
+from django.contrib.auth.signals import user_logged_in
 from django.core.management import call_command
 from django.db import OperationalError, transaction
 from django.test import AsyncClient, Client, RequestFactory
@@ -21,6 +23,7 @@ from django_scs.devices import follow, insertion, rows
 from django_scs.devices.models import Device
 from django_scs.devices.signals import signed_in
 from django_scs.manager import SessionManager
+from example_project.snippets import signals as snippetbox
 
 from ..contracts.tools import in_parallel
 from ..support import in_event_loop
@@ -47,6 +50,14 @@ def hashing(request: Any, settings: Any) -> None:
     settings.SCS_HASH_TOKENS = request.param
 
 
+@pytest.fixture
+def no_notes() -> Iterator[None]:
+    """Keep Snippetbox from noting the time of a login, which not every session can hold."""
+    user_logged_in.disconnect(dispatch_uid="example_project.snippets")
+    yield
+    snippetbox.connect()
+
+
 def test_a_sign_in_is_listed(sign_in: Any, ada: User) -> None:
     before = timezone.now()
     client = sign_in()
@@ -58,6 +69,47 @@ def test_a_sign_in_is_listed(sign_in: Any, ada: User) -> None:
     assert device.address == "127.0.0.1"
     assert device.user_agent == CHROME
     assert token_of(client) not in str(device.id)
+
+
+@pytest.mark.usefixtures("no_notes")
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo"])
+def test_a_project_without_time_zones(sign_in: Any, ada: User, settings: Any, zone: str) -> None:
+    settings.USE_TZ, settings.TIME_ZONE = False, zone
+    settings.SCS_IDLE_TIMEOUT = 1000
+    client = sign_in()
+    (device,) = devices.of(ada)
+    assert abs(device.ends - timezone.now() - timedelta(days=14)) < timedelta(seconds=9)
+    assert abs(device.seen - timezone.now()) < timedelta(seconds=9)
+    client.get("/renew/")
+    assert row_of(client).pk == device.pk
+    assert rows.sweep(10) == 0
+    assert devices.revoke_user(ada) == 1
+
+
+class _Replica:
+    """Sends reads to a database that is not there."""
+
+    def db_for_read(self, model: Any, **hints: Any) -> str | None:
+        return "replica" if model._meta.app_label == "scs_devices" else None
+
+
+def test_rows_are_read_where_they_are_written(sign_in: Any, ada: User, settings: Any) -> None:
+    """A replica that lags would not know a revocation."""
+    settings.DATABASE_ROUTERS = [_Replica()]
+    settings.SCS_DEVICES_LIMIT = 2
+    settings.SCS_DEVICES_MAIL_NEW = True
+    client, _ = sign_in(), sign_in()
+    assert len(devices.of(ada)) == 2
+    renewed_by_go(client)
+    assert is_alive(client)
+    client.get("/renew/")
+    session = SessionStore(token_of(client))
+    session.get("color")
+    devices.revoke(row_of(client))
+    session.cycle_key()
+    assert not session.is_stored()
+    assert rows.sweep(10) == 0
+    assert statements_of(lambda: devices.of(ada), "s") == ["SELECT"]
 
 
 def test_a_visitor_is_not_listed(client: Client, ada: User) -> None:
@@ -248,6 +300,58 @@ def test_a_session_that_go_renewed_after_it_was_revoked_ends(sign_in: Any, ada: 
     assert not is_alive(client)
 
 
+@pytest.mark.parametrize("go", ["opened", "renewed"])
+def test_a_row_that_is_rolled_back_is_written_at_the_next_request(
+    sign_in: Any, ada: User, go: str
+) -> None:
+    """With ATOMIC_REQUESTS a view may be undone, and its session is saved all the same."""
+    if go == "opened":
+        client = opened_by_go(login_of(ada))
+    else:
+        client = sign_in()
+        renewed_by_go(client)
+    session = SessionStore(token_of(client))
+    with transaction.atomic():
+        assert session["_auth_user_id"] == str(ada.pk)
+        transaction.set_rollback(True)
+    session["color"] = "red"
+    session.commit()
+    assert is_alive(client)
+    assert len(devices.of(ada)) == 1
+    assert statements_of(lambda: client.get("/read/")) == []
+    assert devices.revoke_user(ada) == 1
+
+
+@pytest.mark.django_db
+def test_in_a_test_case_a_request_costs_no_more(client: Client) -> None:
+    """Its transaction is never committed."""
+    user = User.objects.create_user("eve")
+    client.force_login(user)
+    client.get("/renew/")
+    renewed_by_go(client)
+    assert is_alive(client)
+    assert statements_of(lambda: client.get("/read/")) == []
+
+
+def test_a_logout_by_go_that_is_rolled_back_here_is_noticed_at_the_next_request(
+    sign_in: Any, ada: User
+) -> None:
+    client = sign_in()
+    follow.disconnect()
+    session = SessionStore(token_of(client))
+    del session["_auth_user_id"]
+    session.save()
+    follow.connect()
+    session = SessionStore(token_of(client))
+    with transaction.atomic():
+        session.get("color")
+        transaction.set_rollback(True)
+    session["color"] = "red"
+    session.commit()
+    assert not is_alive(client)
+    assert devices.of(ada) == []
+
+
 def test_scan_ends_what_go_renewed_at_once(sign_in: Any, ada: User) -> None:
     client, kept, bob = sign_in(), sign_in(), User.objects.create_user("bob")
     other = sign_in(bob)
@@ -374,6 +478,22 @@ def test_current_is_the_one_of_the_request(sign_in: Any, ada: User) -> None:
     found = devices.current(request)
     assert found is not None
     assert found.pk == row_of(mine).pk
+
+
+@pytest.mark.usefixtures("no_notes")
+@pytest.mark.parametrize("refuse", [False, True])
+def test_logins_go_on_with_another_engine(
+    client: Client, ada: User, settings: Any, refuse: bool
+) -> None:
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+    settings.MIDDLEWARE = [
+        name.replace("django_scs.middleware", "django.contrib.sessions.middleware")
+        for name in settings.MIDDLEWARE
+    ]
+    settings.SCS_DEVICES_LIMIT, settings.SCS_DEVICES_REFUSE_OVER_LIMIT = 1, refuse
+    client.get("/log_in/?user=ada")
+    assert is_alive(client)
+    assert devices.of(ada) == []
 
 
 def test_a_session_whose_device_cannot_be_written_ends(

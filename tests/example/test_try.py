@@ -147,3 +147,10 @@ def test_forced_colours_draw_no_line_but_at_the_current_page(
     )
     assert lines == [True, False, False]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+@pytest.mark.parametrize("secure", [True, False])
+def test_both_cookies_travel_alike(client: Client, settings: Any, secure: bool) -> None:
+    settings.SESSION_COOKIE_SECURE = secure
+    cookies = client.post("/try/basket/", {"item": "nothing"}).cookies
+    assert {bool(cookies[name]["secure"]) for name in ("sessionid", "djangos_session")} == {secure}

@@ -2,7 +2,8 @@
 
 from django.core.management.base import CommandError
 
-from ...manager import find_model
+from ...backends import cookie
+from ...manager import find_model, session_class
 from ...models import AbstractSession
 
 
@@ -17,3 +18,8 @@ def model_of_sessions() -> type[AbstractSession]:
 def counted(number: int, one: str, many: str) -> str:
     """Return a number and the words for one thing or for many."""
     return f"{number} {one if number == 1 else many}"
+
+
+def are_in_cookies() -> bool:
+    """Tell whether SESSION_ENGINE keeps each session in its cookie."""
+    return issubclass(session_class(), cookie.SessionStore)

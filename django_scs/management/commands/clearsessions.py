@@ -1,7 +1,6 @@
 """``manage.py clearsessions``: without options it does what Django's does, for any engine."""
 
 import signal
-import sys
 import threading
 import time
 from argparse import ArgumentParser
@@ -11,10 +10,11 @@ from typing import Any, Final
 
 from django.contrib.sessions.management.commands import clearsessions
 from django.core.management.base import CommandError
+from django.db import close_old_connections
 
 from ... import overview, signals
-from ...manager import session_class, uses_our_engine
-from ._sessions import counted, model_of_sessions
+from ...manager import find_model, session_class, uses_our_engine
+from ._sessions import are_in_cookies, counted, model_of_sessions
 
 _BATCH: Final = 10_000
 _BAR: Final = 30
@@ -51,7 +51,7 @@ class Command(clearsessions.Command):
             if chosen:
                 raise CommandError("The options are for the session engines of django_scs.")
             return super().handle(**options)
-        if not session_class()._store().keeps_expired:
+        if are_in_cookies() or not session_class()._store().keeps_expired:
             self.stdout.write("Nothing to do: no session is kept after it has expired.")
             return None
         if options.get("dry_run"):
@@ -76,13 +76,16 @@ class Command(clearsessions.Command):
                 self.stdout.flush()
             if interval is None or stop.wait(interval):
                 break
+            # As at the start of a request: the server may have ended a connection that was idle.
+            close_old_connections()
 
     def _clear(self, stop: threading.Event, options: dict[str, Any]) -> int:
         """Remove batch after batch until nothing is left or ``stop`` is set; return the count."""
         engine = session_class()
         store = engine._store()
         size, pause = options.get("batch_size") or _BATCH, options.get("pause") or 0
-        bar = _Bar(self.stdout, overview.count_expired) if self.stdout.isatty() else None
+        model = find_model() if self.stdout.isatty() else None
+        bar = None if model is None else _Bar(self.stdout, overview.count_expired(model))
         total = 0
         while not stop.is_set():
             count = store.delete_expired(size)
@@ -92,6 +95,10 @@ class Command(clearsessions.Command):
                 bar.show(total)
             if count < size or stop.wait(pause):
                 break
+        # Each batch has removed as many tombstones as sessions at most, so some may be left.
+        sweep_tombstones = getattr(engine.get_store(), "sweep_tombstones", None)
+        while sweep_tombstones and not stop.is_set() and sweep_tombstones(size):
+            stop.wait(pause)
         if bar is not None:
             bar.end()
         return total
@@ -100,9 +107,9 @@ class Command(clearsessions.Command):
 class _Bar:
     """A progress bar on a terminal."""
 
-    def __init__(self, stdout: Any, count_expired: Any) -> None:
+    def __init__(self, stdout: Any, expected: int) -> None:
         self._stdout = stdout
-        self._expected = count_expired(model_of_sessions())
+        self._expected = expected
 
     def show(self, done: int) -> None:
         share = min(1.0, done / self._expected) if self._expected else 1.0
@@ -141,6 +148,7 @@ def _positive(text: str) -> int:
 
 def _seconds(text: str) -> float:
     number = float(text)
-    if not 0 <= number < sys.maxsize:
+    # An event cannot wait longer.
+    if not 0 <= number <= threading.TIMEOUT_MAX:
         raise ValueError
     return number

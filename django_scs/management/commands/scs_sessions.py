@@ -3,20 +3,22 @@
 import json
 from argparse import ArgumentParser
 from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any, Final
 
 from django.apps import apps
 from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
 from ... import conf, go_login, overview
-from ...backends.cookie import SessionStore as CookieSessionStore
 from ...codecs.base import Codec
 from ...codecs.fallback import FallbackCodec
 from ...exceptions import DecodeError
 from ...manager import session_class
 from ...stores.base import Record
-from ._sessions import model_of_sessions
+from ._sessions import are_in_cookies, model_of_sessions
 
 _MOST: Final = 10
 #: The most users in memory. Above it, each count drops by 1, and those at 0 are forgotten.
@@ -50,12 +52,12 @@ class Command(BaseCommand):
             user = model._default_manager.get_by_natural_key(name)
         except model.DoesNotExist:
             raise CommandError(f"There is no user {name!r}.") from None
+        if are_in_cookies():
+            raise CommandError("Sessions in cookies cannot be ended: see docs/cookie.md.")
         if apps.is_installed("django_scs.devices"):
             from ... import devices
 
             return devices.revoke_user(user, scan=True)
-        if issubclass(session_class(), CookieSessionStore):
-            raise CommandError("Sessions in cookies cannot be ended: see docs/cookie.md.")
         user_id = model._meta.pk.value_to_string(user)
         return session_class().destroy_where(lambda each: each.user_id() == user_id)
 
@@ -67,7 +69,7 @@ class Command(BaseCommand):
         return overview.destroy(keys.values(), session_class().destroy_keys)
 
     def _count(self) -> dict[str, Any]:
-        model, seen = model_of_sessions(), _Seen(conf.options().codec)
+        model, seen = model_of_sessions(), _Seen(_codecs())
         for record in session_class()._store().all():
             seen.add(record)
         return {
@@ -86,7 +88,7 @@ class Command(BaseCommand):
         most = dict(seen.users.most_common(_MOST))
         names = {
             model._meta.pk.value_to_string(user): user.get_username()
-            for user in model._base_manager.filter(pk__in=list(most))
+            for user in model._base_manager.filter(pk__in=list(_primary_keys(model, most)))
         }
         found = {names.get(user_id, f"#{user_id}"): count for user_id, count in most.items()}
         # A name must not send control characters to the terminal.
@@ -102,14 +104,22 @@ class Command(BaseCommand):
                 self.stdout.write(f"{label} {'-' if value is None else value}")
 
 
+def _codecs() -> list[Codec]:
+    """Return the codecs that may have written the rows, also those of other kinds of sessions."""
+    place = session_class()._place()
+    kinds = [kind for kind in conf.kinds() if session_class(kind)._place() == place]
+    found: list[Codec] = []
+    for codec in (conf.options(kind).codec for kind in kinds):
+        # A codec with fallbacks is counted as the several codecs that it consists of.
+        found += [codec.codec, *codec.fallbacks] if isinstance(codec, FallbackCodec) else [codec]
+    return found
+
+
 class _Seen:
     """Counts of one pass through the table, in bounded memory."""
 
-    def __init__(self, codec: Codec) -> None:
-        # A codec with fallbacks is counted as the several codecs that it consists of.
-        self._codecs = [codec]
-        if isinstance(codec, FallbackCodec):
-            self._codecs = [codec.codec, *codec.fallbacks]
+    def __init__(self, codecs: list[Codec]) -> None:
+        self._codecs = codecs
         self.count = self.signed_in = 0
         self.sizes: Counter[int] = Counter()
         self.codecs: Counter[str] = Counter()
@@ -147,6 +157,13 @@ class _Seen:
             self.users = Counter(
                 {user: count - 1 for user, count in self.users.items() if count > 1}
             )
+
+
+def _primary_keys(model: Any, user_ids: Iterable[str]) -> Iterator[Any]:
+    """Yield what may be primary keys: sessions may be older than the project's user model."""
+    for user_id in user_ids:
+        with suppress(ValidationError):
+            yield model._meta.pk.to_python(user_id)
 
 
 def _iso(moment: Any) -> str | None:
