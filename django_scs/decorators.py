@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from functools import wraps
 from inspect import isawaitable
 from typing import Any, TypeVar, cast
@@ -13,8 +12,7 @@ from django.contrib.auth.decorators import user_passes_test
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
-from .manager import SessionManager, close, is_served
-from .moving.current import current
+from .manager import SessionManager, close, is_served, may_wait
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -31,8 +29,7 @@ def with_session(view: View) -> View:
     def sync_view(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         if hasattr(request, "session"):
             return view(request, *args, **kwargs)
-        if current() is not None and _is_in_event_loop():
-            # With SCS_MIGRATE_FROM the session is looked up when it is opened.
+        if may_wait() and _is_in_event_loop():
             return async_view(request, *args, **kwargs)
         manager = SessionManager()
         request.session = manager.open(request)
@@ -69,7 +66,8 @@ def recent_login_required(
     def decorate(view: View) -> View:
         def guarded(request: HttpRequest) -> Any:
             def is_recent(user: Any) -> bool:
-                return bool(user.is_authenticated) and _is_recent(request, seconds)
+                session: Any = request.session
+                return bool(user.is_authenticated) and session._is_login_recent(seconds)
 
             return user_passes_test(is_recent, login_url, redirect_field_name)(view)
 
@@ -92,13 +90,6 @@ def _is_in_event_loop() -> bool:
     except RuntimeError:
         return False
     return True
-
-
-def _is_recent(request: HttpRequest, seconds: float) -> bool:
-    session: Any = request.session
-    moment = session.authenticated_at()
-    # Clocks differ a little: a login that seems to be in the future counts as recent.
-    return moment is not None and (datetime.now(UTC) - moment).total_seconds() <= seconds
 
 
 def _close(manager: SessionManager, request: HttpRequest, response: Any) -> Any:

@@ -154,12 +154,13 @@ setting_changed.connect(_forget, dispatch_uid="django_scs.go_login")
 
 def _is_of_declared_type(value: Any) -> bool:
     name = getattr(settings, "SCS_AUTH_USER_ID_TYPE", None)
-    is_text = (
-        not isinstance(get_user_model()._meta.pk, IntegerField)
-        if name is None
-        else name == "string"
-    )
+    is_text = not _is_number(get_user_model()._meta.pk) if name is None else name == "string"
     return isinstance(value, str if is_text else int) and not isinstance(value, bool)
+
+
+def _is_number(pk: Any) -> bool:
+    # The primary key of a model that inherits from a user model is a reference to that.
+    return _is_number(pk.target_field) if pk.is_relation else isinstance(pk, IntegerField)
 
 
 def _primary_key(value: Any) -> Any:
@@ -176,6 +177,8 @@ def _login(user_id: Any) -> dict[str, str] | None:
         user = load_backend(path).get_user(user_id)
         if user is not None:
             pk = user._meta.pk
-            values = (pk.value_to_string(user), path, user.get_session_auth_hash())
+            # A user model may have none: then Django checks none.
+            get_hash = getattr(user, "get_session_auth_hash", str)
+            values = (pk.value_to_string(user), path, get_hash())
             return dict(zip(DJANGO_KEYS, values, strict=True))
     return None

@@ -109,6 +109,9 @@ def close(
             failure, outcome = failure or exc, _give_up(session)
         outcomes.append((manager, session, outcome))
     if failure is not None:
+        for _, session, _ in outcomes:
+            # The page that shows what was taken from this session is not sent.
+            _give_up(session)
         # An old token may be dead: the new one must reach the browser with the error page.
         if not any(outcome.token for _, _, outcome in outcomes):
             raise failure
@@ -121,7 +124,7 @@ def close(
 
 
 def _give_up(session: SessionStore) -> Outcome:
-    """Return what to tell the browser about a session whose commit failed."""
+    """Return what to tell the browser about a session whose commit, or page, has failed."""
     try:
         return session.commit(failed=True)
     except Exception:
@@ -197,6 +200,15 @@ def _wrong_engine(kind: str, engine: Any) -> str:
         f"{name} is {engine!r}, and must be 'django_scs.backends.db', or a module whose SessionStore"
         " derives from one of django_scs."
     )
+
+
+def may_wait() -> bool:
+    """Tell whether opening a session may have to wait, which in an event loop must be in a thread.
+
+    With SCS_MIGRATE_FROM the session is looked up. A receiver of ``malformed_token`` may look
+    something up, or be async.
+    """
+    return current() is not None or bool(signals.malformed_token.receivers)
 
 
 def is_served(session: Any) -> bool:

@@ -29,11 +29,14 @@ class SessionStorage(DjangosStorage):
 
     if TYPE_CHECKING:
         # Django has them, and django-stubs leaves them out.
+        _loaded_messages: list[Message]
         _queued_messages: list[Message]
 
         def _prepare_messages(self, messages: list[Message]) -> None: ...
 
     _is_taken = False
+    # The session keys of the messages that were there before this request's own were stored.
+    _found: list[str] | None = None
 
     def __iter__(self) -> Iterator[Message]:
         if is_unseen(self.request):
@@ -46,6 +49,10 @@ class SessionStorage(DjangosStorage):
     def update(self, response: HttpResponseBase) -> list[Message] | None:
         """Store what was added and not shown. Django: BaseStorage.update."""
         self._prepare_messages(self._queued_messages)
+        if self._queued_messages:
+            self._loaded_data, self._found = self._loaded_messages, self._names()
+        # Looking at the messages of a finished page, as tests do, takes none of them.
+        self._is_taken = self._is_taken or not getattr(response, "streaming", False)
         return self._store(self._queued_messages, response)
 
     def _get(self, *args: Any, **kwargs: Any) -> tuple[list[Message], bool]:
@@ -54,9 +61,10 @@ class SessionStorage(DjangosStorage):
     def _store(
         self, messages: Iterable[Message], response: HttpResponseBase, *args: Any, **kwargs: Any
     ) -> list[Message]:
-        for message in messages:
+        now = time.time_ns()
+        for place, message in enumerate(messages):
             # These names sort in the order in which the messages were added.
-            name = f"{_PREFIX}{time.time_ns():016x}{secrets.token_hex(4)}"
+            name = f"{_PREFIX}{now:016x}{place:04x}{secrets.token_hex(4)}"
             self.request.session[name] = self.serialize_messages([message])
         return []
 
@@ -66,10 +74,10 @@ class SessionStorage(DjangosStorage):
 
     def _take(self) -> list[Message]:
         session: Any = self.request.session
-        names = self._names()
+        names = self._names() if self._found is None else self._found
         if is_ours(session):
             return self._decoded(session.take_all(names, give_back=True))
-        return self._decoded({name: session.pop(name) for name in names})
+        return self._decoded({name: session.pop(name) for name in names if name in session})
 
     def _names(self) -> list[str]:
         """Return the session keys of the messages, in the order in which they were added."""

@@ -8,8 +8,7 @@ from django.contrib.sessions import middleware
 from django.http import HttpRequest, HttpResponse
 
 from . import conf
-from .manager import SessionManager, close, is_ours, is_served
-from .moving.current import current
+from .manager import SessionManager, close, is_ours, is_served, may_wait
 
 
 class SessionMiddleware(middleware.SessionMiddleware):
@@ -54,10 +53,10 @@ class SessionMiddleware(middleware.SessionMiddleware):
         return super().process_response(request, close(opened, request, response))
 
     async def __acall__(self, request: HttpRequest) -> HttpResponse:
-        if current() is None:
-            self.process_request(request)
-        else:
+        if may_wait():
             await sync_to_async(self.process_request)(request)
+        else:
+            self.process_request(request)
         response: HttpResponse = await self.get_response(request)  # type: ignore[misc]
         sessions = [getattr(request, "session", None), *getattr(request, "sessions", {}).values()]
         if all(is_ours(session) and not session.is_commit_due() for session in sessions):

@@ -11,6 +11,8 @@ from django.views import View
 from django_scs import flash
 from django_scs.backends.db import SessionStore
 from django_scs.decorators import with_session
+from django_scs.models import Session
+from django_scs.signals import malformed_token
 from tests.support import DJANGOS, OURS, in_event_loop, statements, stored, token_of, verbs
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
@@ -118,6 +120,29 @@ async def test_async_view_is_served_by_an_async_client():
     client = AsyncClient()
     assert (await client.get("/acount/")).content == b"1"
     assert (await client.get("/acount/")).content == b"2"
+
+
+@pytest.mark.parametrize("name", ["acount", "aclass", "awrapped"])
+@in_event_loop
+async def test_receivers_of_malformed_tokens_may_be_async_and_use_the_database(name):
+    told = []
+
+    async def note(**kwargs):
+        told.append("async")
+
+    def look(**kwargs):
+        told.append(Session.objects.count())
+
+    malformed_token.connect(note)
+    malformed_token.connect(look)
+    client = AsyncClient()
+    client.cookies["sessionid"] = "malformed"
+    response = await client.get(f"/{name}/")
+    malformed_token.disconnect(note)
+    malformed_token.disconnect(look)
+
+    assert response.content == b"1"
+    assert sorted(told, key=str) == [0, "async"]
 
 
 def test_other_views_have_none(client, settings):

@@ -2,6 +2,9 @@
 
 import pytest
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import User
+from django.test.utils import isolate_apps
 
 from django_scs import go_login
 
@@ -43,6 +46,26 @@ def test_what_is_no_user_id_is_nobody(login, user_id):
     values = {**login, GO_KEY: user_id}
     assert go_login.reconcile(values) == ""
     assert values == {GO_KEY: user_id}
+
+
+@isolate_apps("tests")
+def test_key_of_a_model_that_inherits_from_a_user_model_is_a_number(login, monkeypatch):
+    class Customer(User):
+        class Meta:
+            app_label = "tests"
+
+    monkeypatch.setattr(go_login, "get_user_model", lambda: Customer)
+    values = {**login, **go_login.as_go_has_it("1")}
+    assert go_login.reconcile(values) is None
+    assert values == {**login, GO_KEY: 1}
+    assert go_login.user_of(values) == "1"
+
+
+def test_user_model_without_a_hash_has_an_empty_one(login, monkeypatch):
+    monkeypatch.delattr(AbstractBaseUser, "get_session_auth_hash")
+    values = {GO_KEY: 1}
+    assert go_login.reconcile(values) == "1"
+    assert values == {**login, HASH_SESSION_KEY: "", GO_KEY: 1}
 
 
 def test_login_of_the_go_application_is_taken_over(login):

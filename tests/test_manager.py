@@ -20,6 +20,7 @@ from django_scs.exceptions import EncodeError
 from django_scs.manager import SessionManager, close, session_class
 from django_scs.models import Session
 from django_scs.moving import keys
+from django_scs.signals import session_created
 from tests.support import in_event_loop, statements, stored, verbs
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
@@ -34,11 +35,15 @@ def use(request):
         (request.session if kind == "default" else request.sessions[kind]).flush()
     for kind in request.GET.getlist("renew"):
         request.sessions[kind].cycle_key()
+    for kind in request.GET.getlist("take"):
+        session = request.session if kind == "default" else request.sessions[kind]
+        session.take("flash", give_back=True)
     for kind in request.GET.getlist("take_away"):
         del request.sessions[kind]
     for kind in request.GET.getlist("replace"):
         request.sessions[kind] = {}
-    found = {kind: dict(request.sessions[kind].items()) for kind in request.GET.getlist("get")}
+    opened = {"default": request.session, **request.sessions}
+    found = {kind: dict(opened[kind].items()) for kind in request.GET.getlist("get")}
     if "unstorable" in request.GET:
         request.session.cycle_key()
         request.session["set"] = set()
@@ -167,6 +172,13 @@ def test_session_of_one_kind_that_cannot_be_saved_costs_no_other_its_token(clien
         assert stored(client.cookies["sessionid"].value) == {"a": "1"}
 
 
+@pytest.mark.parametrize("kind", ["default", "preferences"])
+def test_what_was_taken_for_a_page_that_another_session_fails_is_given_back(client, kind):
+    client.get(f"/?put={kind}.flash.hi")
+    assert client.get(f"/?take={kind}&unstorable=1").status_code == 500
+    assert "'flash': 'hi'" in client.get("/?get=default&get=preferences").content.decode()
+
+
 def test_kind_may_have_its_own_codec(client, settings):
     settings.SCS_SESSIONS = {
         "preferences": {**PREFERENCES, "CODEC": "django_scs.codecs.gob.GobCodec"}
@@ -272,6 +284,18 @@ def test_engine_that_is_not_ours_makes_no_manager(settings):
     settings.SESSION_ENGINE = "django.contrib.sessions.backends.cache"
     with pytest.raises(ImproperlyConfigured, match=r"^SESSION_ENGINE .*cache.*django_scs.*db"):
         SessionManager()
+
+
+def test_class_of_a_kind_is_one_that_a_receiver_can_name(client):
+    told = []
+
+    def note(sender, **kwargs):
+        told.append(sender)
+
+    session_created.connect(note, sender=session_class("preferences"))
+    client.get("/?put=preferences.theme.dark&put=default.a.1")
+    session_created.disconnect(note, sender=session_class("preferences"))
+    assert told == [session_class("preferences")]
 
 
 @pytest.mark.parametrize("engine", ["db", "cookie"])

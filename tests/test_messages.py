@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.template import engines
 from django.test import AsyncClient, Client
 from django.urls import path
@@ -55,6 +55,11 @@ def add_show_add(request: HttpRequest) -> HttpResponse:
     return response
 
 
+def stream(request: HttpRequest) -> StreamingHttpResponse:
+    add(request)
+    return StreamingHttpResponse(show(request).content for _ in range(1))
+
+
 def show_twice(request: HttpRequest) -> HttpResponse:
     return HttpResponse(show(request).content + b"|" + show(request).content)
 
@@ -68,7 +73,7 @@ def fail(request: HttpRequest) -> HttpResponse:
     raise RuntimeError("the view fails")
 
 
-VIEWS = [aadd, add, add_show_add, ashow, count, fail, show, show_twice]
+VIEWS = [aadd, add, add_show_add, ashow, count, fail, show, show_twice, stream]
 urlpatterns = [path(f"{view.__name__}/", view) for view in VIEWS]
 
 
@@ -93,7 +98,8 @@ def twin(client: Client) -> Client:
 
 
 def texts(response) -> list[str]:
-    return [part.partition(":")[2] for part in response.content.decode().split(";") if part]
+    content = response.getvalue().decode()
+    return [part.partition(":")[2] for part in content.split(";") if part]
 
 
 @pytest.mark.parametrize("adding", ["/add/", "/aadd/"])
@@ -219,6 +225,38 @@ def test_messages_that_djangos_storage_left_are_shown_first(client, settings):
 
     assert texts(client.get("/show/")) == ["first", "second", "third"]
     assert stored(token_of(client)) == {}
+
+
+@pytest.mark.parametrize("adding", ["/add/", "/add_show_add/"])
+def test_looking_at_the_messages_of_a_finished_page_takes_none(client, adding):
+    client.get("/add/", {"text": "old"})
+    response = client.get(adding, {"text": "new"})
+    found = [message.message for message in messages.get_messages(response.wsgi_request)]
+
+    assert found == (["old", "new"] if adding == "/add/" else ["old", "before", "after"])
+    assert len(messages.get_messages(response.wsgi_request)) == len(found)
+    shown = texts(client.get("/show/"))
+    assert shown == (["old", "new"] if adding == "/add/" else ["after"])
+
+
+def test_a_stream_shows_messages_once(client):
+    client.get("/add/", {"text": "first"})
+    response = client.get("/stream/", {"text": "second"})
+
+    assert texts(response) == ["first", "second"]
+    assert texts(client.get("/show/")) == ["second"]
+
+
+def test_messages_of_one_moment_keep_their_order(rf, monkeypatch):
+    monkeypatch.setattr("time.time_ns", lambda: 1_800_000_000_000_000_000)
+    request, added = rf.get("/"), [str(number) for number in range(30)]
+    request.session = {}
+    storage = SessionStorage(request)
+    for text in added:
+        storage.add(messages.INFO, text)
+    storage.update(HttpResponse())
+
+    assert [message.message for message in SessionStorage(request)] == added
 
 
 def test_safe_text_stays_safe_and_a_dict_serves_as_the_session(rf):

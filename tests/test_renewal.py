@@ -261,6 +261,21 @@ def test_use_moves_the_expiry_and_a_poll_does_not(idle: Client) -> None:
     assert (expiry_of(idle) - now()).total_seconds() > 590 > (before - now()).total_seconds()
 
 
+def test_poll_does_not_move_what_set_expiry_has_set(settings: Any) -> None:
+    settings.SESSION_SAVE_EVERY_REQUEST = True
+    session = SessionStore()
+    session["color"] = "red"
+    session.set_expiry(600)
+    session.save()
+    age(5 * MINUTE, session.session_key)
+    browser = browser_with(session.session_key)
+    before = expiry_of(browser)
+    browser.get("/background/")
+    assert expiry_of(browser) == before
+    browser.get("/read/")
+    assert (expiry_of(browser) - now()).total_seconds() > 590
+
+
 def test_poll_that_changes_something_saves_it(idle: Client) -> None:
     idle.get("/background/?color=blue")
     assert SessionStore(token_of(idle))["color"] == "blue"

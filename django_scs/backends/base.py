@@ -31,9 +31,6 @@ class SessionStore(AllSessions, Logins, TakeOver):
     the session meanwhile, ``save`` raises UpdateError.
     """
 
-    # More tokens that the browser sent under the same name, to try if the first is unknown.
-    _candidates: tuple[str, ...] = ()
-
     @cached_property
     def _life(self) -> Lifecycle:
         # A weak reference: a cycle would leave work for the garbage collector after each request.
@@ -89,8 +86,11 @@ class SessionStore(AllSessions, Logins, TakeOver):
 
         If the session is unknown, expired or unreadable, returns no values and drops the token:
         values set later make a new session. Unreadable data is logged and left in the store. Raises
-        the store's own error if the store cannot answer.
+        the store's own error if the store cannot answer. A session that is loaded stays as it is:
+        its changes are compared with what it has loaded first.
         """
+        if "_session_cache" in vars(self):
+            return type(self)(self.token()).load()
         own = self.session_key
         for token in (own, *self._candidates):
             found = self._life.load(self.store_keys(token)[0]) if token else None
@@ -125,8 +125,11 @@ class SessionStore(AllSessions, Logins, TakeOver):
     # Changing
 
     def clear(self) -> None:
-        """Remove all values; token and deadline stay. Source: scs Clear."""
-        self._get_session()
+        """Remove all values; token and deadline stay, unless ``set_expiry`` has set it.
+
+        Source: scs Clear.
+        """
+        self.set_expiry(None)
         self._session_cache = {}
         self.modified = True
 
@@ -147,15 +150,14 @@ class SessionStore(AllSessions, Logins, TakeOver):
         SessionBusy if others saved first for ten seconds, and the store's own errors.
         """
         self._get_session(no_load=must_create)
-        if must_create:
-            self._life.begin()
+        if must_create and not self._life.begin(self.session_key and self._key()):
+            raise CreateError
         if isinstance(self._life.state, ABSENT_STATES):
             self._insert()
         elif not self._update():
             raise UpdateError
 
     def _insert(self) -> None:
-        self._life.repeat()
         if self.session_key is None:
             self._session_key = self._get_new_session_key()
         self._note_renewal()
@@ -225,6 +227,7 @@ class SessionStore(AllSessions, Logins, TakeOver):
         if renewed is None:
             self._session_key, self._deadline = None, before
         else:
+            self._replaced = (*self._replaced, self.token())
             self._session_key = token
             self._hold(renewed)
 
@@ -243,11 +246,10 @@ class SessionStore(AllSessions, Logins, TakeOver):
         names = [key for key in keys if key in self._get_session()]
         if not names:
             return {}
-        taken, content = self._life.take(names, self._content(), give_back=give_back)
+        taken, content, is_due = self._life.take(names, self._content(), give_back=give_back)
         self._hold(content)
-        if self._life.is_provisional:
-            # After a rollback every middleware, Django's too, then saves, which removes it again.
-            self.modified = True
+        # Every middleware, Django's too, then saves.
+        self.modified = self.modified or is_due
         return taken
 
     # Encoding
@@ -280,9 +282,10 @@ class SessionStore(AllSessions, Logins, TakeOver):
 
     async def aupdate(self, dict_: Any) -> None:
         """Do what ``update`` does."""
+        values = dict(dict_)
         await self._aget_session()
         # A login writes to the store.
-        await sync_to_async(self.update)(dict_) if SESSION_KEY in dict_ else self.update(dict_)
+        await sync_to_async(self.update)(values) if SESSION_KEY in values else self.update(values)
 
     aload = in_thread(load)
     acreate = in_thread(create)

@@ -201,12 +201,13 @@ class SessionStore(base.SessionStore):
 
     # The cookies that were sent and are not opened yet; what was found in the valid one.
     _sent: tuple[str, ...] = ()
+    _was_sent = False
     _found: tuple[Record, Content, bool] | None = None
 
     def __init__(self, session_key: str | None = None) -> None:
         super().__init__()
         if session_key:
-            self._sent = (tokens.Key(session_key),)
+            self._sent, self._was_sent = (tokens.Key(session_key),), True
 
     @cached_property
     def _jar(self) -> Jar:
@@ -225,6 +226,7 @@ class SessionStore(base.SessionStore):
     def for_request(cls, candidates: Iterable[str], request: HttpRequest | None = None) -> Self:
         session = super().for_request((), request)
         session._sent = tuple(candidates)
+        session._was_sent = any(session._sent)
         return session
 
     @classmethod
@@ -349,7 +351,8 @@ class SessionStore(base.SessionStore):
 
     async def _aget_session(self, no_load: bool = False) -> dict[str, Any]:
         # Django's own first asks for the key, which may read the denylist: not in the event loop.
-        if self._sent and not no_load and "_session_cache" not in vars(self):
+        # If it is open, it may not be loaded yet: a second load waits for the first.
+        if self._was_sent and not no_load and "_session_cache" not in vars(self):
             return await sync_to_async(self._get_session)()
         return await super()._aget_session(no_load)
 

@@ -69,12 +69,18 @@ class Expiry(TypedAccess, Keyed):
         if timezone.is_naive(deadline):
             raise ValueError(f"The deadline {deadline!r} must be aware.")
         self.pop(CUSTOM_EXPIRY, None)
-        self._deadline = self._capped(deadline.astimezone(UTC))
+        self._deadline = self._capped(min(deadline, LAST_EXPIRY).astimezone(UTC))
         self.modified = True
 
     def authenticated_at(self) -> datetime | None:
         """Return when the user last logged in (aware, UTC); None without a user or a known time."""
         return _login_time(self._get_session())
+
+    def _is_login_recent(self, seconds: float) -> bool:
+        """Tell whether the user has logged in at most ``seconds`` ago, by the store's clock."""
+        moment = self.authenticated_at()
+        # Clocks differ a little: a login that seems to be in the future counts as recent.
+        return moment is not None and (self._store_now() - moment).total_seconds() <= seconds
 
     def remember_me(self, remember: bool) -> None:
         """Choose whether the cookie outlives the browser's window. Source: scs RememberMe.
@@ -88,6 +94,10 @@ class Expiry(TypedAccess, Keyed):
 
         With None or 0 the settings apply again; if an expiry was set, a new lifetime begins.
         """
+        if isinstance(value, timedelta):
+            self._get_session()
+            now = _aware(timezone.now()) + timedelta(seconds=self._ahead)
+            value = _later(now, value.total_seconds())
         if not value and self.get(CUSTOM_EXPIRY):
             self._deadline = self._new_deadline()
         super().set_expiry(value)
@@ -108,7 +118,7 @@ class Expiry(TypedAccess, Keyed):
         ``modification`` replaces the time of the last change, ``expiry`` the argument of
         ``set_expiry``. If USE_TZ is False, the result is naive, as Django's is.
         """
-        now = _aware(kwargs["modification"]) if "modification" in kwargs else _now()
+        now = self._modification(kwargs)
         custom = kwargs["expiry"] if "expiry" in kwargs else self.get(CUSTOM_EXPIRY)
         end = _custom_end(custom, now)
         if end is not None:
@@ -125,9 +135,13 @@ class Expiry(TypedAccess, Keyed):
 
     def get_expiry_age(self, **kwargs: Any) -> int:
         """Return in how many seconds the session ends if it is not used. Django: get_expiry_age."""
-        now = _aware(kwargs["modification"]) if "modification" in kwargs else _now()
+        now = self._modification(kwargs)
         expiry = _aware(self.get_expiry_date(**{**kwargs, "modification": now}))
         return math.ceil((expiry - now).total_seconds())
+
+    def _modification(self, kwargs: dict[str, Any]) -> datetime:
+        self._get_session()
+        return _aware(kwargs["modification"]) if "modification" in kwargs else self._store_now()
 
     # For the lifecycle and the cookie
 
@@ -135,7 +149,7 @@ class Expiry(TypedAccess, Keyed):
         """Return what is to be stored now."""
         values = self._get_session()
         custom = values.get(CUSTOM_EXPIRY)
-        end = _custom_end(custom, _now()) if custom else None
+        end = _custom_end(custom, self._store_now()) if custom else None
         if end is not None:
             return Content(self._capped(end), values)
         if self._deadline is None:
@@ -169,7 +183,8 @@ class Expiry(TypedAccess, Keyed):
         left = self._left(content.deadline)
         if custom:
             if isinstance(custom, int | float):
-                return custom if self._options.max_lifetime is None else min(custom, left)
+                longest = self._options.max_lifetime
+                return min(custom, self._left(LAST_EXPIRY) if longest is None else left)
             if _custom_end(custom, content.deadline) is not None:
                 return left
         idle = self._options.idle_timeout
@@ -191,10 +206,12 @@ class Expiry(TypedAccess, Keyed):
             return seen.end - _clock()
         return deadline.timestamp() - seen.ahead - _clock()
 
+    @property
+    def _ahead(self) -> float:
+        return 0 if self._sighting is None else self._sighting.ahead
+
     def _store_now(self) -> datetime:
-        seen = self._sighting
-        ahead = 0 if seen is None else seen.ahead
-        return datetime.fromtimestamp(_clock() + ahead, UTC)
+        return datetime.fromtimestamp(_clock() + self._ahead, UTC)
 
     def _adopt(self, record: "Record", content: Content) -> dict[str, Any]:
         """Take what was read from the store as this session's; return the values."""

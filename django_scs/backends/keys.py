@@ -24,6 +24,8 @@ class Keyed(SessionBase):
     #: Which entry of SCS_SESSIONS this class serves; "default" is ``request.session``.
     _kind: str = conf.DEFAULT
     _session_cache: dict[str, Any]
+    # More tokens that the browser sent under the same name, to try if the first is unknown.
+    _candidates: tuple[str, ...] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -133,6 +135,12 @@ class Keyed(SessionBase):
         key = self._key()
         return tokens.fingerprint(key) if key else ""
 
+    def _found_key(self) -> str | None:
+        """Return the store key; if several tokens were sent, find out first which one is live."""
+        if self._candidates:
+            self.keys()
+        return self._life.key or self._key()
+
     @sensitive_variables()
     def exists(self, session_key: str | None) -> bool:
         """Tell whether there is a live session under the token ``session_key``."""
@@ -145,7 +153,7 @@ class Keyed(SessionBase):
     @sensitive_variables()
     def is_stored(self) -> bool:
         """Tell whether this session is alive in the store now; never answered by a replica."""
-        key = self._life.key or self._key()
+        key = self._found_key()
         record = self._store().find_latest(key) if key else None
         return record is not None and record.is_live
 
@@ -156,7 +164,7 @@ class Keyed(SessionBase):
             session_key = tokens.Key(session_key)
             key = self.store_keys(session_key)[0] if tokens.well_formed(session_key) else None
         else:
-            key = self._life.key or self._key()
+            key = self._found_key()
         if key is None:
             return False
         own = key == self._life.key

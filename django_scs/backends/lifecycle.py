@@ -101,8 +101,11 @@ class Host(Protocol):
         """Return the store that writes ``values``, with a project's own columns if it has any."""
         ...
 
-    def _refuses(self, content: Content, size: int) -> int | None:
-        """Return the most bytes that a content may take if ``size`` is more, else None."""
+    def _refuses(self, content: Content, size: int, before: int) -> int | None:
+        """Return the most bytes that a content may take if ``size`` is more, else None.
+
+        ``before`` is how many it takes in the store.
+        """
         ...
 
     def _merged_deadline(
@@ -167,11 +170,6 @@ class Lifecycle:
         return getattr(state, "key", None) or ""
 
     @property
-    def is_provisional(self) -> bool:
-        """Whether a rollback may still undo what was written."""
-        return bool(self._history)
-
-    @property
     def owes(self) -> bool:
         """Whether there is something to give back if the request fails."""
         return bool(self._taken)
@@ -219,7 +217,7 @@ class Lifecycle:
     def encode(self, content: Content, key: str, original: bytes | None = None) -> bytes:
         """Return the bytes of a content. Raises EncodeError or SessionTooLarge."""
         data = self._codec.encode(content.deadline, content.values, original, key)
-        limit = self._host._refuses(content, len(data))
+        limit = self._host._refuses(content, len(data), len(original or b""))
         if limit is not None:
             raise SessionTooLarge(len(data), limit, self._largest(content, key))
         return data
@@ -228,6 +226,7 @@ class Lifecycle:
 
     def insert(self, key: str, content: Content) -> bool:
         """Put a new session into the store; False if ``key`` is taken by another."""
+        self.repeat()
         data = self.encode(content, key)
         store = self._host._store_for(content.values, True)
         if not store.insert(key, data, self._host._ttl(content)):
@@ -282,8 +281,9 @@ class Lifecycle:
         while isinstance(state := self.state, Stored):
             if self._rename(state, key, content):
                 return content
-            # If the rename expected no data, the session is gone; else it may have changed.
-            if not self._binds_key:
+            # If the rename expected no data, the session is gone; else it may have changed. Others
+            # may have moved a deadline that has passed.
+            if not self._binds_key and not self._host._is_over(state.deadline):
                 self._lose(state)
                 return None
             rebased = self._rebase(state, content)
@@ -296,18 +296,21 @@ class Lifecycle:
 
     def take(
         self, names: Iterable[str], content: Content, *, give_back: bool
-    ) -> tuple[dict[str, Any], Content]:
+    ) -> tuple[dict[str, Any], Content, bool]:
         """Remove values from the store, then return them and the content without them.
 
         Does not return values that are absent or that another request took first. With
-        ``give_back``, the method of that name can put back what was removed.
+        ``give_back``, the method of that name can put back what was removed. The last item tells
+        whether a save is due: a value that this object has changed is not removed from the store
+        yet, and a rollback may undo a removal.
         """
         again = pauses()
         while found := {name: content.values[name] for name in names if name in content.values}:
             base = self.ancestor()
             known = {} if base is None else base.values
+            # Those that the store has: the application may change those that it gets.
             stored = {
-                name: found[name] for name in found if same(known.get(name, ABSENT), found[name])
+                name: known[name] for name in found if same(known.get(name, ABSENT), found[name])
             }
             done, rebased = (True, None) if not stored else self._remove(stored, base, content)
             if rebased is not None:
@@ -319,8 +322,9 @@ class Lifecycle:
                 del content.values[name]
             if done and give_back:
                 self._taken.update(stored)
-            return {name: found[name] for name in found if done or name not in stored}, content
-        return {}, content
+            taken = {name: found[name] for name in found if done or name not in stored}
+            return taken, content, bool(self._history) or len(stored) < len(found)
+        return {}, content, False
 
     def give_back(self) -> None:
         """Put back what ``take`` removed with ``give_back``; newer values of the same keys stay."""
@@ -338,16 +342,11 @@ class Lifecycle:
 
     def destroy(self, key: str | None, reason: str = "flush") -> bool:
         """Remove the session. ``key`` is its store key if it is not in the state ``Stored``."""
+        repeated = self.repeat()
         key = self.key or key
         if key is None and isinstance(self.state, Destroyed):
-            return False
-        removed = key is not None and self.store.delete(key)
-        self._become(Destroyed(key))
-        # The next session may be another user's: put nothing back into it.
-        self._taken = {}
-        if key is not None and removed:
-            self._host._tell("destroyed", key, reason=reason)
-        return removed
+            return repeated
+        return self._end(key, reason) or repeated
 
     def remove(self, key: str, reason: str) -> bool:
         """Remove a row from the store. This session's state and values stay as they are."""
@@ -356,25 +355,39 @@ class Lifecycle:
             self._host._tell("destroyed", key, reason=reason)
         return removed
 
-    def repeat(self) -> None:
-        """Remove the session once more if a rollback has brought it back."""
+    def repeat(self) -> bool:
+        """Remove the session once more if a rollback has brought it back; tell whether it had."""
         state = self.state
-        if isinstance(state, Destroyed) and state.again:
-            self.destroy(state.key)
+        return isinstance(state, Destroyed) and state.again and self._end(state.key, "flush")
 
     def lose(self) -> None:
         """Note that the row was removed: this session is no longer written."""
         if isinstance(state := self.state, Stored):
             self._lose(state)
 
-    def begin(self) -> None:
-        """Forget the current session: the next write inserts a new one."""
+    def begin(self, key: str | None = None) -> bool:
+        """Forget the current session: the next write inserts a new one.
+
+        Returns False, and nothing changes, if the session is stored under ``key``.
+        """
+        if key is not None and key == self.key:
+            return False
         self._taken = {}
         if not isinstance(self.state, Destroyed):
             self._state = _NEW
             self._history.clear()
+        return True
 
     # Steps of these operations
+
+    def _end(self, key: str | None, reason: str) -> bool:
+        removed = key is not None and self.store.delete(key)
+        self._become(Destroyed(key))
+        # The next session may be another user's: put nothing back into it.
+        self._taken = {}
+        if key is not None and removed:
+            self._host._tell("destroyed", key, reason=reason)
+        return removed
 
     def _tell_expired(self, record: Record) -> None:
         try:
@@ -414,10 +427,10 @@ class Lifecycle:
 
     def _rebase(self, state: Stored, content: Content) -> Content | None:
         """Return ``content`` merged with what others wrote over ``state``; None if it is gone."""
-        record = None if self._host._is_over(state.deadline) else self.store.find_latest(state.key)
+        record = self.store.find_latest(state.key)
         is_writable = record is not None and record.ttl > -GRACE
         theirs = self.read(record) if record and is_writable else None
-        if record is None or theirs is None:
+        if record is None or theirs is None or self._host._is_over(theirs.deadline):
             self._lose(state)
             return None
         base = self.ancestor()
@@ -489,7 +502,8 @@ def ended_by(deadline: datetime, now: float) -> str:
 
 def _after_rollback(before: State, now: State) -> State:
     """Return the state after the write that led from ``before`` to ``now`` was undone."""
-    # A destruction is never taken back: it has to be repeated.
+    # A destruction is never taken back: it has to be repeated, under the key that the row has again.
     if isinstance(now, Destroyed):
-        return now._replace(again=True)
+        key = before.key if isinstance(before, Stored | Destroyed) else None
+        return Destroyed(key or now.key, again=True)
     return before if isinstance(before, Lost) else before._replace(again=True)

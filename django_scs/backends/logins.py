@@ -98,13 +98,17 @@ class Logins(Expiry):
             values[AUTHENTICATED_AT] = int(min(begun, self._store_now().timestamp()))
             self._renew(extend=False)
 
-    def _refuses(self, content: Content, size: int) -> int | None:
+    def _refuses(self, content: Content, size: int, before: int) -> int | None:
         """Return how many bytes a content may take, if ``size`` is more than that, else None.
 
-        A visitor's values leave room for a login, so that it does not fail.
+        A visitor's values leave room for a login, so that it does not fail. A session that has grown
+        too large under another limit, or with a login, can be used and made smaller: it need only
+        fit into the store.
         """
-        room = 0 if SESSION_KEY in content.values else _ROOM_FOR_LOGIN
-        for limit in (self._options.max_bytes, self._life.store.refuses(size + room)):
+        is_larger = size > before
+        room = _ROOM_FOR_LOGIN if is_larger and SESSION_KEY not in content.values else 0
+        most_bytes = self._options.max_bytes if is_larger else None
+        for limit in (most_bytes, self._life.store.refuses(size + room)):
             if limit is not None and size > (most := limit - min(room, limit // 4)):
                 return most
         return None

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from django.http import HttpRequest
 
 from ..merge import same
-from .expiry import RENEWED_AT, Expiry
+from .expiry import CUSTOM_EXPIRY, RENEWED_AT, Expiry
 from .lifecycle import ABSENT, ABSENT_STATES, Destroyed, Origin, Stored
 from .twins import in_thread, once_loaded
 
@@ -44,6 +44,8 @@ class Ending(Expiry):
     #: Set it to True in a request that does not count as use, such as that of a polling script.
     is_background = False
     _request: "weakref.ref[HttpRequest] | None" = None
+    # The tokens that this session had in this request before the present one.
+    _replaced: tuple[str, ...] = ()
     # False if the browser sent a key of another engine, and does not know the token yet.
     _is_told = True
     # Whether it was opened for the request. A view may replace that session by another one.
@@ -180,10 +182,12 @@ class Ending(Expiry):
             self._tell("dropped", keys=keys)
 
     def _is_changed(self) -> bool:
-        base = self._life.ancestor()
-        return (
-            base is None or self._content().deadline != base.deadline or self.changed_keys() != []
+        base, content = self._life.ancestor(), self._content()
+        # With ``set_expiry`` the deadline follows from a value; seconds count from each save.
+        is_moved = base is None or (
+            not content.values.get(CUSTOM_EXPIRY) and content.deadline != base.deadline
         )
+        return is_moved or self.changed_keys() != []
 
     def _ends_otherwise(self, state: Stored) -> bool:
         """Tell whether the end of the browser's cookie has changed since the session was loaded."""
@@ -195,7 +199,13 @@ class Ending(Expiry):
 
     def _outcome(self, failed: bool) -> Outcome:
         state = self._life.state
-        if not isinstance(state, Stored) or state.key != self._key():
+        if not isinstance(state, Stored):
+            return Outcome()
+        if state.key != self._key():
+            # A rollback has undone a renewal. The token from before it may be one of this request.
+            known = (token for token in self._replaced if state.key in self.store_keys(token))
+            self._session_key = next(known, self.session_key)
+        if state.key != self._key():
             return Outcome()
         created = state.origin is Origin.INSERTED
         if failed:

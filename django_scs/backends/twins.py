@@ -6,7 +6,7 @@ from concurrent.futures import Future
 from functools import wraps
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import SyncToAsync, sync_to_async
 from django.contrib.sessions.backends.base import SessionBase
 
 from .. import tokens
@@ -59,10 +59,15 @@ def from_anywhere(function: Callable[[], R]) -> R:
     result: Future[R] = Future()
 
     def work() -> None:
+        # The loop is blocked: what is async, such as a receiver of a signal, needs another one.
+        bridge = SyncToAsync.threadlocal
+        loop, bridge.main_event_loop = bridge.main_event_loop, None
         try:
             result.set_result(function())
         except BaseException as exc:
             result.set_exception(exc)
+        finally:
+            bridge.main_event_loop = loop
 
     call = sync_to_async(work)()
     # The first step gives the work to the thread. The loop is blocked, so there is no second step.

@@ -17,7 +17,7 @@ def add(session: SessionStore, base: dict[str, Any], values: dict[str, Any]) -> 
         apply(session, base, values)
         session.save()
     except UpdateError:
-        signals.tell("dropped", type(session), "", keys=sorted(values))
+        signals.tell("dropped", type(session), "", keys=sorted(values, key=str))
 
 
 def apply(session: SessionStore, base: dict[str, Any], values: dict[str, Any]) -> None:

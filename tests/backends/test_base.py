@@ -18,6 +18,7 @@ from django_scs.codecs.sealing import derive
 from django_scs.exceptions import SessionTooLarge
 from django_scs.signals import session_renewed
 from django_scs.stores.base import Record
+from django_scs.testing import age
 from tests.support import statements
 
 
@@ -98,6 +99,34 @@ def test_least_limit_leaves_a_visitor_three_quarters(
     session["a"] = "x" * (1536 - len(session.encode(dict(session.items()))))
     session.save()
     assert len(store.sent[0][1]) == 1536
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("limit", [{"SCS_MAX_BYTES": 2048}, {"SCS_MAX_BYTES": 8192}])
+def test_session_that_was_larger_before_the_limit_can_be_used_and_made_smaller(
+    settings: Any, limit: dict[str, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.SCS_IDLE_TIMEOUT = 600
+    session = db.SessionStore()
+    session.update({"big": "x" * 7500, "flash": "hi", "_auth_user_id": "1"})
+    session.save()
+    for name, value in limit.items():
+        setattr(settings, name, value)
+    again = db.SessionStore(session.session_key)
+    assert again.take("flash") == "hi"
+    age(100, session.session_key)
+    user = db.SessionStore(session.session_key)
+    assert user.user_id() == "1"
+    user.commit()
+    assert not caplog.records
+    # Without a user, a login must fit in again.
+    del user["_auth_user_id"]
+    user.save()
+    user["small"] = "x"
+    with pytest.raises(SessionTooLarge):
+        user.save()
+    user["big"] = "x" * 7000
+    user.save()
 
 
 def test_new_session_asks_nobody_whether_its_token_is_free(
@@ -218,10 +247,19 @@ def test_copy_of_a_session_takes_the_options_of_where_it_is_made(settings: Any) 
 
 
 @pytest.mark.django_db
-def test_live_session_of_two_cookies_is_the_one_that_is_destroyed(stored_token: str) -> None:
+@pytest.mark.parametrize("way", ["flush", "delete"])
+def test_live_session_of_two_cookies_is_the_one_that_is_destroyed(
+    stored_token: str, way: str
+) -> None:
     session = db.SessionStore.for_request([tokens.new(), stored_token])
-    assert session.flush()
+    assert getattr(session, way)()
     assert not db.SessionStore().exists(stored_token)
+
+
+@pytest.mark.django_db
+def test_session_of_two_cookies_is_stored_if_one_of_them_is(stored_token: str) -> None:
+    assert db.SessionStore.for_request([tokens.new(), stored_token]).is_stored()
+    assert not db.SessionStore.for_request([tokens.new(), tokens.new()]).is_stored()
 
 
 @pytest.mark.django_db

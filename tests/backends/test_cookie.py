@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import pickle
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -571,6 +572,31 @@ def test_the_event_loop_does_not_read_the_denylist(client: Client) -> None:
         patch.setattr(LocMemCache, "get", get)
         assert asyncio.run(color()) == "red"
     assert loops == [None, None]
+
+
+@pytest.mark.usefixtures("denylist")
+def test_changes_that_are_gathered_while_the_denylist_is_read_are_all_kept(
+    client: Client,
+) -> None:
+    client.get("/put/")
+    session, asked, changed = opened(client), threading.Event(), threading.Event()
+
+    def get(*args: Any) -> None:
+        asked.set()
+        changed.wait(1)
+
+    async def change() -> None:
+        first = asyncio.create_task(session.aset("a", 1))
+        await asyncio.to_thread(asked.wait, 10)
+        second = asyncio.create_task(session.aset("b", 2))
+        await asyncio.sleep(0.01)
+        changed.set()
+        await asyncio.gather(first, second)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LocMemCache, "get", get)
+        asyncio.run(change())
+    assert dict(session.items()) == {"color": "red", "a": 1, "b": 2}
 
 
 @pytest.mark.usefixtures("denylist")

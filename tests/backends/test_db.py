@@ -10,6 +10,7 @@ from asgiref.sync import async_to_sync
 from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connection, models, transaction
+from django.db.models.functions import Length
 from django.utils import timezone
 from pytest_django import DjangoDbBlocker
 
@@ -368,6 +369,10 @@ class OwnSession(AbstractSession):
     tenant = models.CharField(max_length=20, db_column="order")
     seen = models.DateTimeField(auto_now=True, null=True)
     written = HowWritten(max_length=10)
+    version = models.IntegerField(db_default=1)
+    size = models.GeneratedField(
+        expression=Length("tenant"), output_field=models.IntegerField(), db_persist=True
+    )
 
     class Meta:
         app_label = "tests"
@@ -387,6 +392,8 @@ class OwnSessionStore(SessionStore):
         instance = super().create_model_instance(data)
         instance.user_id = data.get("user_id")
         instance.tenant = data.get("tenant", "nobody")
+        if "version" in data:
+            instance.version = data["version"]
         return instance
 
 
@@ -441,6 +448,28 @@ def test_columns_of_the_project_may_fill_themselves() -> None:
     seen = OwnSession.objects.get().seen
     assert seen is not None
     assert abs(seen - timezone.now()) < timedelta(seconds=30)
+
+
+@in_autocommit
+@pytest.mark.usefixtures("own_sessions")
+def test_columns_of_the_project_may_be_filled_by_the_database() -> None:
+    def version() -> int:
+        return OwnSession.objects.values_list("version", flat=True).get()
+
+    session = OwnSessionStore()
+    session["tenant"] = "acme"
+    session.save()
+    assert OwnSession.objects.filter(size=4).count() == 1
+    assert version() == 1
+    OwnSession.objects.update(version=2)
+    session["tenant"] = "other"
+    session.save()
+    session.cycle_key()
+    assert version() == 2
+    session["version"] = 3
+    session.save()
+    assert version() == 3
+    assert OwnSession.objects.filter(size=5).count() == 1
 
 
 @in_autocommit

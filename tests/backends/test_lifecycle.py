@@ -3,14 +3,16 @@
 On a store in memory that can do what a rollback, a lost reply, and other requests do.
 """
 
+import asyncio
 import math
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.base import CreateError, UpdateError
+from django.http import HttpResponse
 
 from django_scs import backoff, conf, tokens
 from django_scs.backends.base import Outcome, SessionStore, Status
@@ -389,6 +391,28 @@ def test_values_of_a_user_who_lost_a_renewal_do_not_reach_the_next_login(
     assert plain(engine(session.session_key)) == {SESSION_KEY: "2"}
 
 
+def test_changed_keys_may_be_numbers(
+    engine: type[SessionStore], caplog: pytest.LogCaptureFixture
+) -> None:
+    session = changed(engine)
+    session[1] = "one"
+    engine(session.session_key).flush()
+    assert session.commit() == Outcome()
+    (record,) = [each for each in caplog.records if each.event == "dropped"]
+    assert record.getMessage().endswith("[1, 'b']")
+
+
+def test_take_of_what_was_changed_inside_removes_it_at_the_end(
+    engine: type[SessionStore],
+) -> None:
+    token = saved(engine, cart=[1])
+    session = engine(token)
+    session["cart"].append(2)
+    assert session.take("cart") == [1, 2]
+    session.commit()
+    assert engine(token).load() == {"a": 1}
+
+
 def test_take_from_a_lost_session_gives_the_default(engine: type[SessionStore]) -> None:
     session = lost(engine)
     assert session.take("a", "gone") == "gone"
@@ -458,6 +482,23 @@ def test_create_of_a_taken_token_is_refused(
     with pytest.raises(CreateError):
         engine().create()
     assert engine(token).load() == {"a": 1}
+
+
+@pytest.mark.parametrize("make", [loaded, inserted, renewed])
+def test_save_must_create_of_the_own_token_is_refused_and_changes_nothing(
+    engine: type[SessionStore], make: Make
+) -> None:
+    session = make(engine)
+    session["b"] = 2
+    with pytest.raises(CreateError):
+        session.save(must_create=True)
+    session.save()
+    assert engine(session.session_key).load() == {"a": 1, "b": 2}
+    with pytest.raises(CreateError):
+        session.save(must_create=True)
+    assert session.delete()
+    with pytest.raises(UpdateError):
+        session.save()
 
 
 def test_renewal_of_a_new_session_takes_no_token_that_is_taken(
@@ -596,6 +637,34 @@ def test_conflict_after_the_grace_is_a_loss(
     with pytest.raises(UpdateError):
         session.save()
     assert isinstance(session._life.state, Lost)
+
+
+@pytest.mark.parametrize("operation", ["save", "take", "renew", "login"])
+@pytest.mark.parametrize("way", ["set_expiry", "set_deadline"])
+def test_object_that_is_held_for_long_sees_that_others_have_moved_the_end(
+    engine: type[SessionStore], store: MemoryStore, operation: str, way: str
+) -> None:
+    session = engine(saved(engine, flash="hi"))
+    session.set_expiry(300)
+    session.save()
+    held, other = engine(session.session_key), engine(session.session_key)
+    held.get("a")
+    store.now += 200
+    other["b"] = 2
+    if way == "set_deadline":
+        other.set_deadline(datetime.fromtimestamp(store.now + 300, UTC))
+    other.save()
+    store.now += 200
+    held["c"] = 3
+    if operation == "take":
+        assert held.take("flash") == "hi"
+    elif operation == "renew":
+        held.cycle_key()
+    elif operation == "login":
+        held[SESSION_KEY] = "1"
+        assert not engine().exists(session.session_key)
+    held.save()
+    assert {"a": 1, "b": 2, "c": 3}.items() <= engine(held.session_key).load().items()
 
 
 def test_write_past_the_deadline_is_refused(
@@ -763,6 +832,68 @@ def test_read_within_the_touch_interval_writes_nothing(
     assert store.calls == ["find", "find", "touch"]
 
 
+@pytest.mark.parametrize("skew", [-3600, 3600])
+@pytest.mark.parametrize("longest", [None, 86_400])
+@pytest.mark.parametrize("expiry", [300, timedelta(seconds=300)])
+def test_wrong_clock_does_not_change_what_set_expiry_says(
+    engine: type[SessionStore],
+    store: MemoryStore,
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    skew: float,
+    longest: float | None,
+    expiry: Any,
+) -> None:
+    settings.SCS_MAX_LIFETIME = longest
+    monkeypatch.setattr("django_scs.backends.expiry._clock", lambda: store.now + skew)
+    wrong = datetime.fromtimestamp(store.now + skew, UTC)
+    monkeypatch.setattr("django.contrib.sessions.backends.base.timezone.now", lambda: wrong)
+    session = engine(saved(engine))
+    session.set_expiry(expiry)
+    session.save()
+    assert store.rows[session.token()][1] - store.now == pytest.approx(300)
+    assert session.get_expiry_age() == 300
+    assert session.get_expiry_date().timestamp() - store.now == pytest.approx(300)
+
+
+@pytest.mark.parametrize("skew", [-3600, 3600])
+def test_wrong_clock_does_not_make_a_login_older(
+    engine: type[SessionStore], store: MemoryStore, monkeypatch: pytest.MonkeyPatch, skew: float
+) -> None:
+    monkeypatch.setattr("django_scs.backends.expiry._clock", lambda: store.now + skew)
+    session = loaded(engine)
+    session[SESSION_KEY] = "1"
+    session.save()
+    store.now += 300
+    assert engine(session.session_key)._is_login_recent(301)
+    assert not engine(session.session_key)._is_login_recent(298)
+
+
+@pytest.mark.parametrize("expiry", [10**12, 10**400, timedelta.max], ids=["12", "400", "max"])
+def test_cookie_of_a_session_without_end_has_a_date(
+    engine: type[SessionStore], expiry: Any
+) -> None:
+    session = engine()
+    session.set_expiry(expiry)
+    age = session.commit().max_age
+    assert age is not None
+    response = HttpResponse()
+    response.set_cookie("sessionid", "token", max_age=age)
+    assert " 9999 " in response.cookies["sessionid"]["expires"]
+
+
+@pytest.mark.parametrize("hours", [-5, 0, 9])
+def test_deadline_at_the_end_of_time_is_one_that_every_time_zone_has(
+    engine: type[SessionStore], settings: Any, hours: int
+) -> None:
+    settings.USE_TZ, settings.TIME_ZONE = False, "Asia/Tokyo"
+    session = engine()
+    session["a"] = 1
+    session.set_deadline(datetime.max.replace(tzinfo=timezone(timedelta(hours=hours))))
+    assert session.get_expiry_date().year == 9999
+    assert session.commit().max_age is not None
+
+
 @pytest.mark.parametrize("lifetime", [1e9, 3.1e9])
 def test_lifetime_beyond_the_calendar_is_kept(
     engine: type[SessionStore], settings: Any, lifetime: float
@@ -875,6 +1006,16 @@ def test_what_a_failed_page_took_for_good_is_not_given_back(
     assert engine(session.session_key).load() == {"a": 1}
 
 
+def test_what_a_failed_page_took_and_changed_is_given_back_as_it_was(
+    engine: type[SessionStore],
+) -> None:
+    session = engine(saved(engine, jobs=[1, 2]))
+    jobs = session.take("jobs", give_back=True)
+    jobs.clear()
+    session.commit(failed=True)
+    assert engine(session.session_key).load() == {"a": 1, "jobs": [1, 2]}
+
+
 def test_giving_back_that_is_always_overtaken_gives_up(
     engine: type[SessionStore],
     store: MemoryStore,
@@ -926,6 +1067,20 @@ def test_all_writes_of_a_transaction_are_taken_back_at_once(
     assert session.changed_keys() == ["b", "c", "d"]
 
 
+@pytest.mark.parametrize("way", ["load", "aload"])
+def test_values_that_are_read_again_are_not_taken_for_what_was_read_first(
+    engine: type[SessionStore], way: str
+) -> None:
+    session = changed(engine)
+    other = engine(session.session_key)
+    other["c"] = 3
+    other.save()
+    found = session.load() if way == "load" else asyncio.run(session.aload())
+    assert found == {"a": 1, "c": 3}
+    session.save()
+    assert engine(session.session_key).load() == {"a": 1, "b": 2, "c": 3}
+
+
 def test_change_that_was_read_again_before_the_rollback_is_repeated(
     engine: type[SessionStore], store: MemoryStore
 ) -> None:
@@ -950,16 +1105,49 @@ def test_destruction_after_a_renewal_that_was_rolled_back_removes_the_row(
     assert store.rows == {}
 
 
-def test_destruction_that_was_rolled_back_is_repeated_by_a_save(
+@pytest.mark.parametrize("before", ["renew", "login", "flush and login"])
+@pytest.mark.parametrize("failed", [True, False])
+def test_destruction_that_was_rolled_back_with_what_came_before_it_ends_the_old_session(
+    engine: type[SessionStore], store: MemoryStore, before: str, failed: bool
+) -> None:
+    session = loaded(engine)
+    store.begin()
+    for name in before.split(" and "):
+        OPERATIONS[name](session)
+    session.flush()
+    store.roll_back()
+    assert len(store.rows) == 1
+    assert session.commit(failed=failed).forget
+    assert not store.rows
+
+
+@pytest.mark.parametrize("operation", ["save", "renew", "login", "create"])
+@pytest.mark.parametrize("before", ["flush", "flush and renew"])
+def test_destruction_that_was_rolled_back_is_repeated_by_a_new_session(
+    engine: type[SessionStore], store: MemoryStore, before: str, operation: str
+) -> None:
+    session = loaded(engine)
+    store.begin()
+    for name in before.split(" and "):
+        OPERATIONS[name](session)
+    store.roll_back()
+    session["b"] = 2
+    OPERATIONS[operation](session)
+    session.save()
+    assert list(store.rows) == [session.session_key]
+
+
+def test_destruction_that_was_rolled_back_is_repeated_by_another(
     engine: type[SessionStore], store: MemoryStore
 ) -> None:
     session = loaded(engine)
     store.begin()
     session.flush()
+    session.cycle_key()
     store.roll_back()
-    session["b"] = 2
-    session.save()
-    assert list(store.rows) == [session.session_key]
+    assert session.flush()
+    assert not store.rows
+    assert session.commit().forget
 
 
 def test_destruction_that_is_repeated_is_told_as_the_first_was(
@@ -1026,6 +1214,20 @@ def test_session_whose_renewal_was_rolled_back_is_where_it_was(
     with pytest.raises(UpdateError):
         session.save()
     assert isinstance(session._life.state, Lost)
+
+
+@pytest.mark.parametrize("failed", [True, False])
+def test_browser_gets_the_token_of_the_renewal_that_was_not_rolled_back(
+    engine: type[SessionStore], store: MemoryStore, failed: bool
+) -> None:
+    session = renewed(engine)
+    store.begin()
+    session.cycle_key()
+    session.cycle_key()
+    store.roll_back()
+    outcome = session.commit(failed=failed)
+    assert list(store.rows) == [outcome.token]
+    assert outcome.token == session.session_key
 
 
 def test_session_that_was_lost_in_a_transaction_stays_lost_after_the_rollback(
@@ -1108,7 +1310,10 @@ def test_committed_transaction_leaves_nothing_to_repeat(
     assert store.calls == []
     session["c"] = 3
     session.save()
-    assert not session._life.is_provisional
+    assert session.take("c") == 3
+    session.modified = False
+    assert session.take("b") == 2
+    assert not session.modified
 
 
 def test_touch_that_was_rolled_back_is_repeated(

@@ -1,13 +1,16 @@
 import asyncio
+import threading
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync, sync_to_async
+from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore as DjangosStore
 from django.core.exceptions import SynchronousOnlyOperation
 from django.template import engines
 
 from django_scs.backends.db import SessionStore
-from django_scs.backends.twins import in_thread, once_loaded
+from django_scs.backends.twins import from_anywhere, in_thread, once_loaded
 from tests.database import in_autocommit
 from tests.support import statements, verbs
 
@@ -74,9 +77,53 @@ def test_sync_access_in_async_code_says_so_until_the_session_is_loaded():
         await again.aget("a")
         return again["a"]
 
-    from asgiref.sync import async_to_sync
-
     assert async_to_sync(read)() == 1
+
+
+@in_autocommit
+def test_aupdate_takes_what_update_takes():
+    session = SessionStore()
+    asyncio.run(session.aupdate((name, 1) for name in "ab"))
+    assert session["a"] == session["b"] == 1
+    session.save()
+    visitor = SessionStore(session.session_key)
+    async_to_sync(visitor.aupdate)([(SESSION_KEY, "1")])
+    assert visitor.user_id() == "1"
+    assert not visitor.exists(session.session_key)
+
+
+# In an event loop
+
+
+async def running_loop():
+    return asyncio.get_running_loop()
+
+
+def test_async_code_that_is_called_from_anywhere_does_not_wait_for_the_blocked_loop():
+    found = []
+
+    async def visit():
+        found.append(from_anywhere(lambda: async_to_sync(running_loop)()))
+
+    # If it waits, it waits for ever.
+    waiter = threading.Thread(target=asyncio.run, args=[visit()], daemon=True)
+    waiter.start()
+    waiter.join(10)
+    assert len(found) == 1
+
+
+def test_async_code_after_that_has_the_loop_again():
+    async def render():
+        from_anywhere(list)
+
+    def view():
+        async_to_sync(render)()
+        return async_to_sync(running_loop)()
+
+    async def serve():
+        assert await sync_to_async(view)() is asyncio.get_running_loop()
+
+    asyncio.run(serve())
 
 
 # Templates

@@ -171,6 +171,18 @@ class SessionContract:
         assert after.token() == token
         assert after.deadline() == deadline
 
+    def test_clear_ends_what_set_expiry_has_set(
+        self, session: Any, saved: Any, settings: Any
+    ) -> None:
+        settings.SCS_LIFETIME = 1000
+        mine = session(saved(a=1))
+        mine.set_expiry(300)
+        mine.save()
+        mine.clear()
+        assert mine.get_expiry_age() == pytest.approx(1000, abs=1)
+        mine.save()
+        assert session(mine.token()).get_expiry_age() == pytest.approx(1000, abs=2)
+
     def test_clear_of_a_session_that_was_not_read_yet(self, session: Any, saved: Any) -> None:
         token = saved(a=1)
         again = session(token)

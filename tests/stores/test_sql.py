@@ -23,7 +23,7 @@ from django.test import TestCase
 from django.test.utils import CaptureQueriesContext
 
 from django_scs import backoff, tokens
-from django_scs.backends import all_sessions
+from django_scs.backends import all_sessions, db
 from django_scs.models import AbstractSession, Session
 from django_scs.stores import sql
 from django_scs.stores.base import Fate
@@ -653,12 +653,21 @@ class TestFateInTestCase(TestCase):
 
     def test_captured_callbacks(self) -> None:
         with self.captureOnCommitCallbacks(execute=True):
-            fate = SqlStore(Session).fate()
+            with transaction.atomic():
+                fate = SqlStore(Session).fate()
             assert state(fate) == "open"
         assert state(fate) == "kept"
-        with self.captureOnCommitCallbacks():
+        with self.captureOnCommitCallbacks(), transaction.atomic():
             fate = SqlStore(Session).fate()
         assert state(fate) == "open"
+
+    def test_there_is_none_in_the_transaction_of_the_test(self) -> None:
+        session = db.SessionStore()
+        session["flash"] = "hi"
+        with self.captureOnCommitCallbacks() as callbacks:
+            session.save()
+            assert session.take("flash") == "hi"
+        assert callbacks == []
 
 
 # Where the client of MySQL counts the rows that a write has changed, not those that it has found
