@@ -27,8 +27,7 @@ class SessionStore(AllSessions, Logins, TakeOver):
     """A session with scs's rules behind Django's interface.
 
     Values are loaded at the first access. ``save`` writes only what differs from what was loaded,
-    and only if nobody else wrote meanwhile; otherwise it merges first. If another request destroyed
-    the session meanwhile, ``save`` raises UpdateError.
+    and only if nobody else wrote meanwhile; otherwise it merges first.
     """
 
     @cached_property
@@ -85,9 +84,8 @@ class SessionStore(AllSessions, Logins, TakeOver):
         """Read the session from the store and return its values.
 
         If the session is unknown, expired or unreadable, returns no values and drops the token:
-        values set later make a new session. Unreadable data is logged and left in the store. Raises
-        the store's own error if the store cannot answer. A session that is loaded stays as it is:
-        its changes are compared with what it has loaded first.
+        values set later make a new session. Unreadable data is logged and left in the store. What
+        is loaded already stays. Raises the store's own error if the store cannot answer.
         """
         if "_session_cache" in vars(self):
             return type(self)(self.token()).load()
