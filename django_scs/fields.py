@@ -115,6 +115,13 @@ class ExpiryField(models.DateTimeField):  # type: ignore[type-arg]
         """Return what an UPDATE puts an expression into."""
         return "julianday(%s)" if _is_text(value, connection) else "%s"
 
+    def get_placeholder_sql(
+        self, value: Any, compiler: Any, connection: BaseDatabaseWrapper
+    ) -> tuple[str, Any]:
+        """Do what ``get_placeholder`` does, which Django 6.1 does not ask any more."""
+        sql, params = compiler.compile(value) if hasattr(value, "as_sql") else ("%s", (value,))
+        return self.get_placeholder(value, compiler, connection) % sql, params
+
     def select_format(self, compiler: Any, sql: str, params: Any) -> tuple[str, Any]:
         # The driver cannot return 'infinity', which another application may have written. A column
         # in a function or a subquery is formatted there, if it is selected.
