@@ -146,16 +146,18 @@ class SqlStore:
     def insert(self, key: str, data: bytes, ttl: float) -> bool:
         key = Key(key)
         connection = self._for_write()
+        params = [key, data, *self._moving(connection, ttl)]
         try:
-            return self._write(connection, "insert", [key, data, *self._moving(connection, ttl)])
+            return self._write(connection, "insert", params)
         except IntegrityError as exc:
             dialect = _dialect(connection)
             if dialect.duplicate is None or dialect.error_code(exc) != dialect.duplicate:
                 raise
-            # A column of the project's own may be unique too.
-            if self._own_values is not None and self.find_latest(key) is None:
-                raise
-            return False
+        if self.extra_fields and self.find_latest(key) is None:
+            # The duplicate is in a unique column of the project's. The error may quote the key, so it
+            # is raised anew instead of being kept in a variable.
+            return self._write(connection, "insert", params)
+        return False
 
     def replace(self, key: str, data: bytes, ttl: float, expected: bytes) -> bool:
         key = Key(key)
