@@ -18,6 +18,8 @@ from tests.servers import NotInstalled
 
 # On a busy machine an example may take any time.
 settings.register_profile("tests", deadline=None)
+# For a run beside one with all: what it is about are versions.
+settings.register_profile("few", deadline=None, max_examples=20)
 settings.load_profile("tests")
 
 FOLDER = Path(__file__).parent

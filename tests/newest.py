@@ -69,7 +69,8 @@ def main(arguments: list[str]) -> int:
         return 1
     if arguments == ["--install"]:
         return 0
-    pytest = ["-X", "dev", "-m", "pytest", "--quick", "--numprocesses=auto", "-q", *arguments]
+    pytest = ["-X", "dev", "-m", "pytest", "--quick", "--numprocesses=auto", "-q"]
+    pytest += ["--hypothesis-profile=few", *arguments]
     tell = f"import django; {TELL.removesuffix(')')}, 'with Django', django.get_version())"
     subprocess.run([python, "-c", tell], cwd=ROOT, check=True)
     # Throw-away databases of its own: what this run is about are versions, not servers.

@@ -25,9 +25,15 @@ CHANGES = {
     "JSON to encrypted": (JSON, ENCRYPTED),
     "serializer to JSON": (SERIALIZER, JSON),
 }
+FEW = ["gob to JSON", "JSON to encrypted"]
 
 
-@pytest.mark.parametrize("change", CHANGES)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "change" in metafunc.fixturenames:
+        full = metafunc.config.getoption("--full", False)
+        metafunc.parametrize("change", CHANGES if full else FEW)
+
+
 def test_nobody_notices_another_codec(
     change: str, start: Callable[..., Shop], users: list[str], database: dict[str, Any], full: bool
 ) -> None:
