@@ -32,8 +32,9 @@ GRACE_SECONDS = 30
 NOTHING_RAN = 5  # pytest.ExitCode.NO_TESTS_COLLECTED
 PROCESSORS = os.cpu_count() or 1
 PASSES = (
-    ("--quick", "-q", f"--numprocesses={PROCESSORS}"),
-    # These wait more than they work. Those of one file share servers and sites.
+    # Tests also wait: one process more than processors is faster.
+    ("--quick", "-q", f"--numprocesses={PROCESSORS + 1}"),
+    # Those of one file share servers and sites.
     ("--slow", "-q", f"--numprocesses={PROCESSORS + 1}", "--dist=loadfile"),
 )
 
