@@ -37,7 +37,7 @@ help:
 	@echo "make run             Snippetbox at http://$(ADDRESS)/; needs Python alone"
 	@echo "make test            every test: on SQLite, MariaDB and PostgreSQL, and in a browser"
 	@echo "make test DB=sqlite  the tests that need no server; needs Python alone"
-	@echo "make test-quick      the unit tests on SQLite, in parallel, for daily work"
+	@echo "make test-quick      the core of the unit tests on SQLite, in parallel, for daily work"
 	@echo "make test-newest     the unit tests on the newest Python here and the newest Django"
 	@echo "make test-reliability  the proofs of reliability at full size, with their figures"
 	@echo "make test-redis      the proofs on Redis at full size: one server, Cluster, Sentinel"
@@ -66,7 +66,7 @@ test-environment: $(test_environment)
 	@$(BIN)/python -m tests.machine $(test_needs)
 
 test-quick: .venv/with-sqlite
-	@$(BIN)/python -X dev -m pytest --quick --numprocesses=auto -q $(ARGS)
+	@$(BIN)/python -m pytest --short --hypothesis-profile=few --numprocesses=auto -q $(ARGS)
 
 test-newest:
 	@$(PYTHON) -m tests.newest $(ARGS)

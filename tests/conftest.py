@@ -27,12 +27,14 @@ FOLDER = Path(__file__).parent
 ELSEWHERE = (FOLDER / "proofs" / "django_suites", FOLDER / "proofs" / "packages")
 SLOW = (FOLDER / "proofs", FOLDER / "bench")
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+REDIS_FIXTURES = {"redis_server", "redis_cluster"}
 DATABASE_FIXTURES = {"db", "transactional_db", "live_server", "vendor"}
 MARKERS = (
     "devices: with django_scs.devices, which other tests do without",
     "browser: drives a real browser; runs on one database only",
     "once: is about something that is the same on every database; runs on one only",
     "slow: builds, installs or starts pytest; not in a run with --quick",
+    "extra: a contract on one more implementation, or many examples; not in a run with --short",
     "vendors(*names): is about these databases alone (mysql, postgresql, sqlite)",
 )
 
@@ -74,7 +76,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="leave out the proofs, the tests that drive a browser, and those marked as slow",
     )
+    parser.addoption(
+        "--short",
+        action="store_true",
+        help="leave out what --quick does, what needs Redis, and tests marked as extra",
+    )
     parser.addoption("--slow", action="store_true", help="run only what --quick leaves out")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Tests also wait: one process more than there are processors is faster."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -86,20 +99,20 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(
     session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
 ) -> None:
-    # The slow tests alone are no whole suite: a run without them has looked already.
-    whole_suite = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.getoption(
-        "--slow"
-    )
+    short, slow = config.getoption("--short"), config.getoption("--slow")
+    # To look once is enough: the run with --quick does.
+    whole_suite = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not (short or slow)
     if whole_suite and not session.testsfailed and (forgotten := sorted(find_forgotten(items))):
         raise pytest.UsageError("never collected, so never run:\n  " + "\n  ".join(forgotten))
     database_only = config.getoption("--database-only")
-    quick, slow = config.getoption("--quick"), config.getoption("--slow")
+    quick = config.getoption("--quick") or short
     left_out = {
         item
         for item in items
         if not belongs_here(item, database_only)
         or (quick and takes_long(item))
         or (slow and not takes_long(item))
+        or (short and not is_of_the_core(item))
     }
     config.hook.pytest_deselected(items=list(left_out))
     items[:] = [item for item in items if item not in left_out]
@@ -121,6 +134,14 @@ def takes_long(item: pytest.Item) -> bool:
         or item.get_closest_marker("slow")
         or any(item.path.is_relative_to(folder) for folder in SLOW)
     )
+
+
+def is_of_the_core(item: pytest.Item) -> bool:
+    """Tell whether a test belongs to the short form for daily work."""
+    is_redis = "redis" in item.path.name or REDIS_FIXTURES.intersection(
+        getattr(item, "fixturenames", ())
+    )
+    return not is_redis and not item.get_closest_marker("extra")
 
 
 def uses_database(item: pytest.Item) -> bool:

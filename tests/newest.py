@@ -69,9 +69,7 @@ def main(arguments: list[str]) -> int:
         return 1
     if arguments == ["--install"]:
         return 0
-    # Tests also wait.
-    processes = (os.cpu_count() or 1) + 1
-    pytest = ["-X", "dev", "-m", "pytest", "--quick", f"--numprocesses={processes}", "-q"]
+    pytest = ["-X", "dev", "-m", "pytest", "--quick", "--numprocesses=auto", "-q"]
     pytest += ["--hypothesis-profile=few", *arguments]
     tell = f"import django; {TELL.removesuffix(')')}, 'with Django', django.get_version())"
     subprocess.run([python, "-c", tell], cwd=ROOT, check=True)

@@ -32,10 +32,9 @@ GRACE_SECONDS = 30
 NOTHING_RAN = 5  # pytest.ExitCode.NO_TESTS_COLLECTED
 PROCESSORS = os.cpu_count() or 1
 PASSES = (
-    # Tests also wait: one process more than processors is faster.
-    ("--quick", "-q", f"--numprocesses={PROCESSORS + 1}"),
+    ("--quick", "-q", "--numprocesses=auto"),
     # Those of one file share servers and sites.
-    ("--slow", "-q", f"--numprocesses={PROCESSORS + 1}", "--dist=loadfile"),
+    ("--slow", "-q", "--numprocesses=auto", "--dist=loadfile"),
 )
 
 

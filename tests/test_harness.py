@@ -134,6 +134,7 @@ class Checks:
     assert found == {"m.test_a", "m.Checks.test_b", "m.Checks.Inner.test_c"}
 
 
+@pytest.mark.slow
 def test_find_forgotten_names_what_was_not_collected(request: pytest.FixtureRequest) -> None:
     everything = set(find_defined())
     this = f"{__name__}.{request.node.originalname}"
@@ -340,6 +341,7 @@ def test_explanations_are_about_packages_that_run() -> None:
     assert explanations().keys() <= {package.name for package in PACKAGES}
 
 
+@pytest.mark.slow
 def test_the_newest_python_is_found_and_can_be_run() -> None:
     assert version(Path(sys.executable)) == sys.version_info[:3]
     assert max(map(version, pythons())) >= sys.version_info[:3]

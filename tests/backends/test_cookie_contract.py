@@ -355,5 +355,6 @@ class TestCookieSession(SessionContract):
         return lambda token: engine.get_store().find_latest(token)
 
 
+@pytest.mark.extra
 class TestAsyncCookieSession(TestCookieSession):
     face = Asynchronous

@@ -31,10 +31,12 @@ class TestDatabaseSession(SessionContract):
         return SessionStore
 
 
+@pytest.mark.extra
 class TestAsyncDatabaseSession(TestDatabaseSession):
     face = Asynchronous
 
 
+@pytest.mark.extra
 class TestEncryptedDatabaseSession(TestDatabaseSession):
     """The same on a codec that binds the data to its row."""
 
@@ -60,6 +62,7 @@ class TestEncryptedDatabaseSession(TestDatabaseSession):
         assert session(mine.session_key).get("log") == ["first", "theirs", "mine"]
 
 
+@pytest.mark.extra
 class TestSignedDatabaseSession(TestDatabaseSession):
     @pytest.fixture(autouse=True)
     def sign(self, settings: Any) -> None:
@@ -412,6 +415,7 @@ def own_sessions(own_table: None, transactional_db: None) -> Iterator[None]:
     OwnSession.objects.all().delete()
 
 
+@pytest.mark.extra
 @in_autocommit
 @pytest.mark.usefixtures("own_sessions")
 class TestSessionInAModelOfTheProject(SessionContract):

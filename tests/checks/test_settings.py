@@ -47,6 +47,7 @@ ODD = [
 DJANGOS_SETTINGS = ["SESSION_COOKIE_AGE", "SESSION_COOKIE_NAME", "SESSION_ENGINE"]
 
 
+@pytest.mark.extra
 @pytest.mark.parametrize("name", sorted(conf.NAMES) + DJANGOS_SETTINGS)
 def test_no_value_makes_a_check_raise(settings, name):
     if name in CODEC_OF:

@@ -16,7 +16,7 @@ from tests.support import in_event_loop, stored, token_of
 
 from .test_engines import COOKIE, events, live, visit
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.urls")]
+pytestmark = [pytest.mark.extra, pytest.mark.django_db, pytest.mark.urls("tests.urls")]
 ENGINES = ["db", "cached_db", "cache", "file"]
 every_engine = pytest.mark.parametrize("name", ENGINES)
 

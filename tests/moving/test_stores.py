@@ -30,7 +30,11 @@ from .test_engines import COOKIE, events, visit
 
 __all__ = ["redis_server"]
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("tests.urls")]
+pytestmark = [
+    pytest.mark.extra,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.urls("tests.urls"),
+]
 DB, REDIS = "django_scs.backends.db", "django_scs.backends.redis"
 
 

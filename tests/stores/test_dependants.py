@@ -124,6 +124,7 @@ def refer_to(key: str) -> None:
     Note.objects.create(visit_id=key)
 
 
+@pytest.mark.extra
 @in_autocommit
 class TestSqlStoreWithDependants(StoreContract):
     @pytest.fixture
@@ -131,6 +132,7 @@ class TestSqlStoreWithDependants(StoreContract):
         return SqlStore(Visit)
 
 
+@pytest.mark.extra
 @in_autocommit
 class TestSqlStoreWithListeners(StoreContract):
     @pytest.fixture

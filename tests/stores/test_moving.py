@@ -128,6 +128,7 @@ class TestMovingStore(MovingContract):
     moves, begins_in_old = True, False
 
 
+@pytest.mark.extra
 class TestMovingStoreOfOldSessions(MovingContract):
     moves, begins_in_old = True, True
 
@@ -142,6 +143,7 @@ class TestMovingStoreOfOldSessions(MovingContract):
             assert store.replace(key, b"data", ttl, b"data")
 
 
+@pytest.mark.extra
 class TestMovingStoreThatKeeps(MovingContract):
     moves, begins_in_old = False, True
 

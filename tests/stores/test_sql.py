@@ -75,11 +75,13 @@ class TestSqlStore(StoreContract):
         return SqlStore(Session)
 
 
+@pytest.mark.extra
 @pytest.mark.usefixtures("scs_table")
 class TestSqlStoreOnTheTableOfScs(TestSqlStore):
     """On MySQL that table has a collation which takes one case for the other."""
 
 
+@pytest.mark.extra
 @pytest.mark.vendors("mysql", "postgresql")
 class TestSqlStoreInAnotherTimeZone(TestSqlStore):
     @pytest.fixture(autouse=True)
@@ -106,6 +108,7 @@ def connected_with(**options: Any) -> Iterator[None]:
 PREPARED: dict[str, Any] = {"server_side_binding": True, "prepare_threshold": 0}
 
 
+@pytest.mark.extra
 @pytest.mark.vendors("postgresql")
 class TestSqlStoreWithPreparedStatements(TestSqlStore):
     """The server, not the driver, puts parameters into statements, and has to find their types."""
@@ -197,6 +200,7 @@ def test_error_that_only_looks_stale_is_raised(
         assert len(found) == attempts
 
 
+@pytest.mark.extra
 @pytest.mark.vendors("mysql", "postgresql")
 class TestSqlStoreUnderRepeatableRead(TestSqlStore):
     """Each statement is a transaction, which the server undoes when another was faster."""
@@ -681,6 +685,7 @@ def changed_rows_alone(transactional_db: None) -> Iterator[None]:
         yield
 
 
+@pytest.mark.extra
 @in_autocommit
 @pytest.mark.vendors("mysql")
 @pytest.mark.usefixtures("changed_rows_alone")
@@ -729,6 +734,7 @@ def odd_table(transactional_db: None) -> Iterator[None]:
         cursor.execute(f"DROP TABLE {table}")
 
 
+@pytest.mark.extra
 @in_autocommit
 @pytest.mark.usefixtures("odd_table")
 class TestSqlStoreOnATableWithAnOddName(StoreContract):
@@ -737,6 +743,7 @@ class TestSqlStoreOnATableWithAnOddName(StoreContract):
         return SqlStore(OddSession)
 
 
+@pytest.mark.extra
 @in_autocommit
 @pytest.mark.usefixtures("odd_table")
 class TestSqlStoreWithColumns(StoreContract):

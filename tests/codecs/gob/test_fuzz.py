@@ -6,6 +6,7 @@ import time
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +14,8 @@ from django_scs.codecs.gob import GobCodec
 
 from . import fuzz
 from .cases import BLOBS, REGISTERED, strict
+
+pytestmark = pytest.mark.extra
 
 CODEC = GobCodec(REGISTERED)
 

@@ -12,6 +12,8 @@ from django_scs.codecs import gob
 from .cases import BLOBS, VECTORS, decoded, python_key, strict
 from .scs import Scs
 
+pytestmark = pytest.mark.extra
+
 CODEC = gob.GobCodec()
 DEADLINE = datetime(2031, 5, 17, 1, 2, 3, 456789, tzinfo=UTC)
 SAMPLES = range(150)

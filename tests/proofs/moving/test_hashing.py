@@ -33,7 +33,7 @@ def rows() -> list[str]:
     return list(Session.objects.values_list("token", flat=True))
 
 
-@pytest.mark.parametrize("size", tokens.BYTES)
+@pytest.mark.parametrize("size", [32, pytest.param(30, marks=pytest.mark.once)])
 def test_nobody_is_logged_out_and_no_change_is_lost(
     size: int, start: Callable[..., Shop], users: list[str], database: dict[str, Any], full: bool
 ) -> None:

@@ -162,8 +162,8 @@ def shops_of(start: Callable[..., Shop], name: str) -> dict[str, Shop]:
 
 
 # One that is moved in a transaction, and one that is moved with a mark.
-FEW = ["db", "cache"]
-ALL = [*FEW, "cached_db", "file", "user_sessions", "qsessions"]
+FEW = ["db", pytest.param("cache", marks=pytest.mark.once)]
+ALL = ["db", "cache", "cached_db", "file", "user_sessions", "qsessions"]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -193,6 +193,7 @@ def test_nobody_notices_a_rolling_deployment(
     assert rollout.faults == Counter(), {name: log[-1500:] for name, log in logs.items()}
 
 
+@pytest.mark.once
 def test_the_proof_finds_a_move_without_keep(start: Callable[..., Shop], users: list[str]) -> None:
     """Old processes beside ones that move at once: what the middle step is for."""
     with Proxy() as proxy:
